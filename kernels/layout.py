@@ -1,0 +1,51 @@
+"""Memory order: which order a kernel takes, and the one place where arrays are converted.
+
+Shapes are always (N, C, H, W). In memory the elements may lie in C order (W fastest) or channels-last (C fastest), or belong to a
+slice. A kernel that is written for C order says so with :func:`c_order`; a view in any other order is then copied on the way
+in, and :data:`conversions` counts that, so that a test can assert how many copies a training step makes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+class Counter:
+    """How many arrays were copied into another memory order, and how many bytes that was."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start counting at zero."""
+        self.count = 0
+        self.bytes = 0
+
+
+conversions = Counter()
+
+
+def to_c_order(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """``array`` itself if it lies in C order, else a counted copy that does."""
+    if array.flags.c_contiguous:
+        return array
+    conversions.count += 1
+    conversions.bytes += array.nbytes
+    return np.ascontiguousarray(array)
+
+
+def c_order(kernel: Kernel) -> Kernel:
+    """Declare that a kernel takes its arrays in C order and gives its results in C order."""
+
+    @functools.wraps(kernel)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        return kernel(*(to_c_order(a) if isinstance(a, np.ndarray) else a for a in args), **options)
+
+    wrapped.takes = "C"  # type: ignore[attr-defined]
+    return wrapped  # type: ignore[return-value]

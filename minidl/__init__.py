@@ -1,0 +1,63 @@
+"""minidl: a deep-learning engine for image segmentation, written to be read.
+
+>>> import minidl
+>>> x = minidl.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+>>> y = (x @ x).relu().sum()
+>>> y.backward()
+>>> x.grad
+tensor([[ 7., 11.],
+        [ 9., 13.]])
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+from minidl import _kernels as _kernels  # first: it makes minidl.kernels importable in a clone
+from minidl import autograd, dispatch, ops, random
+from minidl._gradcheck import GradcheckError, gradcheck
+from minidl._tensor import Tensor, tensor
+from minidl.autograd import Function, is_grad_enabled, no_grad
+from minidl.dispatch import use
+from minidl.ops import cat
+from minidl.random import manual_seed
+
+if TYPE_CHECKING:
+    from minidl import errors, models, nn, optim, segmentation, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Function",
+    "GradcheckError",
+    "Tensor",
+    "autograd",
+    "cat",
+    "dispatch",
+    "errors",
+    "gradcheck",
+    "is_grad_enabled",
+    "manual_seed",
+    "models",
+    "nn",
+    "no_grad",
+    "ops",
+    "optim",
+    "random",
+    "segmentation",
+    "tensor",
+    "train",
+    "use",
+]
+
+#: Imported when first named, so that ``import minidl`` stays as quick as importing NumPy.
+_LAZY = ("errors", "models", "nn", "optim", "segmentation", "train")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return _import_module(f"minidl.{name}")
+    raise AttributeError(f"module 'minidl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

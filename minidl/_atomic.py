@@ -1,0 +1,63 @@
+"""Write files so that a reader sees the old contents or the new, never a part."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from minidl.errors import InputError
+
+
+def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
+    """Write ``data`` to ``path``, whole or not at all.
+
+    The data go to a new file in the same folder, are flushed to the disk (fsync), and take the place of
+    ``path`` in one step (``os.replace``, atomic on POSIX and Windows). When anything fails, or the process is
+    killed, the old file is untouched.
+
+    Args:
+        path: the file to write; its folder must exist.
+        data: bytes, or text that is written as UTF-8 with its line ends unchanged.
+
+    Raises:
+        InputError: the folder is missing or not writable, the disk is full, or ``path`` is a folder.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     atomic_write(Path(folder) / "loss.csv", "step,loss\\n1,0.5\\n")
+    ...     (Path(folder) / "loss.csv").read_text(), len(list(Path(folder).iterdir()))
+    ('step,loss\\n1,0.5\\n', 1)
+    """
+    target = Path(path)
+    contents = data.encode("utf-8") if isinstance(data, str) else data
+    # A hidden name of its own: two writers of one path cannot meet in one temporary file.
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        try:
+            # "x" makes the file with the permissions that any new file gets (tempfile would make it private).
+            with open(temporary, "xb") as file:
+                file.write(contents)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise InputError(
+            f"{target}: cannot be written ({error.strerror or error}); give another path"
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself survive a power cut, where the system can sync a folder (Windows cannot)."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,412 @@
+"""Tensor: an array, perhaps its gradient, and the memory of what it was computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from minidl import ops
+    from minidl.autograd import Node
+else:
+    ops: ModuleType  # set by minidl.ops when it has been imported: the operations import this module, not the reverse
+
+#: What Python numbers and lists of them become.
+DEFAULT_DTYPE = np.dtype(np.float32)
+
+
+class Version:
+    """How often the memory of a tensor (and of all its views) was changed in place."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
+class Tensor:
+    """An n-dimensional array that can be differentiated.
+
+    Made by :func:`minidl.tensor` or by operations. Arithmetic operators and methods only forward to :mod:`minidl.ops`, where every
+    operation has its one home.
+
+    Attributes:
+        data: the array itself (NumPy on the host). Writing into it is not noticed by the tape.
+        grad: the gradient, a Tensor of the same shape in C order, or ``None`` before any ``backward()``.
+        requires_grad: whether operations on this tensor are recorded.
+        grad_fn: the node of the tape that made this tensor; ``None`` for a leaf.
+    """
+
+    __slots__ = ("__weakref__", "_index", "_leaf_hooks", "_node", "_requires_grad", "_version", "data", "grad")
+    __array_priority__ = 1000  # numpy_array * tensor must come here, not run element by element
+
+    data: Any
+    grad: Tensor | None
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        self.data = data if hasattr(data, "dtype") and hasattr(data, "strides") else np.asarray(data)
+        self.grad = None
+        self._node: Node | None = None
+        self._index = 0
+        self._version = Version()
+        self._leaf_hooks: list[Callable[[Tensor], Tensor | None]] | None = None
+        self._requires_grad = False
+        if requires_grad:
+            self.requires_grad = True
+
+    @classmethod
+    def _wrap(cls, array: Any) -> Tensor:
+        """A Tensor around an array, without a copy (0-d results of NumPy are scalars: make them arrays again)."""
+        return Tensor(array)
+
+    # -- what it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extents, outermost first: (N, C, H, W) for a batch of images."""
+        return tuple(self.data.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Element type, as NumPy names it."""
+        return self.data.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return self.data.ndim  # type: ignore[no-any-return]
+
+    def size(self, dim: int | None = None) -> tuple[int, ...] | int:
+        """The shape, or one extent of it (torch's ``size``)."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        """Number of dimensions (torch's ``dim``)."""
+        return self.ndim
+
+    def numel(self) -> int:
+        """Number of elements."""
+        return int(self.data.size)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded on the tape."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self.data.dtype.kind != "f":
+            raise RuntimeError(f"requires_grad: only floating-point tensors have gradients, this one is {self.dtype}")
+        if not value and self._node is not None:
+            raise RuntimeError("requires_grad: cannot be taken from a computed tensor; use detach()")
+        self._requires_grad = bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set :attr:`requires_grad` and return the tensor itself."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The tape node that computed this tensor, or ``None`` for a leaf."""
+        return self._node
+
+    @property
+    def is_leaf(self) -> bool:
+        """True if no recorded operation made this tensor: gradients accumulate in ``.grad`` of leaves only."""
+        return self._node is None
+
+    # -- gradients -------------------------------------------------------------------------------------------------
+
+    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
+        """Add this tensor's gradients to ``.grad`` of every leaf it depends on; see :func:`minidl.autograd.backward`.
+
+        >>> import minidl
+        >>> x = minidl.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        >>> (x * x).sum().backward()
+        >>> x.grad
+        tensor([2., 4., 6.])
+        """
+        from minidl import autograd
+
+        autograd.backward(self, gradient, retain_graph)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call ``hook(gradient)`` when this tensor's gradient is known; what it returns (if anything) replaces it.
+
+        Returns a function that removes the hook again.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("register_hook: this tensor does not require a gradient")
+        if self._node is None:
+            hooks = self._leaf_hooks = self._leaf_hooks or []
+        else:
+            hooks = self._node.hooks.setdefault(self._index, [])
+        hooks.append(hook)
+        return lambda: hooks.remove(hook)
+
+    def retain_grad(self) -> None:
+        """Have ``.grad`` filled in for this computed tensor too (by default only leaves keep theirs)."""
+        if self._node is None:
+            return
+
+        def keep(gradient: Tensor) -> None:
+            total = gradient.data if self.grad is None else self.grad.data + gradient.data
+            self.grad = Tensor(np.array(total, order="C"))
+
+        self.register_hook(keep)
+
+    def detach(self) -> Tensor:
+        """The same array outside the graph. Memory is shared, and in-place changes through either are noticed."""
+        result = Tensor(self.data)
+        result._version = self._version
+        return result
+
+    # -- values ----------------------------------------------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The array itself, sharing memory. Read-only while the tensor belongs to a graph, which must not change.
+
+        (torch refuses here and asks for ``detach()``; ``x.detach().numpy()`` works the same in both.) Writing into
+        the array of a tensor that belongs to no graph is possible and is *not* noticed by the tape.
+        """
+        array: np.ndarray[Any, Any] = self.data if isinstance(self.data, np.ndarray) else self.data.get()
+        if self.requires_grad:
+            array = array.view()
+            array.flags.writeable = False
+        return array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def item(self) -> Any:
+        """The value of a tensor with one element, as a Python number.
+
+        Raises:
+            ValueError: there is not exactly one element.
+        """
+        if self.data.size != 1:
+            raise ValueError(f"item: a tensor of shape {self.shape} has {self.data.size} elements, not one")
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """Nested Python lists of the values."""
+        return self.numpy().tolist()
+
+    def copy_(self, source: Any) -> Tensor:
+        """Overwrite the values in place; the tape notices if a pending backward needed the old ones."""
+        self._forbid_in_place("copy_")
+        array = source.data if isinstance(source, Tensor) else np.asarray(source)
+        if array.shape != self.shape:
+            raise ValueError(f"copy_: cannot copy shape {array.shape} into a tensor of shape {self.shape}")
+        self.data[...] = array
+        self.mark_changed()
+        return self
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._forbid_in_place("__setitem__")
+        self.data[_plain_index(index)] = value.data if isinstance(value, Tensor) else value
+        self.mark_changed()
+
+    def mark_changed(self) -> None:
+        """Say that ``.data`` was written to: a pending backward that saved it will raise instead of computing rubbish."""
+        self._version.value += 1
+
+    def _forbid_in_place(self, operation: str) -> None:
+        from minidl import autograd
+
+        if self.requires_grad and autograd.is_grad_enabled():
+            raise RuntimeError(
+                f"{operation}: this tensor requires a gradient, and in-place changes are not recorded; do it within "
+                "minidl.no_grad(), or build a new tensor"
+            )
+
+    def astype(self, dtype: Any) -> Tensor:
+        """The same values in another dtype; the gradient is cast back."""
+        return ops.cast(self, dtype)
+
+    def float(self) -> Tensor:
+        """The same values as float32."""
+        return self.astype(np.float32)
+
+    def double(self) -> Tensor:
+        """The same values as float64."""
+        return self.astype(np.float64)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:  # type: ignore[valid-type]
+        return float(self.item())  # type: ignore[no-any-return, operator]
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
+        suffix = "" if self.dtype in (DEFAULT_DTYPE, np.int64, np.bool_) else f", dtype={self.dtype}"
+        if self._node is not None:
+            suffix += f", grad_fn={self._node!r}"
+        elif self.requires_grad:
+            suffix += ", requires_grad=True"
+        return f"tensor({text}{suffix})"
+
+    # -- operators and methods: each one forwards to its op ---------------------------------------------------------
+
+    def __add__(self, other: Any) -> Tensor:
+        return ops.add(self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return ops.add(other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return ops.sub(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return ops.sub(other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return ops.mul(self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return ops.mul(other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return ops.div(self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return ops.div(other, self)
+
+    def __pow__(self, exponent: Any) -> Tensor:
+        return ops.pow(self, exponent)
+
+    def __rpow__(self, base: Any) -> Tensor:
+        return ops.pow(base, self)
+
+    def __neg__(self) -> Tensor:
+        return ops.neg(self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return ops.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return ops.matmul(other, self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return ops.getitem(self, _plain_index(index))
+
+    def exp(self) -> Tensor:
+        """See :func:`minidl.ops.exp`."""
+        return ops.exp(self)
+
+    def log(self) -> Tensor:
+        """See :func:`minidl.ops.log`."""
+        return ops.log(self)
+
+    def sum(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+        """See :func:`minidl.ops.sum`."""
+        return ops.sum(self, dim, keepdim)
+
+    def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+        """See :func:`minidl.ops.mean`."""
+        return ops.mean(self, dim, keepdim)
+
+    def max(self, dim: int | None = None, keepdim: bool = False) -> Any:
+        """See :func:`minidl.ops.max`."""
+        return ops.max(self, dim, keepdim)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """See :func:`minidl.ops.reshape`; the extents may be given one by one or as a tuple."""
+        return ops.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
+
+    def permute(self, *dims: Any) -> Tensor:
+        """See :func:`minidl.ops.permute`; the dimensions may be given one by one or as a tuple."""
+        return ops.permute(self, dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims)
+
+    def transpose(self, dim0: int, dim1: int) -> Tensor:
+        """See :func:`minidl.ops.transpose`."""
+        return ops.transpose(self, dim0, dim1)
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose of a matrix."""
+        return ops.permute(self, tuple(reversed(range(self.ndim))))
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        """See :func:`minidl.ops.flatten`."""
+        return ops.flatten(self, start_dim, end_dim)
+
+    def relu(self) -> Tensor:
+        """See :func:`minidl.ops.relu`."""
+        return ops.relu(self)
+
+    def sigmoid(self) -> Tensor:
+        """See :func:`minidl.ops.sigmoid`."""
+        return ops.sigmoid(self)
+
+    def tanh(self) -> Tensor:
+        """See :func:`minidl.ops.tanh`."""
+        return ops.tanh(self)
+
+    def softmax(self, dim: int) -> Tensor:
+        """See :func:`minidl.ops.softmax`."""
+        return ops.softmax(self, dim)
+
+    def log_softmax(self, dim: int) -> Tensor:
+        """See :func:`minidl.ops.log_softmax`."""
+        return ops.log_softmax(self, dim)
+
+
+def _plain_index(index: Any) -> Any:
+    """Indices may be tensors: NumPy wants arrays."""
+    if isinstance(index, tuple):
+        return tuple(_plain_index(i) for i in index)
+    return index.data if isinstance(index, Tensor) else index
+
+
+def tensor(array: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
+    """A new leaf with a copy of ``array``.
+
+    Args:
+        array: numbers, nested lists, a NumPy array or a Tensor.
+        requires_grad: record operations on it, so that ``backward()`` fills in ``.grad``.
+        dtype: element type; by default that of an array, ``float32`` for Python floats, ``int64`` for Python integers.
+
+    Raises:
+        RuntimeError: a gradient is asked for something that is not floating-point.
+        TypeError: the elements are not numbers.
+
+    >>> tensor([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[1., 2.],
+            [3., 4.]])
+    >>> import numpy
+    >>> tensor(numpy.zeros(2)).dtype     # float64 stays float64
+    dtype('float64')
+    """
+    if isinstance(array, Tensor):
+        array = array.data
+    is_python = not hasattr(array, "dtype")
+    data = np.array(array, dtype=dtype, order="C") if isinstance(array, np.ndarray) or is_python else array.copy()
+    if data.dtype.kind not in "fiub":
+        raise TypeError(f"tensor: elements must be numbers, got {data.dtype}")
+    if is_python and dtype is None and data.dtype == np.float64 and not _holds_float64(array):
+        data = data.astype(DEFAULT_DTYPE)
+    return Tensor(data, requires_grad)
+
+
+def _holds_float64(array: Any) -> bool:
+    """A list of float64 arrays or scalars keeps their precision; a list of Python floats is made float32."""
+    while isinstance(array, list | tuple) and array:
+        array = array[0]
+    return hasattr(array, "dtype")

@@ -1,0 +1,140 @@
+"""Which code runs an operation: where the data live, and which implementation is preferred there.
+
+Two questions are kept apart:
+
+* *Where do the data live?* The array's type says so: a NumPy array is on the host, a CuPy array on a GPU.
+  :func:`array_module` gives the matching namespace, and element-wise ops are written against that.
+* *Which implementation of a hot loop runs there?* A preference local to the current context: ``minidl.use("numpy")``
+  picks the readable reference kernels (``kernels/reference/``), ``minidl.use("numba")`` the compiled ones
+  (``kernels/cpu/``). A tape node keeps the kernels that its forward used, so that its backward uses the same.
+
+A kernel is found by name: function ``forward`` in file ``max_pool2d.py`` of the backend's folder. Where a backend has no such
+function, the reference kernel of the same device runs instead, and a :class:`KernelFallbackWarning` says so once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import types
+import warnings
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+#: Backends for host arrays and the package that holds the kernels of each. The first one is the reference.
+HOST_BACKENDS = {"numpy": "minidl.kernels.reference", "numba": "minidl.kernels.cpu"}
+REFERENCE = "numpy"
+
+_preferred: ContextVar[str] = ContextVar("minidl_backend", default=REFERENCE)
+
+
+class KernelFallbackWarning(UserWarning):
+    """The preferred backend has no kernel for an operation; the reference kernel ran instead."""
+
+
+class use:
+    """Prefer a backend's kernels from here on, or within a ``with`` block.
+
+    Args:
+        backend: ``"numpy"`` (readable reference) or ``"numba"`` (compiled).
+
+    Raises:
+        ValueError: there is no such backend.
+
+    >>> import minidl
+    >>> with minidl.use("numpy"):
+    ...     minidl.dispatch.backend()
+    'numpy'
+    >>> minidl.use("abacus")
+    Traceback (most recent call last):
+    ValueError: use: there is no backend 'abacus'; choose from numpy, numba
+    """
+
+    def __init__(self, backend: str) -> None:
+        if backend not in HOST_BACKENDS:
+            raise ValueError(f"use: there is no backend {backend!r}; choose from {', '.join(HOST_BACKENDS)}")
+        self._token: Token[str] = _preferred.set(backend)
+
+    def __enter__(self) -> use:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _preferred.reset(self._token)
+
+
+def backend() -> str:
+    """Name of the backend preferred in the current context."""
+    return _preferred.get()
+
+
+def array_module(array: Any) -> types.ModuleType:
+    """The namespace whose functions work on ``array``: ``numpy``, or ``cupy`` for an array on a GPU.
+
+    >>> import numpy
+    >>> array_module(numpy.zeros(3)) is numpy
+    True
+    """
+    if type(array).__module__.partition(".")[0] == "cupy":
+        return importlib.import_module("cupy")  # already imported: the array is one of its own
+    return np
+
+
+class Kernels:
+    """The kernels of one operation in one backend; each is an attribute, looked up when first used."""
+
+    def __init__(self, operation: str, backend: str) -> None:
+        self.operation = operation
+        self.backend = backend
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        kernel = _find(self.backend, self.operation, name)
+        if kernel is None and self.backend != REFERENCE:
+            warnings.warn(
+                f"{self.operation}.{name}: no kernel in backend {self.backend!r}; the {REFERENCE!r} kernel runs instead",
+                KernelFallbackWarning,
+                stacklevel=3,
+            )
+            kernel = _find(REFERENCE, self.operation, name)
+        if kernel is None:
+            raise NotImplementedError(f"{self.operation}.{name}: no backend has this kernel")
+        setattr(self, name, kernel)  # asked for once: the next access does not come here
+        return kernel
+
+    def __repr__(self) -> str:
+        return f"<kernels of {self.operation} in backend {self.backend!r}>"
+
+
+def _find(backend: str, operation: str, name: str) -> Callable[..., Any] | None:
+    module_name = f"{HOST_BACKENDS[backend]}.{operation}"
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:  # the file is there; something that it imports is not
+            raise
+        return None
+    return getattr(module, name, None)
+
+
+@cache
+def _kernels(operation: str, backend: str) -> Kernels:
+    return Kernels(operation, backend)
+
+
+def kernels(operation: str, array: Any) -> Kernels:
+    """The kernels of ``operation`` that run where ``array`` lives, as the current context prefers.
+
+    Raises:
+        NotImplementedError: the array lives on a device for which there are no kernels.
+
+    >>> import numpy
+    >>> kernels("conv2d", numpy.zeros(1))
+    <kernels of conv2d in backend 'numpy'>
+    """
+    if not isinstance(array, np.ndarray):
+        raise NotImplementedError(f"{operation}: no kernels for arrays of type {type(array).__name__}")
+    return _kernels(operation, _preferred.get())

@@ -1,0 +1,123 @@
+"""The arithmetic of shapes, in one place: every op's shape rule is a function here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Pair = tuple[int, int]
+
+
+def pair(value: Any, name: str, operation: str, least: int = 0) -> Pair:
+    """An integer or two of them, (vertical, horizontal), each at least ``least``.
+
+    >>> pair(3, "stride", "conv2d", least=1)
+    (3, 3)
+    >>> pair((2, 0), "stride", "conv2d", least=1)
+    Traceback (most recent call last):
+    ValueError: conv2d: stride must be at least 1, got (2, 0)
+    """
+    values = tuple(value) if isinstance(value, Sequence | np.ndarray) else (value, value)
+    if len(values) != 2 or not all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values):
+        raise TypeError(f"{operation}: {name} must be an integer or a pair of integers, got {value!r}")
+    if min(values) < least:
+        raise ValueError(f"{operation}: {name} must be at least {least}, got {value!r}")
+    return int(values[0]), int(values[1])
+
+
+def conv_output(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, operation: str) -> Pair:
+    """Extents after a sliding window: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1 on each axis.
+
+    The window covers ``dilation (kernel - 1) + 1`` pixels (its field of view).
+
+    Raises:
+        ValueError: the window is larger than the padded input.
+
+    >>> conv_output((5, 7), (3, 3), (2, 2), (1, 1), (1, 1), "conv2d")
+    (3, 4)
+    """
+    out = []
+    for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
+        span = d * (k - 1) + 1
+        if n + 2 * p < span:
+            raise ValueError(
+                f"{operation}: the window covers {span} pixels (kernel {tuple(kernel)}, dilation {tuple(dilation)}), "
+                f"more than the padded input of {n + 2 * p} (size {tuple(size)}, padding {tuple(padding)})"
+            )
+        out.append((n + 2 * p - span) // s + 1)
+    return out[0], out[1]
+
+
+def conv_transpose_output(
+    size: Pair, kernel: Pair, stride: Pair, padding: Pair, output_padding: Pair, dilation: Pair
+) -> Pair:
+    """Extents of a transposed convolution: (size - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1.
+
+    >>> conv_transpose_output((4, 4), (2, 2), (2, 2), (0, 0), (0, 0), (1, 1))
+    (8, 8)
+    """
+    h, w = (
+        (n - 1) * s - 2 * p + d * (k - 1) + o + 1
+        for n, k, s, p, o, d in zip(size, kernel, stride, padding, output_padding, dilation, strict=True)
+    )
+    return h, w
+
+
+def broadcast(operation: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The common shape of element-wise operands: axes are aligned at the right, extents of 1 stretch.
+
+    >>> broadcast("add", (4, 1), (3,))
+    (4, 3)
+    >>> broadcast("add", (4, 2), (3,))
+    Traceback (most recent call last):
+    ValueError: add: shapes (4, 2) and (3,) do not broadcast
+    """
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(f"{operation}: shapes {' and '.join(map(str, shapes))} do not broadcast") from None
+
+
+def unbroadcast(cotangent: Any, shape: tuple[int, ...]) -> Any:
+    """The adjoint of broadcasting: sum over the axes that were added or stretched.
+
+    >>> unbroadcast(np.ones((4, 3)), (3,))
+    array([4., 4., 4.])
+    """
+    if cotangent.shape == shape:
+        return cotangent
+    added = cotangent.ndim - len(shape)
+    stretched = tuple(i + added for i, n in enumerate(shape) if n == 1 and cotangent.shape[i + added] != 1)
+    return cotangent.sum(axis=(*range(added), *stretched)).reshape(shape)
+
+
+def dims(dim: int | Sequence[int] | None, ndim: int, operation: str) -> tuple[int, ...]:
+    """Dimension numbers as non-negative and unique; ``None`` means all of them.
+
+    >>> dims((-1, 0), 3, "sum")
+    (2, 0)
+    """
+    if dim is None:
+        return tuple(range(ndim))
+    given = (dim,) if isinstance(dim, int | np.integer) else tuple(dim)
+    for d in given:
+        if not -max(ndim, 1) <= d < max(ndim, 1):
+            raise IndexError(f"{operation}: dimension {d} is out of range for {ndim} dimensions")
+    # A 0-d tensor has no axis, but torch lets it be addressed as if it had one.
+    result = tuple(int(d) % ndim for d in given) if ndim else ()
+    if len(set(result)) != len(result):
+        raise RuntimeError(f"{operation}: dimension named twice in {given}")
+    return result
+
+
+def require_ndim(operation: str, name: str, array: Any, ndim: int, layout: str) -> None:
+    """Raise unless ``array`` has ``ndim`` dimensions.
+
+    >>> require_ndim("conv2d", "input", np.zeros((2, 3)), 4, "(N, C, H, W)")
+    Traceback (most recent call last):
+    ValueError: conv2d: input must be 4-dimensional (N, C, H, W), got shape (2, 3)
+    """
+    if array.ndim != ndim:
+        raise ValueError(f"{operation}: {name} must be {ndim}-dimensional {layout}, got shape {tuple(array.shape)}")

@@ -1,0 +1,130 @@
+"""Two-dimensional convolution (equation E1), the operation that everything else here serves.
+
+Notation: x (N, C, H, W) input, w (K, C/G, kh, kw) filters, β (K) bias, y (N, K, OH, OW) output, g the cotangent of y; stride s, padding p,
+dilation d, groups G. Filter k belongs to group q = ⌊k / (K/G)⌋ and sees the C/G channels of that group. x is 0 outside.
+
+**Forward.**
+
+    y[n,k,i,j] = β[k] + Σ_{c < C/G} Σ_u Σ_v  w[k,c,u,v] · x[n, q·C/G + c, i·s + u·d - p, j·s + v·d - p]
+
+This is *cross-correlation*, which networks compute and call convolution. The document's E1 prints true convolution, x(x-x', y-y'): the
+filter is flipped. The two differ by that flip and a shift: E1's y at (i+kh-1, j+kw-1) is the cross-correlation with flip(w) at (i, j). A
+network learns its filters, so which of the two it computes makes no difference to what it can learn.
+
+**Shape rule.** OH = ⌊(H + 2p - d(kh-1) - 1) / s⌋ + 1, and the same for OW.
+
+**Backward** (equation E11; the documents only say "backpropagation"). y is linear in each of x, w and β, so each cotangent is the adjoint
+of one linear map: wherever the forward reads x[..] times w[..] into y[..], the backward adds g[..] times the other factor.
+
+    dβ[k]       = Σ_{n,i,j} g[n,k,i,j]
+    dw[k,c,u,v] = Σ_{n,i,j} g[n,k,i,j] · x[n, q·C/G + c, i·s + u·d - p, j·s + v·d - p]      cross-correlation of x with g
+    dx[n,c,a,b] = Σ over all (k,u,v,i,j) with i·s + u·d - p = a, j·s + v·d - p = b of g[n,k,i,j] · w[k,c,u,v]
+                = full convolution of g, s-1 zeros put between its values, with the dilated w; p cropped on each side
+
+As matrices, with the windows of x as the columns of X: Y = W X, dW = G Xᵀ, dX = col2im(Wᵀ G). The kernels are in
+``kernels/reference/conv2d.py`` and its siblings; X is never held whole there (:data:`minidl.kernels.reference.conv2d.COLUMN_BYTES` bounds it).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl._tensor import Tensor
+from minidl.autograd import Function, Node
+from minidl.dispatch import kernels
+from minidl.ops._shapes import Pair, conv_output, pair, require_ndim
+
+
+class Conv2d(Function):
+    """y = w ⋆ x + β."""
+
+    @staticmethod
+    def forward(
+        ctx: Node, x: Any, weight: Any, bias: Any, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
+    ) -> Any:
+        out = conv_output(x.shape[2:], weight.shape[2:], stride, padding, dilation, "conv2d")
+        ctx.kernels = kernels("conv2d", x)  # type: ignore[attr-defined]
+        ctx.options = (stride, padding, dilation, groups)  # type: ignore[attr-defined]
+        ctx.save(x, weight)
+        return ctx.kernels.forward(x, weight, bias, out, stride, padding, dilation, groups)  # type: ignore[attr-defined]
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        x, weight = ctx.saved
+        kernel, options = ctx.kernels, ctx.options  # type: ignore[attr-defined]
+        dx = kernel.backward_data(g, weight, x.shape, *options) if ctx.needs_input_grad[0] else None
+        dw = kernel.backward_weight(g, x, weight.shape, *options) if ctx.needs_input_grad[1] else None
+        db = kernel.backward_bias(g) if ctx.needs_input_grad[2] else None
+        return dx, dw, db
+
+    @staticmethod
+    def flops(arrays: tuple[Any, ...], output: Any, **options: Any) -> int:
+        return 2 * int(output.size) * int(np.prod(arrays[1].shape[1:]))
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+    dilation: int | Pair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Cross-correlate images with filters (torch's ``conv2d``); see this module's text for the equations.
+
+    Args:
+        input: (N, C, H, W), floating-point.
+        weight: (K, C/groups, kh, kw), of the same dtype.
+        bias: (K) or None.
+        stride, padding, dilation: an integer, or (vertical, horizontal).
+        groups: into how many parts that do not see each other the channels are cut; ``groups=C`` is a depthwise convolution.
+
+    Returns:
+        (N, K, OH, OW).
+
+    Raises:
+        ValueError: shapes that do not fit, groups that do not divide, or a window larger than the padded input.
+        TypeError: dtypes that differ or are not floating-point.
+
+    >>> import minidl
+    >>> image = minidl.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]]])
+    >>> edge = minidl.tensor([[[[-1.0, 1.0]]]])
+    >>> minidl.ops.conv2d(image, edge)
+    tensor([[[[1., 1.],
+              [1., 1.],
+              [1., 1.]]]])
+    """
+    require_ndim("conv2d", "input", input, 4, "(N, C, H, W)")
+    require_ndim("conv2d", "weight", weight, 4, "(K, C/groups, kh, kw)")
+    check_channels("conv2d", input, weight, bias, groups, channels=weight.shape[1] * groups, filters=weight.shape[0])
+    return Conv2d.apply(  # type: ignore[no-any-return]
+        input,
+        weight,
+        bias,
+        stride=pair(stride, "stride", "conv2d", least=1),
+        padding=pair(padding, "padding", "conv2d"),
+        dilation=pair(dilation, "dilation", "conv2d", least=1),
+        groups=groups,
+    )
+
+
+def check_channels(
+    operation: str, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, channels: int, filters: int
+) -> None:
+    """What a convolution and a transposed one ask of their operands."""
+    shapes = f"input {x.shape}, weight {weight.shape}, groups {groups}"
+    if groups < 1 or weight.shape[0] % groups:
+        raise ValueError(f"{operation}: groups must be positive and divide {weight.shape[0]} ({shapes})")
+    if x.shape[1] != channels:
+        raise ValueError(f"{operation}: expected input with {channels} channels, got {x.shape[1]} ({shapes})")
+    if 0 in weight.shape:
+        raise ValueError(f"{operation}: weight has an extent of zero ({shapes})")
+    if bias is not None and bias.shape != (filters,):
+        raise ValueError(f"{operation}: bias must have shape ({filters},), got {bias.shape} ({shapes})")
+    dtypes = {t.dtype for t in (x, weight, bias) if t is not None}
+    if len(dtypes) != 1 or x.dtype.kind != "f":
+        names = " and ".join(sorted(map(str, dtypes)))
+        raise TypeError(f"{operation}: input, weight and bias must have one floating-point dtype, got {names}")

@@ -1,0 +1,90 @@
+"""Softmax and its logarithm along one dimension (equation E6).
+
+Notation: z are the logits, p = softmax(z), g the cotangent of the output, sums run along ``dim``.
+
+    softmax      p_j = e^(z_j - m) / Σ_k e^(z_k - m), m = max z     dz = p ⊙ (g - Σ g p)
+    log_softmax  log p_j = (z_j - m) - log Σ_k e^(z_k - m)          dz = g - p Σ g
+
+The shift by the maximum changes nothing in exact arithmetic and keeps every exponential at most one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl._tensor import Tensor
+from minidl.autograd import Function, Node
+from minidl.dispatch import array_module
+from minidl.ops._shapes import dims
+from minidl.ops.reductions import accurate_sum
+
+
+class Softmax(Function):
+    """p = e^(z - max z) / Σ e^(z - max z)."""
+
+    @staticmethod
+    def forward(ctx: Node, z: Any, *, axis: int) -> Any:
+        ctx.axis = axis  # type: ignore[attr-defined]
+        e = array_module(z).exp(z - z.max(axis=axis, keepdims=True))
+        p = e / accurate_sum(e, (axis,))
+        ctx.save(p)
+        return p
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        (p,) = ctx.saved
+        return p * (g - accurate_sum(g * p, (ctx.axis,)))  # type: ignore[attr-defined]
+
+
+class LogSoftmax(Function):
+    """log p = (z - max z) - log Σ e^(z - max z)."""
+
+    @staticmethod
+    def forward(ctx: Node, z: Any, *, axis: int) -> Any:
+        xp = array_module(z)
+        ctx.axis = axis  # type: ignore[attr-defined]
+        shifted = z - z.max(axis=axis, keepdims=True)
+        log_p = shifted - xp.log(accurate_sum(xp.exp(shifted), (axis,)))
+        ctx.save(log_p)
+        return log_p
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        (log_p,) = ctx.saved
+        return g - array_module(g).exp(log_p) * accurate_sum(g, (ctx.axis,))  # type: ignore[attr-defined]
+
+
+def _axis(z: Tensor, dim: int, operation: str) -> int:
+    if z.dtype.kind != "f":
+        raise TypeError(f"{operation}: the logits must be floating-point, got {z.dtype}")
+    if z.ndim == 0:
+        raise ValueError(f"{operation}: a tensor without dimensions has no classes")
+    return dims(dim, z.ndim, operation)[0]
+
+
+def softmax(z: Tensor, dim: int) -> Tensor:
+    """Probabilities from logits: positive, summing to one along ``dim``.
+
+    Raises:
+        IndexError: no such dimension.
+        TypeError: the logits are not floating-point.
+
+    >>> import minidl
+    >>> minidl.ops.softmax(minidl.tensor([1000.0, 1000.0]), dim=0)
+    tensor([0.5, 0.5])
+    """
+    return Softmax.apply(z, axis=_axis(z, dim, "softmax"))  # type: ignore[no-any-return]
+
+
+def log_softmax(z: Tensor, dim: int) -> Tensor:
+    """Logarithms of the probabilities, exact where the probabilities themselves would round to 0 or 1.
+
+    Raises:
+        IndexError: no such dimension.
+        TypeError: the logits are not floating-point.
+
+    >>> import minidl
+    >>> minidl.ops.log_softmax(minidl.tensor([0.0, 1000.0]), dim=0)
+    tensor([-1000.,     0.])
+    """
+    return LogSoftmax.apply(z, axis=_axis(z, dim, "log_softmax"))  # type: ignore[no-any-return]
