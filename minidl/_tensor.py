@@ -47,7 +47,8 @@ class Tensor:
     grad: Tensor | None
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self.data = data if hasattr(data, "dtype") and hasattr(data, "strides") else np.asarray(data)
+        # 0-d results of NumPy are scalars, not arrays; they are made arrays again.
+        self.data = data if hasattr(data, "strides") and not isinstance(data, np.generic) else np.asarray(data)
         self.grad = None
         self._node: Node | None = None
         self._index = 0
@@ -59,7 +60,7 @@ class Tensor:
 
     @classmethod
     def _wrap(cls, array: Any) -> Tensor:
-        """A Tensor around an array, without a copy (0-d results of NumPy are scalars: make them arrays again)."""
+        """A Tensor around an array, without a copy."""
         return Tensor(array)
 
     # -- what it is ------------------------------------------------------------------------------------------------

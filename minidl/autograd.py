@@ -214,8 +214,8 @@ class Function:
         node = Node(cls, inputs)
         with np.errstate(all="ignore"):  # infinities and NaN travel silently, as in torch
             result = cls.forward(node, *arrays, **options)
-        outputs = result if isinstance(result, tuple) else (result,)
-        tensors = tuple(Tensor._wrap(y) for y in outputs)
+        tensors = tuple(Tensor._wrap(y) for y in (result if isinstance(result, tuple) else (result,)))
+        outputs = tuple(t.data for t in tensors)
         if cls.is_view and dispatch.array_module(outputs[0]).may_share_memory(outputs[0], arrays[0]):
             tensors[0]._version = inputs[0]._version
         if any(node.needs_input_grad):

@@ -93,22 +93,23 @@ def unbroadcast(cotangent: Any, shape: tuple[int, ...]) -> Any:
     return cotangent.sum(axis=(*range(added), *stretched)).reshape(shape)
 
 
-def dims(dim: int | Sequence[int] | None, ndim: int, operation: str) -> tuple[int, ...]:
+def dims(dim: int | Sequence[int] | None, shape: tuple[int, ...], operation: str) -> tuple[int, ...]:
     """Dimension numbers as non-negative and unique; ``None`` means all of them.
 
-    >>> dims((-1, 0), 3, "sum")
+    >>> dims((-1, 0), (4, 5, 6), "sum")
     (2, 0)
     """
+    ndim = len(shape)
     if dim is None:
         return tuple(range(ndim))
     given = (dim,) if isinstance(dim, int | np.integer) else tuple(dim)
     for d in given:
         if not -max(ndim, 1) <= d < max(ndim, 1):
-            raise IndexError(f"{operation}: dimension {d} is out of range for {ndim} dimensions")
+            raise IndexError(f"{operation}: dimension {d} is out of range for shape {shape}")
     # A 0-d tensor has no axis, but torch lets it be addressed as if it had one.
     result = tuple(int(d) % ndim for d in given) if ndim else ()
     if len(set(result)) != len(result):
-        raise RuntimeError(f"{operation}: dimension named twice in {given}")
+        raise RuntimeError(f"{operation}: dimension named twice in {given} (shape {shape})")
     return result
 
 

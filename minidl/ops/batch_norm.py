@@ -124,8 +124,11 @@ def batch_norm(
     """
     check_affine("batch_norm", input, weight, bias)
     running = (running_mean, running_var)
-    if any(r is not None and r.shape != input.shape[1:2] for r in running):
-        raise ValueError(f"batch_norm: running statistics must have shape ({input.shape[1]},) (input {input.shape})")
+    for name, record in zip(("running_mean", "running_var"), running, strict=True):
+        if record is not None and record.shape != input.shape[1:2]:
+            raise ValueError(
+                f"batch_norm: {name} must have shape ({input.shape[1]},), got {record.shape} (input {input.shape})"
+            )
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: evaluation needs running_mean and running_var")

@@ -50,7 +50,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     tensors = [t if isinstance(t, Tensor) else Tensor(t) for t in tensors]
     if not tensors:
         raise ValueError("cat: expected at least one tensor")
-    (axis,) = dims(dim, tensors[0].ndim, "cat") or (-1,)
+    (axis,) = dims(dim, tensors[0].shape, "cat") or (-1,)
     if axis < 0:
         raise ValueError("cat: tensors without dimensions cannot be joined")
     rest = {(t.ndim, *t.shape[:axis], *t.shape[axis + 1 :]) for t in tensors}

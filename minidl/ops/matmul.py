@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.ops._shapes import broadcast, unbroadcast
+from minidl.ops._shapes import unbroadcast
 
 
 class Matmul(Function):
@@ -64,5 +66,8 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
         raise ValueError(f"matmul: inner extents differ in shapes {x.shape} and {y.shape}")
     if x.dtype != y.dtype:
         raise TypeError(f"matmul: factors have different dtypes, {x.dtype} and {y.dtype}")
-    broadcast("matmul", x.shape[:-2], y.shape[:-2])
+    try:
+        np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    except ValueError:
+        raise ValueError(f"matmul: leading extents of shapes {x.shape} and {y.shape} do not broadcast") from None
     return Matmul.apply(x, y)  # type: ignore[no-any-return]

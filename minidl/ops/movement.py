@@ -104,7 +104,7 @@ def permute(x: Tensor, dims_: Sequence[int]) -> Tensor:
     >>> minidl.ops.permute(minidl.tensor([[1, 2, 3]]), (1, 0)).shape
     (3, 1)
     """
-    order = dims(tuple(dims_), x.ndim, "permute")
+    order = dims(tuple(dims_), x.shape, "permute")
     if len(order) != x.ndim:
         raise ValueError(f"permute: {tuple(dims_)} does not name every dimension of shape {x.shape}")
     return Permute.apply(x, order=order)  # type: ignore[no-any-return]
@@ -121,7 +121,7 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     (3, 1)
     """
     order = list(range(x.ndim))
-    (a,), (b,) = dims(dim0, x.ndim, "transpose"), dims(dim1, x.ndim, "transpose")
+    (a,), (b,) = dims(dim0, x.shape, "transpose"), dims(dim1, x.shape, "transpose")
     order[a], order[b] = order[b], order[a]
     return permute(x, order)
 
@@ -139,7 +139,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """
     if x.ndim == 0:
         return reshape(x, (1,))
-    (first,), (last,) = dims(start_dim, x.ndim, "flatten"), dims(end_dim, x.ndim, "flatten")
+    (first,), (last,) = dims(start_dim, x.shape, "flatten"), dims(end_dim, x.shape, "flatten")
     if first > last:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     middle = math.prod(x.shape[first : last + 1])

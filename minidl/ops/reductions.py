@@ -142,7 +142,7 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """
     if x.dtype.kind == "b":
         x = Tensor(x.data.astype(np.int64))
-    return Sum.apply(x, axes=dims(dim, x.ndim, "sum"), keepdim=keepdim)  # type: ignore[no-any-return]
+    return Sum.apply(x, axes=dims(dim, x.shape, "sum"), keepdim=keepdim)  # type: ignore[no-any-return]
 
 
 def mean(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
@@ -159,7 +159,7 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """
     if x.dtype.kind != "f":
         raise TypeError(f"mean: the tensor must be floating-point, got {x.dtype}")
-    return Mean.apply(x, axes=dims(dim, x.ndim, "mean"), keepdim=keepdim)  # type: ignore[no-any-return]
+    return Mean.apply(x, axes=dims(dim, x.shape, "mean"), keepdim=keepdim)  # type: ignore[no-any-return]
 
 
 def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
@@ -178,7 +178,7 @@ def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         if x.numel() == 0:
             raise ValueError(f"max: a tensor of shape {x.shape} has no elements")
         return MaxAll.apply(x)
-    (axis,) = dims(dim, x.ndim, "max") or (None,)
+    (axis,) = dims(dim, x.shape, "max") or (None,)
     if axis is None:
         return MaxResult(MaxAll.apply(x), Tensor(np.zeros((), np.int64)))
     if x.shape[axis] == 0:

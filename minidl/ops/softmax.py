@@ -59,7 +59,7 @@ def _axis(z: Tensor, dim: int, operation: str) -> int:
         raise TypeError(f"{operation}: the logits must be floating-point, got {z.dtype}")
     if z.ndim == 0:
         raise ValueError(f"{operation}: a tensor without dimensions has no classes")
-    return dims(dim, z.ndim, operation)[0]
+    return dims(dim, z.shape, operation)[0]
 
 
 def softmax(z: Tensor, dim: int) -> Tensor:

@@ -1,0 +1,72 @@
+# minidl: `make` lists the targets. All of them work on a fresh machine with Python (>= 3.11, with venv) and make.
+#
+#   PYTHON=python3.12   which Python makes the environment
+#   VENV=.venv          where the environment lies (a path without spaces)
+#   ARGS=...            further arguments for pytest, e.g. make test ARGS="-k conv2d"
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := pyproject.toml setup.py
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint parity bench results clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */\1\t/' | while IFS='	' read -r name text; do \
+		printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+# ---------------------------------------------------------------------------------------------
+# The environment. A stamp file for each set of extras: nothing is installed twice.
+# The installation is editable, so that the sources in this folder are the ones that run.
+# ---------------------------------------------------------------------------------------------
+
+$(VENV)/made:
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+		echo "minidl: error: there is no command $(PYTHON): install Python 3.11 or newer, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "minidl: error: $$("$(PYTHON)" --version 2>&1) is too old, minidl needs 3.11 or newer: name one, e.g. make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "minidl: error: $(PYTHON) has no venv module: install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear "$(VENV)"
+	@touch "$@"
+
+$(VENV)/with-nothing: $(VENV)/made $(SOURCES)
+	@echo "installing minidl into $(VENV), once (about a minute)"
+	$(PIP) install --quiet -e .
+	@touch "$@"
+
+$(VENV)/with-%: $(VENV)/made $(SOURCES)
+	@echo "installing minidl and what '$*' needs into $(VENV), once (about a minute)"
+	$(PIP) install --quiet -e ".[$*]"
+	@touch "$@"
+
+# ---------------------------------------------------------------------------------------------
+# What to do
+# ---------------------------------------------------------------------------------------------
+
+demo: $(VENV)/with-nothing  ## train a U-Net on generated pictures, evaluate it, write metrics and pictures (about 4 minutes)
+	"$(BIN)/minidl" demo --out demo-run
+
+test: $(VENV)/with-test  ## the tests (no torch, no compiler, no GPU needed)
+	"$(BIN)/python" -m pytest -q $(ARGS)
+
+parity: $(VENV)/with-test $(VENV)/with-parity  ## agreement with torch and scikit-learn (installs both)
+	"$(BIN)/python" -m pytest -q tests/parity $(ARGS)
+
+lint: $(VENV)/with-lint  ## style, format, types and import directions
+	.ci/lint "$(BIN)"
+
+bench: $(VENV)/with-bench  ## speed and memory beside other libraries
+	"$(BIN)/python" benchmarks/import_time.py
+
+results: $(VENV)/with-bench  ## the trainings of docs/results.md (long; real data in ../shared/data)
+	"$(BIN)/python" benchmarks/isbi2012.py
+
+clean:  ## remove the environment and everything that builds and tests leave behind
+	rm -rf "$(VENV)" build dist minidl.egg-info demo-run .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find minidl kernels tests benchmarks \( -name __pycache__ -o -name '*.nb[ic]' \) -prune -exec rm -rf {} +

@@ -1,0 +1,229 @@
+"""U-Net (Ronneberger, Fischer and Brox 2015), in the paper's form and in that of the documents' program.
+
+::
+
+    input ─ block ──────────────── skip ───────────────► cat ─ block ─ 1x1 ─ logits
+              │ pool                                       ▲ up
+            block ────────────── skip ─────────► cat ─ block
+              │ pool                               ▲ up
+              ⋮                                    ⋮
+            (bottleneck block)  ───────────────────┘
+
+A block is two 3x3 convolutions, each followed (where asked for) by a normalisation, and by ReLU. On the way down each block is followed by 2x2 max pooling and
+has twice the channels of the one before; on the way up the picture is doubled, joined with the skip of its size, and a block
+brings the channels back. A 1x1 convolution gives the logits of the classes.
+
+Where the two forms differ:
+
+* **Bottleneck.** The paper has one more block below the last pooling. The documents' program goes straight back up from the last pooling.
+* **Up.** The paper's "up-convolution" doubles the picture and halves the channels with one learned 2x2 filter (``up="transpose"``). The documents' *prose*
+  says deconvolution, their *program* repeats pixels (``up="nearest"``), and the channels stay.
+* **Padding.** The paper's 3x3 convolutions have no padding: each takes one pixel off each side, and the skips are cropped to fit
+  (``padding="valid"``; 572 pixels in, 388 out). The program pads with zeros (``padding="same"``).
+* **Softmax.** The program ends in one; here the network gives logits, and the loss contains the softmax (see ``ops/cross_entropy.py`` for why).
+"""
+
+from __future__ import annotations
+
+import math
+
+from minidl import nn, ops
+from minidl._tensor import Tensor
+
+NORMS = ("none", "batch", "group")
+UPS = ("nearest", "bilinear", "transpose")
+PADDINGS = ("same", "valid")
+
+
+class DoubleConv(nn.Module):
+    """(3x3 convolution, norm, ReLU) twice, and dropout if any."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, padding: str = "same", norm: str = "none", dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        pad = 1 if padding == "same" else 0
+        # A convolution's bias does nothing where a normalisation takes the mean out again.
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=pad, bias=norm == "none")
+        self.norm1 = make_norm(norm, out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=pad, bias=norm == "none")
+        self.norm2 = make_norm(norm, out_channels)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = ops.relu(self.norm1(self.conv1(x)))
+        x = ops.relu(self.norm2(self.conv2(x)))
+        return self.dropout(x)  # type: ignore[no-any-return]
+
+
+def make_norm(norm: str, channels: int) -> nn.Module:
+    """The normalisation of that name for so many channels (groups of 8 at least, 32 groups at most)."""
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    if norm == "group":
+        return nn.GroupNorm(math.gcd(channels, max(1, min(32, channels // 8))), channels)
+    return nn.Identity()
+
+
+class UNet(nn.Module):
+    """An encoder, a decoder, and skip connections between them.
+
+    Args:
+        in_channels: of the image, 1 for gray and 3 for colour.
+        num_classes: channels of the logits.
+        base: channels of the first block; doubled at each level down.
+        depth: number of poolings.
+        bottleneck: a block below the last pooling (the paper) or none (the documents' program).
+        padding: "same" (zeros around) or "valid" (none: the output is smaller than the input, see :meth:`output_size`).
+        norm: "none", "batch" or "group", after each 3x3 convolution.
+        up: "nearest" or "bilinear" doubling, or "transpose" (a learned 2x2 up-convolution that halves the channels).
+        dropout: probability, after the deepest two blocks on the way down (as the paper's "drop-out layers at the end of the contracting path").
+
+    Raises:
+        ValueError: an option that is not there, or a size that is not positive.
+
+    >>> import minidl, numpy
+    >>> model = UNet(in_channels=1, num_classes=2, base=4, depth=2)
+    >>> model(minidl.tensor(numpy.zeros((1, 1, 16, 20), "float32"))).shape
+    (1, 2, 16, 20)
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        num_classes: int = 2,
+        base: int = 32,
+        depth: int = 4,
+        bottleneck: bool = True,
+        padding: str = "same",
+        norm: str = "none",
+        up: str = "nearest",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        for name, value, choices in (("norm", norm, NORMS), ("up", up, UPS), ("padding", padding, PADDINGS)):
+            if value not in choices:
+                raise ValueError(f"UNet: {name} must be one of {', '.join(choices)}, got {value!r}")
+        for name, size in (("in_channels", in_channels), ("num_classes", num_classes), ("base", base), ("depth", depth)):
+            if size < 1:
+                raise ValueError(f"UNet: {name} must be at least 1, got {size}")
+        self.in_channels, self.num_classes, self.depth, self.padding, self.up = in_channels, num_classes, depth, padding, up
+        #: "same" padding needs heights and widths that are multiples of this.
+        self.multiple = 2**depth
+        widths = [base * 2**level for level in range(depth + bottleneck)]
+        levels = zip([in_channels, *widths], widths, strict=False)
+        self.down = nn.ModuleList(
+            DoubleConv(a, b, padding, norm, dropout if level >= len(widths) - 2 else 0.0)
+            for level, (a, b) in enumerate(levels)
+        )
+        self.upsample, self.decode = nn.ModuleList(), nn.ModuleList()
+        below = widths[-1]
+        for width in reversed(widths[:depth]):
+            self.upsample.append(_make_up(up, below))
+            joined = width + (below // 2 if up == "transpose" else below)
+            self.decode.append(DoubleConv(joined, width, padding, norm))
+            below = width
+        self.head = nn.Conv2d(below, num_classes, 1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """He's initial weights (as the paper: normal, variance 2/fan_in), biases zero."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._check(x.shape)
+        skips = []
+        for level, block in enumerate(self.down):
+            if level:
+                x = ops.max_pool2d(x, 2)
+            x = block(x)
+            skips.append(x)
+        if len(skips) > self.depth:
+            skips.pop()  # the bottleneck's output is x itself, not a skip
+        else:
+            x = ops.max_pool2d(x, 2)  # no bottleneck: straight back up from the last pooling
+        for upsample, decode in zip(self.upsample, self.decode, strict=True):
+            x = upsample(x)
+            x = decode(ops.cat([_crop(skips.pop(), x.shape), x], dim=1))
+        return self.head(x)  # type: ignore[no-any-return]
+
+    def output_size(self, size: int) -> int:
+        """Extent of the output for an extent of the input that fits (572 gives 388 with the paper's network).
+
+        Raises:
+            ValueError: it does not fit: with "same" padding not a multiple of ``multiple``, with "valid" an odd extent before a pooling.
+        """
+        lost = 4 if self.padding == "valid" else 0
+        n = size
+        for level in range(len(self.down)):
+            if level:
+                n = self._halve(n, size)
+            n -= lost
+        if len(self.down) == self.depth:
+            n = self._halve(n, size)
+        for _ in range(self.depth):
+            n = 2 * n - lost
+        if n < 1:
+            raise ValueError(f"UNet: an input extent of {size} leaves no output pixels")
+        return n
+
+    def valid_size(self, size: int) -> int:
+        """The smallest usable input extent that is at least ``size``."""
+        for candidate in range(max(1, size), size + 100 * self.multiple):
+            try:
+                self.output_size(candidate)
+            except ValueError:
+                continue
+            return candidate
+        raise ValueError(f"UNet: no usable input extent near {size}")
+
+    def _halve(self, n: int, size: int) -> int:
+        if n < 2 or n % 2:
+            raise ValueError(
+                f"UNet: an input extent of {size} becomes {n} before a pooling, which cannot be halved"
+                + (f"; with padding='same' give a multiple of {self.multiple}" if self.padding == "same" else "")
+            )
+        return n // 2
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != 4 or shape[1] != self.in_channels:
+            raise ValueError(f"UNet: input must be (N, {self.in_channels}, H, W), got shape {shape}")
+        for size in shape[2:]:
+            self.output_size(size)
+
+
+def _make_up(up: str, channels: int) -> nn.Module:
+    if up == "transpose":
+        return nn.ConvTranspose2d(channels, channels // 2, 2, stride=2)
+    return nn.Upsample(scale_factor=2, mode=up)
+
+
+def _crop(skip: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The middle of a skip, as large as what it is joined with (only smaller with "valid" padding)."""
+    top, left = (skip.shape[2] - shape[2]) // 2, (skip.shape[3] - shape[3]) // 2
+    if top == 0 and left == 0:
+        return skip
+    return skip[:, :, top : top + shape[2], left : left + shape[3]]
+
+
+def unet_documents(num_classes: int = 2) -> UNet:
+    """The network of the documents' program: 3 channels in, blocks of 32, 64, 128 and 256, no bottleneck, nearest upsampling.
+
+    >>> sum(p.numel() for p in unet_documents(2).parameters())
+    3716898
+    """
+    return UNet(in_channels=3, num_classes=num_classes, base=32, depth=4, bottleneck=False, up="nearest")
+
+
+def unet_paper(num_classes: int = 2, in_channels: int = 1, padding: str = "valid") -> UNet:
+    """The paper's network: blocks of 64 to 1024, up-convolutions, no padding (``padding="same"`` for equal sizes).
+
+    >>> model = unet_paper(num_classes=2)
+    >>> sum(p.numel() for p in model.parameters()), model.output_size(572)
+    (31030658, 388)
+    """
+    return UNet(in_channels, num_classes, base=64, depth=4, bottleneck=True, padding=padding, up="transpose")

@@ -1,0 +1,278 @@
+"""Module: parameters, buffers and submodules under the names that torch gives them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minidl._tensor import Tensor
+
+Self = TypeVar("Self", bound="Module")
+Hook = Callable[..., Any]
+
+
+class Parameter(Tensor):
+    """A tensor that a module learns: it requires a gradient and lies in C order.
+
+    >>> import minidl
+    >>> minidl.nn.Parameter(minidl.tensor([1.0, 2.0]))
+    tensor([1., 2.], requires_grad=True)
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = True) -> None:
+        array = data.data if isinstance(data, Tensor) else np.asarray(data)
+        super().__init__(np.ascontiguousarray(array), requires_grad)
+
+
+class Module:
+    """Base class of layers and networks. Subclasses assign parameters and submodules as attributes and define ``forward``.
+
+    >>> from minidl import nn
+    >>> class Twice(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.layer = nn.Linear(2, 2)
+    ...     def forward(self, x):
+    ...         return self.layer(self.layer(x))
+    >>> list(Twice().state_dict())
+    ['layer.weight', 'layer.bias']
+    """
+
+    training: bool
+
+    def __init__(self) -> None:
+        # Past __setattr__, which needs these dictionaries to be there.
+        for name in ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks"):
+            object.__setattr__(self, name, OrderedDict())
+        self.training = True
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """What the module computes; subclasses define it."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward()")
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        for hook in list(self._forward_pre_hooks.values()):
+            replaced = hook(self, inputs)
+            if replaced is not None:
+                inputs = replaced if isinstance(replaced, tuple) else (replaced,)
+        output = self.forward(*inputs, **options)
+        for hook in list(self._forward_hooks.values()):
+            replaced = hook(self, inputs, output)
+            if replaced is not None:
+                output = replaced
+        return output
+
+    # -- what belongs to the module --------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_parameters" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning attributes")
+        for table in (self._parameters, self._buffers, self._modules):
+            if name in table and table is not self._table_of(value):
+                if value is None or (table is self._buffers and isinstance(value, Tensor)):
+                    table[name] = value
+                    return
+                del table[name]
+        table = self._table_of(value)
+        if table is None:
+            object.__setattr__(self, name, value)
+        else:
+            self.__dict__.pop(name, None)
+            table[name] = value
+
+    def _table_of(self, value: Any) -> OrderedDict[str, Any] | None:
+        if isinstance(value, Parameter):
+            return self._parameters
+        return self._modules if isinstance(value, Module) else None
+
+    def __getattr__(self, name: str) -> Any:
+        for table in ("_parameters", "_buffers", "_modules"):
+            found = self.__dict__.get(table, {})
+            if name in found:
+                return found[name]
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        for table in (self._parameters, self._buffers, self._modules):
+            if name in table:
+                del table[name]
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._parameters, *self._buffers, *self._modules]
+
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        """Add a parameter; ``None`` keeps the name for one that this module does without (``bias=False``)."""
+        self._parameters[name] = parameter
+
+    def register_buffer(self, name: str, tensor: Tensor | None) -> None:
+        """Add a tensor that is saved with the module but not learned (running statistics)."""
+        self._buffers[name] = tensor
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a submodule under a name."""
+        self._modules[name] = module
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all below it, each once, with dotted names."""
+        seen: set[int] = set()
+        stack: list[tuple[str, Module]] = [(prefix, self)]
+        while stack:
+            name, module = stack.pop()
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            yield name, module
+            below = [(f"{name}.{k}" if name else k, m) for k, m in module._modules.items() if m is not None]
+            stack.extend(reversed(below))
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly below this one."""
+        return ((name, m) for name, m in self._modules.items() if m is not None)
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly below this one."""
+        return (module for _, module in self.named_children())
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """All parameters, each once, under dotted names in the order of their creation."""
+        return self._named("_parameters")
+
+    def parameters(self) -> Iterator[Parameter]:
+        """All parameters, each once."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """All buffers, each once."""
+        return self._named("_buffers")
+
+    def _named(self, table: str) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        for prefix, module in self.named_modules():
+            for name, value in getattr(module, table).items():
+                if value is not None and id(value) not in seen:
+                    seen.add(id(value))
+                    yield f"{prefix}.{name}" if prefix else name, value
+
+    def apply(self: Self, function: Callable[[Module], None]) -> Self:
+        """Call ``function`` on every module, those below first."""
+        for module in self.children():
+            module.apply(function)
+        function(self)
+        return self
+
+    # -- state -----------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Copies of all parameters and buffers as arrays, under torch's keys (parameters of a module before its buffers)."""
+        state = {}
+        for prefix, module in self.named_modules():
+            for table in (module._parameters, module._buffers):
+                for name, tensor in table.items():
+                    if tensor is not None:
+                        state[f"{prefix}.{name}" if prefix else name] = np.array(tensor.data, order="C")
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Copy arrays (NumPy, or anything ``np.asarray`` takes) into the parameters and buffers of the same names.
+
+        Nothing is changed unless everything fits.
+
+        Args:
+            state: as :meth:`state_dict` gives it, from here or from torch.
+            strict: also complain of names that are missing or too many.
+
+        Raises:
+            KeyError: names are missing or unexpected.
+            ValueError: a shape differs.
+        """
+        own = dict(self.named_parameters()) | dict(self.named_buffers())
+        missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        if strict and (missing or extra):
+            raise KeyError(f"load_state_dict: missing {missing}, unexpected {extra}")
+        arrays = {name: np.asarray(value) for name, value in state.items() if name in own}
+        for name, array in arrays.items():
+            if array.shape != own[name].shape:
+                raise ValueError(f"load_state_dict: {name} has shape {array.shape}, the module's has {own[name].shape}")
+        for name, array in arrays.items():
+            own[name].data[...] = array
+            own[name].mark_changed()
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Training behaviour (dropout drops, batch normalisation uses the batch) for this module and all below."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self: Self) -> Self:
+        """Evaluation behaviour; the same as ``train(False)``."""
+        return self.train(False)
+
+    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+        """Let the parameters learn, or freeze them."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def astype(self: Self, dtype: Any) -> Self:
+        """Convert all floating-point parameters and buffers in place."""
+        for _, tensor in [*self.named_parameters(), *self.named_buffers()]:
+            if tensor.dtype.kind == "f":
+                tensor.data = tensor.data.astype(dtype)
+                tensor.grad = None
+        return self
+
+    def double(self: Self) -> Self:
+        """Convert to float64, as gradient checks need it."""
+        return self.astype(np.float64)
+
+    def float(self: Self) -> Self:
+        """Convert to float32."""
+        return self.astype(np.float32)
+
+    # -- hooks and text --------------------------------------------------------------------------------------------
+
+    def register_forward_hook(self, hook: Hook) -> Callable[[], None]:
+        """Call ``hook(module, inputs, output)`` after every forward; a result replaces the output.
+
+        Returns a function that removes the hook.
+        """
+        return _register(self._forward_hooks, hook)
+
+    def register_forward_pre_hook(self, hook: Hook) -> Callable[[], None]:
+        """Call ``hook(module, inputs)`` before every forward; a result replaces the inputs.
+
+        Returns a function that removes the hook.
+        """
+        return _register(self._forward_pre_hooks, hook)
+
+    def extra_repr(self) -> str:
+        """What stands between the brackets of the layer's text."""
+        return ""
+
+    def __repr__(self) -> str:
+        below = [f"({name}): {module!r}".replace("\n", "\n  ") for name, module in self.named_children()]
+        if not below:
+            return f"{type(self).__name__}({self.extra_repr()})"
+        return f"{type(self).__name__}({self.extra_repr()}\n  " + "\n  ".join(below) + "\n)"
+
+
+def _register(table: OrderedDict[object, Hook], hook: Hook) -> Callable[[], None]:
+    key = object()
+    table[key] = hook
+    return lambda: table.pop(key, None) and None

@@ -1,0 +1,102 @@
+"""Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from minidl._tensor import Tensor
+from minidl.optim.optimizer import Array, Optimizer, check_range
+
+
+class Adam(Optimizer):
+    """Steps scaled by running moments of the gradient; the optimizer of the documents' U-Net.
+
+        m ← β₁ m + (1 - β₁) g,      v ← β₂ v + (1 - β₂) g²
+        w ← w - α · m̂ / (√v̂ + ε),   m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ)
+
+    The division by 1 - βᵗ makes up for the moments having started at zero. Weight decay λ adds λ w to the gradient first.
+
+    Args:
+        params: parameters, or groups of them as dictionaries.
+        lr: α.
+        betas: (β₁, β₂).
+        eps: ε.
+        weight_decay: λ.
+
+    Raises:
+        ValueError: no parameters, or an option out of range.
+
+    >>> import minidl
+    >>> w = minidl.nn.Parameter(minidl.tensor([1.0]))
+    >>> optimizer = Adam([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step(); w            # the first step has length lr, whatever the gradient
+    tensor([0.90000004], requires_grad=True)
+    """
+
+    decoupled = False
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        name = type(self).__name__
+        check_range("lr", name, lr)
+        check_range("betas[0]", name, betas[0], high=1)
+        check_range("betas[1]", name, betas[1], high=1)
+        check_range("eps", name, eps)
+        check_range("weight_decay", name, weight_decay)
+        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
+
+    def update(self, w: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """One parameter's step."""
+        if not state:
+            state.update(step=0, exp_avg=np.zeros_like(w), exp_avg_sq=np.zeros_like(w))
+        state["step"] = int(state["step"]) + 1
+        (beta1, beta2), lr, t = group["betas"], group["lr"], state["step"]
+        if group["weight_decay"]:
+            if self.decoupled:
+                w *= 1 - lr * group["weight_decay"]
+            else:
+                g = g + group["weight_decay"] * w
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        m += (1 - beta1) * (g - m)
+        v *= beta2
+        v += (1 - beta2) * (g * g)
+        denominator = np.sqrt(v)
+        denominator /= math.sqrt(1 - beta2**t)
+        denominator += group["eps"]
+        w -= lr / (1 - beta1**t) * (m / denominator)
+
+
+class AdamW(Adam):
+    """Adam with weight decay apart from the gradient: w ← (1 - α λ) w before the step, so that large gradients do not shrink it.
+
+    Arguments as :class:`Adam`, with ``weight_decay=0.01`` by default.
+
+    >>> import minidl
+    >>> w = minidl.nn.Parameter(minidl.tensor([1.0]))
+    >>> w.grad = minidl.tensor([0.0])
+    >>> AdamW([w], lr=0.1, weight_decay=0.5).step(); w
+    tensor([0.95], requires_grad=True)
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)

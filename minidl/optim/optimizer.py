@@ -1,0 +1,99 @@
+"""What all optimizers share: groups of parameters with their options, state for each parameter, and saving both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minidl._tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+
+
+class Optimizer:
+    """Base class. A subclass sets ``defaults`` and says in :meth:`update` how one parameter moves.
+
+    Attributes:
+        param_groups: dictionaries with ``"params"`` and the options (``"lr"`` and so on) that hold for them.
+        state: for each parameter (by position, counted through all groups) what the optimizer remembers of it.
+    """
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
+        given = list(params)
+        if not given:
+            raise ValueError(f"{type(self).__name__}: there are no parameters to optimise")
+        groups: list[dict[str, Any]] = given if isinstance(given[0], dict) else [{"params": given}]  # type: ignore[list-item]
+        self.param_groups = [{**defaults, **g, "params": list(g["params"])} for g in groups]
+        for group in self.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        everything = [p for g in self.param_groups for p in g["params"]]
+        if len({id(p) for p in everything}) != len(everything):
+            raise ValueError(f"{type(self).__name__}: a parameter is given twice")
+        self.state: dict[int, dict[str, Any]] = {}
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters (``.grad`` becomes None)."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient, in place. The tape notices if a backward is still to come."""
+        index = 0
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self.update(parameter.data, parameter.grad.data, self.state.setdefault(index, {}), group)
+                    parameter.mark_changed()
+                index += 1
+
+    def update(self, w: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Change the weights ``w`` in place, given their gradient ``g`` (not to be changed)."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of the state and of all options, in torch's layout: {"state": {index: ...}, "param_groups": [...]}."""
+        groups, start = [], 0
+        for group in self.param_groups:
+            count = len(group["params"])
+            groups.append({**group, "params": list(range(start, start + count))})
+            start += count
+        state = {
+            index: {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in values.items()}
+            for index, values in self.state.items()
+        }
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on where :meth:`state_dict` was called.
+
+        Raises:
+            ValueError: groups or shapes differ from this optimizer's.
+        """
+        groups = state_dict["param_groups"]
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in self.param_groups]:
+            raise ValueError(f"{type(self).__name__}: the saved state has other parameter groups")
+        parameters = [p for g in self.param_groups for p in g["params"]]
+        state: dict[int, dict[str, Any]] = {}
+        for key, values in state_dict["state"].items():
+            index = int(key)
+            if not 0 <= index < len(parameters):
+                raise ValueError(f"{type(self).__name__}: the saved state has a parameter {index}, there are {len(parameters)}")
+            state[index] = {}
+            for name, value in values.items():
+                if isinstance(value, np.ndarray) and value.ndim and value.shape != parameters[index].shape:
+                    raise ValueError(
+                        f"{type(self).__name__}: saved {name} of parameter {index} has shape {value.shape}, not {parameters[index].shape}"
+                    )
+                state[index][name] = value.copy() if isinstance(value, np.ndarray) else value
+        self.state = state
+        for own, saved in zip(self.param_groups, groups, strict=True):
+            own.update({k: v for k, v in saved.items() if k != "params"})
+
+
+def check_range(name: str, optimizer: str, value: float, low: float = 0.0, high: float = float("inf")) -> None:
+    """Raise unless low <= value < high."""
+    if not low <= value < high:
+        raise ValueError(f"{optimizer}: {name} must be in [{low}, {high}), got {value}")

@@ -1,0 +1,69 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from minidl._tensor import Tensor
+from minidl.optim.optimizer import Array, Optimizer, check_range
+
+
+class SGD(Optimizer):
+    """W ← W - α ∂L/∂W, the update of equation E9 with the sign that the document leaves open; optionally with momentum.
+
+    With weight decay λ, momentum μ, dampening τ:  g ← g + λ w;  v ← μ v + (1 - τ) g (at first v = g);  w ← w - α v, or
+    w ← w - α (g + μ v) with ``nesterov``. As torch.
+
+    Args:
+        params: parameters, or groups of them as dictionaries.
+        lr: α.
+        momentum, dampening, weight_decay, nesterov: see above.
+
+    Raises:
+        ValueError: no parameters, or an option out of range.
+
+    >>> import minidl
+    >>> w = minidl.nn.Parameter(minidl.tensor([1.0]))
+    >>> optimizer = SGD([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step(); w
+    tensor([0.8], requires_grad=True)
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
+            check_range(name, "SGD", value)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("SGD: nesterov needs a momentum and no dampening")
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+        }
+        super().__init__(params, defaults)
+
+    def update(self, w: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """One parameter's step."""
+        momentum = group["momentum"]
+        if group["weight_decay"]:
+            g = g + group["weight_decay"] * w
+        if momentum:
+            if "momentum_buffer" not in state:
+                velocity = state["momentum_buffer"] = g.copy()
+            else:
+                velocity = state["momentum_buffer"]
+                velocity *= momentum
+                velocity += (1 - group["dampening"]) * g
+            g = g + momentum * velocity if group["nesterov"] else velocity
+        w -= group["lr"] * g

@@ -1,0 +1,234 @@
+"""Data sets as folders of images and masks.
+
+::
+
+    DATA/                        DATA/
+        images/  a.png b.jpg         train/images/  train/labels/
+        labels/  a.png b.png         val/images/    val/labels/
+        dataset.toml (optional)      test/images/   (no labels: for prediction only)
+
+The masks' folder is called ``labels`` or ``masks``. A mask belongs to the image of the same stem; the stem
+may end in ``_mask``, ``_label``, ``_labels`` or ``_gt``. What the values in masks mean:
+`minidl.segmentation.labels`; what ``dataset.toml`` can say: `minidl.segmentation.dataset_config`.
+
+A flat folder is one split, ``train``. Where there is no ``val``, images are moved there from ``train``: those
+whose stem matches a glob, or else the last fifth by name, in one block, because neighbouring frames or
+sections are alike and would make the validation flatter than the truth.
+
+Gray images in a set that also has RGB ones are read as RGB, the channel repeated, and a note says so.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from minidl.errors import InputError
+from minidl.segmentation.dataset_config import FILE_NAME, DatasetConfig, read_config
+from minidl.segmentation.files import read_image, read_mask
+from minidl.segmentation.labels import LabelMap, MaskValues, distinct, resolve
+from minidl.segmentation.pairing import SPLITS, Sample, layout, pair
+from minidl.segmentation.pictures import palette
+
+__all__ = ["DataSet", "Sample", "match_channels", "scan"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class DataSet:
+    """A scanned data set: what there is, and how to read it."""
+
+    root: Path
+    classes: tuple[str, ...]
+    colours: np.ndarray  # uint8 (num_classes, 3)
+    ignore_index: int
+    in_channels: int  # 1 or 3
+    splits: dict[str, list[Sample]]
+    label_map: LabelMap
+    notes: list[str] = field(default_factory=list)  # one line each, for the person who reads the output
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    def samples(self, split: str, labelled: bool = True) -> list[Sample]:
+        """The samples of one split.
+
+        Raises:
+            InputError: there is no such split, or it has no masks although ``labelled`` asks for them.
+        """
+        found = self.splits.get(split)
+        if not found:
+            raise InputError(f"{self.root}: no split {split!r}; there is {', '.join(self.splits)}")
+        bare = [sample for sample in found if sample.mask_path is None]
+        if labelled and bare:
+            raise InputError(
+                f"{bare[0].image_path.parent}: images without masks; add a folder labels/ beside it"
+            )
+        return found
+
+    def load(self, sample: Sample) -> tuple[np.ndarray, np.ndarray | None]:
+        """Read a sample: image float32 (C, H, W) in 0..1, C = in_channels; mask int32 (H, W) of ids or None.
+
+        Raises:
+            InputError: a file is gone, damaged, or has changed since the scan so that it no longer fits.
+        """
+        image = match_channels(read_image(sample.image_path), self.in_channels, sample.image_path)
+        if sample.mask_path is None:
+            return image, None
+        raw = read_mask(sample.mask_path)
+        _check_size(sample, image, raw)
+        return image, self.label_map.ids(raw, sample.mask_path)
+
+
+def match_channels(image: np.ndarray, channels: int, path: str | os.PathLike[str]) -> np.ndarray:
+    """An image (C, H, W) with as many channels as a network takes: gray is repeated to RGB, no other way.
+
+    Raises:
+        InputError: an RGB image where gray is needed.
+
+    >>> match_channels(np.zeros((1, 2, 2), np.float32), 3, "cell.png").shape
+    (3, 2, 2)
+    """
+    if image.shape[0] == channels:
+        return image
+    if image.shape[0] == 1:
+        return np.repeat(image, channels, axis=0)
+    raise InputError(f"{path}: an RGB image where gray ones are expected; convert it to gray")
+
+
+def scan(
+    root: str | os.PathLike[str],
+    *,
+    config: str | os.PathLike[str] | None = None,
+    val: str | None = None,
+    num_classes: int | None = None,
+    ignore_index: int | None = None,
+    progress: Progress | None = None,
+) -> DataSet:
+    """Find, pair and check all files of a data set; every image and every mask is read once.
+
+    Args:
+        root: the data set's folder.
+        config: a ``dataset.toml``; by default the one in ``root``, if any.
+        val: a glob on stems, such as ``"2[4-9]"``: matching samples move from train to val.
+        num_classes: the number of classes, where neither names nor masks tell.
+        ignore_index: the id of pixels without a label (default 255).
+        progress: called as ``progress(done, total)`` after each sample.
+
+    ``val``, ``num_classes`` and ``ignore_index`` go before what the file says.
+
+    Raises:
+        InputError: anything wrong with the data; the message names the file and the remedy.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        what = "a file, not a folder" if root.exists() else "no such folder"
+        raise InputError(f"{root}: {what}; give the folder that holds images/ and labels/")
+    settings = _settings(root, config, val, num_classes, ignore_index)
+    notes: list[str] = []
+    splits = {name: pair(images, masks, notes) for name, images, masks in layout(root)}
+    everything = [sample for samples in splits.values() for sample in samples]
+    if all(sample.mask_path is None for sample in everything):
+        raise InputError(
+            f"{root}: images, but no masks; add a folder labels/ beside images/, one mask for each image"
+        )
+    _split_off_val(root, splits, settings.val, notes)
+
+    channels, seen = _read_all(everything, progress)
+    gray = sum(count == 1 for count in channels)
+    if 0 < gray < len(channels):
+        notes.append(f"{gray} gray images among {len(channels)} are read as RGB")
+    label_map, label_notes = resolve(seen, settings)
+    count = label_map.num_classes
+    colours = settings.colours if settings.colours is not None else palette(count)
+    return DataSet(
+        root=root,
+        classes=settings.classes or tuple(f"class {index}" for index in range(count)),
+        colours=np.array(colours, dtype=np.uint8),
+        ignore_index=label_map.ignore_index,
+        in_channels=max(channels),
+        splits={name: splits[name] for name in SPLITS if name in splits},
+        label_map=label_map,
+        notes=notes + label_notes,
+    )
+
+
+def _settings(
+    root: Path,
+    config: str | os.PathLike[str] | None,
+    val: str | None,
+    num_classes: int | None,
+    ignore_index: int | None,
+) -> DatasetConfig:
+    """The file's declarations, overridden by the arguments."""
+    inside = root / FILE_NAME
+    if config is not None:
+        settings = read_config(config)
+    else:
+        settings = read_config(inside) if inside.exists() else DatasetConfig(inside)
+    if num_classes is not None:
+        named = settings.classes or settings.colours
+        if named and len(named) != num_classes:
+            raise InputError(
+                f"num_classes: {num_classes}, but {settings.path} describes {len(named)}; give the same"
+            )
+        settings = replace(settings, num_classes=num_classes)
+    if val is not None:
+        settings = replace(settings, val=val)
+    if ignore_index is not None:
+        settings = replace(settings, ignore_index=ignore_index)
+    return settings
+
+
+def _split_off_val(root: Path, splits: dict[str, list[Sample]], glob: str | None, notes: list[str]) -> None:
+    """Move samples from train to val in place, as the module's docstring says."""
+    train = splits.get("train", [])
+    if glob is not None:
+        moved = [sample for sample in train if fnmatch.fnmatchcase(sample.stem, glob)]
+        if not moved or len(moved) == len(train):
+            how_many = "no" if not moved else "every"
+            raise InputError(
+                f"val: {glob!r} matches {how_many} image of train in {root};"
+                " give a glob for some of their stems"
+            )
+    elif "val" in splits or len(train) < 2 or train[0].mask_path is None:
+        return
+    else:
+        moved = train[-max(1, len(train) // 5) :]
+        notes.append(
+            f"no val/: the last {len(moved)} of {len(train)} images by name are kept for validation"
+            f" ({moved[0].stem} to {moved[-1].stem})"
+        )
+    stems = {sample.stem for sample in moved}
+    splits["train"] = [sample for sample in train if sample.stem not in stems]
+    splits["val"] = splits.get("val", []) + moved
+
+
+def _read_all(samples: list[Sample], progress: Progress | None) -> tuple[list[int], list[MaskValues]]:
+    """Decode every file once: channels of each image, distinct values of each mask."""
+    channels, seen = [], []
+    for done, sample in enumerate(samples, start=1):
+        image = read_image(sample.image_path)
+        channels.append(image.shape[0])
+        if sample.mask_path is not None:
+            raw = read_mask(sample.mask_path)
+            _check_size(sample, image, raw)
+            seen.append(distinct(raw, sample.mask_path))
+        if progress is not None:
+            progress(done, len(samples))
+    return channels, seen
+
+
+def _check_size(sample: Sample, image: np.ndarray, raw: np.ndarray) -> None:
+    if image.shape[1:] != raw.shape[:2]:
+        raise InputError(
+            f"{sample.mask_path}: {raw.shape[1]}x{raw.shape[0]} pixels, but its image"
+            f" {sample.image_path.name} has {image.shape[2]}x{image.shape[1]}; make both the same size"
+        )

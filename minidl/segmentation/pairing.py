@@ -1,0 +1,119 @@
+"""Which files of a data set's folder belong together: splits, and images with their masks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from minidl.errors import InputError
+from minidl.segmentation.files import IMAGE_SUFFIXES
+
+SPLITS = ("train", "val", "test")
+MASK_FOLDERS = ("labels", "masks")
+MASK_ENDINGS = ("_mask", "_label", "_labels", "_gt")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and its mask, by path; ``mask_path`` is None in a split without labels."""
+
+    stem: str
+    image_path: Path
+    mask_path: Path | None
+
+
+def layout(root: Path) -> list[tuple[str, Path, Path | None]]:
+    """Split, folder of images, folder of masks (or None), for each split there is.
+
+    Raises:
+        InputError: no layout that is known, or two at once.
+    """
+    nested = [name for name in SPLITS if (root / name).is_dir()]
+    flat = (root / "images").is_dir()
+    if flat and nested:
+        raise InputError(f"{root}: has images/ and {nested[0]}/ side by side; keep the one or the other")
+    if not flat and not nested:
+        raise InputError(
+            f"{root}: has neither images/ nor train/, val/, test/; put images into images/, and"
+            " masks into labels/"
+        )
+    result = []
+    for name, folder in [(name, root / name) for name in nested] or [("train", root)]:
+        images = folder / "images"
+        if not images.is_dir():
+            raise InputError(f"{folder}: has no folder images/; put the images of this split there")
+        masks = [folder / kind for kind in MASK_FOLDERS if (folder / kind).is_dir()]
+        if len(masks) > 1:
+            raise InputError(f"{folder}: has labels/ and masks/; keep the one that is meant")
+        result.append((name, images, masks[0] if masks else None))
+    return result
+
+
+def pair(images: Path, masks: Path | None, notes: list[str]) -> list[Sample]:
+    """The samples of one split, by name (numbers within names by their value: 9 before 10).
+
+    Files that are no images are left out; a line about them is added to ``notes``.
+
+    Raises:
+        InputError: no images, two files for one stem, or images and masks that do not pair up.
+    """
+    pictures = _by_stem(images, notes)
+    if not pictures:
+        raise InputError(f"{images}: no image files in it; put PNG, JPEG, TIFF, BMP or WebP files there")
+    stems = sorted(pictures, key=_natural)
+    if masks is None:
+        return [Sample(stem, pictures[stem], None) for stem in stems]
+    labels: dict[str, Path] = {}
+    for stem, path in _by_stem(masks, notes).items():
+        target = stem if stem in pictures else _without_ending(stem)
+        if target in labels:
+            raise InputError(f"{path}: a second mask beside {labels[target].name} for one image; remove one")
+        labels[target] = path
+    alone = [pictures[stem] for stem in stems if stem not in labels]
+    spare = [path for stem, path in labels.items() if stem not in pictures]
+    if alone or spare:
+        parts = []
+        if alone:
+            parts.append(f"{len(alone)} of {len(stems)} images have no mask in {masks.name}/ ({_few(alone)})")
+        if spare:
+            parts.append(f"{len(spare)} masks in {masks.name}/ have no image ({_few(spare)})")
+        raise InputError(
+            f"{images.parent}: {' and '.join(parts)}; give each pair the same name, or remove the odd ones"
+        )
+    return [Sample(stem, pictures[stem], labels[stem]) for stem in stems]
+
+
+def _by_stem(folder: Path, notes: list[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    others = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name == "Thumbs.db":
+            continue
+        if path.suffix.lower() not in IMAGE_SUFFIXES or path.is_dir():
+            others.append(path)
+        elif path.stem in found:
+            raise InputError(
+                f"{path}: has the same stem as {found[path.stem].name}; rename or remove one of them"
+            )
+        else:
+            found[path.stem] = path
+    if others and found:
+        notes.append(f"{folder}: {len(others)} entries that are no image files are left out ({_few(others)})")
+    return found
+
+
+def _without_ending(stem: str) -> str:
+    return next((stem.removesuffix(ending) for ending in MASK_ENDINGS if stem.endswith(ending)), stem)
+
+
+def _few(paths: Iterable[Path], count: int = 3) -> str:
+    names = sorted((path.name for path in paths), key=_natural)
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sort key: digits by value, everything else as text."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), part) if index % 2 else (-1, part) for index, part in enumerate(parts)]

@@ -1,0 +1,172 @@
+"""conv2d against E1's loops, and its backward against E11's three literal forms."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidl
+from minidl import ops
+from oracles import conv_forms, loops, strategies
+from oracles.checks import check_adjoint, check_op, cotangent_for, run, tolerance
+
+
+def _fn(options):
+    return lambda *tensors: ops.conv2d(*tensors, **options)
+
+
+@given(case=strategies.convolutions())
+def test_against_the_loops(case):
+    x, w, *bias = case.arrays()
+    check_op(
+        _fn(case.options),
+        lambda x, w, *b: loops.conv2d(x, w, b[0] if b else None, **case.options),
+        *(x, w, *bias),
+        terms=case.terms,
+        seed=case.seed,
+    )
+
+
+@given(case=strategies.convolutions())
+def test_linear_in_input_and_in_weight(case):
+    x, w, *_ = case.arrays()
+    check_adjoint(lambda x: ops.conv2d(x, minidl.tensor(w), **case.options), x, terms=case.terms, seed=case.seed)
+    check_adjoint(lambda w: ops.conv2d(minidl.tensor(x), w, **case.options), w, terms=case.terms, seed=case.seed)
+
+
+@given(
+    plane=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    seed=strategies.seeds,
+)
+def test_the_documents_convolution_is_a_flip_and_a_shift(plane, kernel, seed):
+    """E1: the printed y at (i+m-1, j+n-1) is the cross-correlation with the flipped kernel at (i, j)."""
+    rng = np.random.default_rng(seed)
+    m, n = kernel
+    height, width = plane[0] + m - 1, plane[1] + n - 1  # at least one window fits
+    x, w = rng.normal(size=(height, width)), rng.normal(size=kernel)
+    printed = loops.document_convolution(x, w)
+    flipped = np.ascontiguousarray(w[::-1, ::-1])
+    correlation = ops.conv2d(minidl.tensor(x[None, None]), minidl.tensor(flipped[None, None])).numpy()[0, 0]
+    inner = printed[m - 1 : m - 1 + correlation.shape[0], n - 1 : n - 1 + correlation.shape[1]]
+    np.testing.assert_allclose(correlation, inner, rtol=0, atol=tolerance(np.float64, m * n, 16))
+    # With a border of m-1 and n-1 zeros, every value of the printed form is reached.
+    full = ops.conv2d(minidl.tensor(x[None, None]), minidl.tensor(flipped[None, None]), padding=(m - 1, n - 1))
+    np.testing.assert_allclose(full.numpy()[0, 0], printed, rtol=0, atol=tolerance(np.float64, m * n, 16))
+
+
+@given(case=strategies.convolutions())
+def test_backward_is_e11_in_its_literal_forms(case):
+    x, w, *bias = case.arrays()
+    y_shape = loops.conv2d(x, w, None, **case.options).shape
+    g = cotangent_for(np.zeros(y_shape), case.seed)
+    _, gradients = run(_fn(case.options), (x, w, *bias), g)
+    geometry = [loops.pair(case.options[name]) for name in ("stride", "padding", "dilation")]
+    groups = case.options["groups"]
+    atol = tolerance(np.float64, case.terms, 25 * 25)
+
+    dx = conv_forms.input_gradient(g, w, x.shape, *geometry, groups)
+    dw = conv_forms.weight_gradient(g, x, w.shape, *geometry, groups)
+    im2col_dx, im2col_dw = conv_forms.im2col_gradients(g, x, w, *geometry, groups)
+    np.testing.assert_allclose(gradients[0], dx, rtol=0, atol=atol, err_msg="dx: the full convolution")
+    np.testing.assert_allclose(gradients[0], im2col_dx, rtol=0, atol=atol, err_msg="dx: col2im(W^T G)")
+    np.testing.assert_allclose(gradients[1], dw, rtol=0, atol=atol, err_msg="dw: the cross-correlation")
+    np.testing.assert_allclose(gradients[1], im2col_dw, rtol=0, atol=atol, err_msg="dw: G X_col^T")
+    if bias:
+        np.testing.assert_allclose(gradients[2], conv_forms.bias_gradient(g), rtol=0, atol=atol)
+
+
+def test_rows_that_no_window_reached_have_gradient_zero():
+    # Extent 6, kernel 2, stride 3: windows at 0 and 3; index 2 and 5 are read by none.
+    x = np.random.default_rng(0).normal(size=(1, 1, 6, 6))
+    _, (gradient,) = run(lambda x: ops.conv2d(x, minidl.tensor(np.ones((1, 1, 2, 2))), stride=3), (x,), None)
+    assert (gradient[0, 0, [2, 5]] == 0).all() and (gradient[0, 0, :, [2, 5]] == 0).all()
+    assert (gradient[0, 0][np.ix_([0, 1, 3, 4], [0, 1, 3, 4])] != 0).all()
+
+
+def test_a_hand_worked_convolution():
+    x = np.array([[[[1.0, 2, 3], [4, 5, 6], [7, 8, 9]]]])
+    w = np.array([[[[1.0, 0], [0, -10]]]])
+    y, (dx, dw) = run(ops.conv2d, (x, w), np.array([[[[1.0, 2], [3, 4]]]]))
+    np.testing.assert_array_equal(y[0, 0], [[-49, -58], [-76, -85]])  # x[i,j] - 10 x[i+1,j+1]
+    np.testing.assert_array_equal(dw[0, 0], [[37, 47], [67, 77]])  # 1·1+2·2+3·4+4·5 = 37, and so on
+    np.testing.assert_array_equal(dx[0, 0], [[1, 2, 0], [3, 4 - 10, -20], [0, -30, -40]])
+
+
+def test_only_the_gradients_asked_for_are_computed():
+    x, w = minidl.tensor(np.ones((1, 1, 3, 3))), minidl.tensor(np.ones((1, 1, 2, 2)), requires_grad=True)
+    ops.conv2d(x, w).sum().backward()
+    assert x.grad is None and w.grad is not None
+
+
+def test_an_empty_batch():
+    x, w = np.zeros((0, 2, 5, 5)), np.ones((3, 2, 3, 3))
+    y, (dx, dw) = run(ops.conv2d, (x, w), None)
+    assert y.shape == (0, 3, 3, 3) and dx.shape == x.shape
+    np.testing.assert_array_equal(dw, np.zeros(w.shape))
+
+
+def test_a_large_input_is_worked_through_in_blocks_with_the_same_result():
+    """Big enough for several column blocks in any reasonable block size; checked against shifted products."""
+    rng = np.random.default_rng(3)
+    x, w = rng.normal(size=(2, 8, 120, 130)), rng.normal(size=(4, 8, 3, 3))
+    g = rng.normal(size=(2, 4, 118, 128))
+    y, (dx, dw) = run(ops.conv2d, (x, w), g)
+    expected, expected_dx, expected_dw = np.zeros(g.shape), np.zeros(x.shape), np.zeros(w.shape)
+    for u, v in np.ndindex(3, 3):
+        patch = x[:, :, u : u + 118, v : v + 128]
+        expected += np.tensordot(patch, w[:, :, u, v], (1, 1)).transpose(0, 3, 1, 2)
+        expected_dx[:, :, u : u + 118, v : v + 128] += np.tensordot(g, w[:, :, u, v], (1, 0)).transpose(0, 3, 1, 2)
+        expected_dw[:, :, u, v] = np.tensordot(g, patch, ((0, 2, 3), (0, 2, 3)))
+    np.testing.assert_allclose(y, expected, rtol=0, atol=tolerance(np.float64, 72, 25))
+    np.testing.assert_allclose(dx, expected_dx, rtol=0, atol=tolerance(np.float64, 36, 25))
+    np.testing.assert_allclose(dw, expected_dw, rtol=0, atol=tolerance(np.float64, g[:, 0].size, 25))
+
+
+X, W = (2, 4, 5, 5), (6, 2, 3, 3)
+BAD = {
+    "input of three dimensions": ((4, 5, 5), (6, 4, 3, 3), {}, "(4, 5, 5)"),
+    "weight of three dimensions": (X, (6, 4, 3), {}, "(6, 4, 3)"),
+    "channels differ": (X, (6, 3, 3, 3), {}, "(6, 3, 3, 3)"),
+    "groups do not divide the channels": ((2, 5, 5, 5), W, {"groups": 2}, "groups"),
+    "groups do not divide the filters": (X, (5, 2, 3, 3), {"groups": 2}, "groups"),
+    "groups of zero": (X, (6, 4, 3, 3), {"groups": 0}, "groups"),
+    "kernel larger than the padded input": (X, (6, 4, 8, 3), {"padding": 1}, "8"),
+    "dilated kernel larger than the input": (X, (6, 4, 3, 3), {"dilation": 3}, "3"),
+    "negative padding": (X, (6, 4, 3, 3), {"padding": -1}, "padding"),
+    "stride of zero": (X, (6, 4, 3, 3), {"stride": 0}, "stride"),
+    "dilation of zero": (X, (6, 4, 3, 3), {"dilation": 0}, "dilation"),
+    "three strides": (X, (6, 4, 3, 3), {"stride": (1, 1, 1)}, "stride"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_impossible_calls_name_the_op_and_what_is_wrong(name):
+    x_shape, w_shape, options, named = BAD[name]
+    with pytest.raises((ValueError, RuntimeError, TypeError)) as caught:
+        ops.conv2d(minidl.tensor(np.zeros(x_shape)), minidl.tensor(np.zeros(w_shape)), **options)
+    assert "conv2d" in str(caught.value) and named in str(caught.value)
+
+
+def test_a_bias_of_the_wrong_length():
+    x, w = minidl.tensor(np.zeros(X)), minidl.tensor(np.zeros((6, 4, 3, 3)))
+    with pytest.raises((ValueError, RuntimeError)) as caught:
+        ops.conv2d(x, w, minidl.tensor(np.zeros(5)))
+    assert "conv2d" in str(caught.value) and "(5,)" in str(caught.value)
+
+
+def test_mixed_dtypes_are_refused_or_promoted_but_never_silently_wrong():
+    x, w = np.random.default_rng(0).normal(size=(1, 1, 4, 4)), np.random.default_rng(1).normal(size=(1, 1, 3, 3))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            y = ops.conv2d(minidl.tensor(x), minidl.tensor(w.astype(np.float32)))
+    except (TypeError, ValueError, RuntimeError) as error:
+        assert "conv2d" in str(error)
+    else:
+        assert y.dtype == np.float64
+        np.testing.assert_allclose(y.numpy(), loops.conv2d(x, w), atol=tolerance(np.float32, 9, 16))

@@ -1,0 +1,84 @@
+"""conv_transpose2d (E12): the stamping loops, and conv2d's input gradient used as a forward."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import minidl
+from minidl import ops
+from oracles import loops, strategies
+from oracles.checks import check_adjoint, check_op, cotangent_for, run, tolerance
+
+
+@given(case=strategies.transposed_convolutions())
+def test_against_the_loops(case):
+    x, w, *bias = case.arrays()
+    check_op(
+        lambda *tensors: ops.conv_transpose2d(*tensors, **case.options),
+        lambda x, w, *b: loops.conv_transpose2d(x, w, b[0] if b else None, **case.options),
+        *(x, w, *bias),
+        terms=case.terms,
+        seed=case.seed,
+    )
+
+
+@given(case=strategies.transposed_convolutions())
+def test_linear_in_input_and_in_weight(case):
+    x, w, *_ = case.arrays()
+    options = case.options
+    check_adjoint(lambda x: ops.conv_transpose2d(x, minidl.tensor(w), **options), x, terms=case.terms, seed=case.seed)
+    check_adjoint(lambda w: ops.conv_transpose2d(minidl.tensor(x), w, **options), w, terms=case.terms, seed=case.seed)
+
+
+@given(case=strategies.convolutions())
+def test_it_is_the_input_gradient_of_conv2d(case):
+    """E12 = E11's dL/dx: the same weights, read (filters, channels) here and (channels, filters) there."""
+    x, w, *_ = case.arrays()
+    y_shape = loops.conv2d(x, w, None, **case.options).shape
+    g = cotangent_for(np.zeros(y_shape), case.seed)
+    _, (dx,) = run(lambda x: ops.conv2d(x, minidl.tensor(w), **case.options), (x,), g)
+    # What the floor of conv2d's shape rule cut off comes back as output_padding.
+    geometry = [loops.pair(case.options[name]) for name in ("stride", "padding", "dilation")]
+    cut = tuple(
+        (n + 2 * p - d * (k - 1) - 1) % s
+        for n, k, s, p, d in zip(x.shape[2:], w.shape[2:], *geometry, strict=True)
+    )
+    forward = ops.conv_transpose2d(minidl.tensor(g), minidl.tensor(w), output_padding=cut, **case.options)
+    np.testing.assert_allclose(forward.numpy(), dx, rtol=0, atol=tolerance(np.float64, case.terms, 16))
+
+
+def test_a_hand_worked_stamp():
+    # Two pixels, kernel 3, stride 2: the stamps overlap in one column, 1·30 + 2·10 = 50.
+    x, w = np.array([[[[1.0, 2.0]]]]), np.array([[[[10.0, 20.0, 30.0]]]])
+    y = ops.conv_transpose2d(minidl.tensor(x), minidl.tensor(w), stride=2)
+    np.testing.assert_array_equal(y.numpy()[0, 0], [[10, 20, 50, 40, 60]])
+
+
+X = (2, 4, 5, 5)
+BAD = {
+    "input of three dimensions": ((4, 5, 5), (4, 3, 2, 2), {}, "(4, 5, 5)"),
+    "weight of three dimensions": (X, (4, 3, 2), {}, "(4, 3, 2)"),
+    "channels differ": (X, (3, 3, 2, 2), {}, "(3, 3, 2, 2)"),
+    "groups do not divide": (X, (4, 3, 2, 2), {"groups": 3}, "groups"),
+    "output padding as large as the stride": (X, (4, 3, 2, 2), {"stride": 2, "output_padding": 2}, "output_padding"),
+    "negative padding": (X, (4, 3, 2, 2), {"padding": -1}, "padding"),
+    "nothing left": ((1, 4, 1, 1), (4, 3, 2, 2), {"padding": 2}, "(1, 4, 1, 1)"),
+    "stride of zero": (X, (4, 3, 2, 2), {"stride": 0}, "stride"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_impossible_calls_name_the_op_and_what_is_wrong(name):
+    x_shape, w_shape, options, named = BAD[name]
+    with pytest.raises((ValueError, RuntimeError)) as caught:
+        ops.conv_transpose2d(minidl.tensor(np.zeros(x_shape)), minidl.tensor(np.zeros(w_shape)), **options)
+    assert "conv_transpose2d" in str(caught.value) and named in str(caught.value)
+
+
+def test_a_bias_of_the_wrong_length():
+    x, w = minidl.tensor(np.zeros(X)), minidl.tensor(np.zeros((4, 3, 2, 2)))
+    with pytest.raises((ValueError, RuntimeError)) as caught:
+        ops.conv_transpose2d(x, w, minidl.tensor(np.zeros(4)))
+    assert "conv_transpose2d" in str(caught.value) and "(4,)" in str(caught.value)

@@ -1,0 +1,77 @@
+"""unfold (im2col) and fold (col2im): one gathers, the other is its adjoint, and conv2d is a product between."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import minidl
+from minidl import ops
+from oracles import loops, strategies
+from oracles.checks import check_adjoint, check_op, tolerance
+
+
+@given(case=strategies.unfoldings())
+def test_unfold(case):
+    x = case.generic()
+    check_op(
+        lambda x: ops.unfold(x, **case.options), lambda x: loops.unfold(x, **case.options), x, terms=9, seed=case.seed
+    )
+    check_adjoint(lambda x: ops.unfold(x, **case.options), x, terms=9, seed=case.seed)
+
+
+@given(case=strategies.unfoldings())
+def test_fold(case):
+    columns = np.random.default_rng(case.seed).normal(size=strategies.columns_of(case))
+    size = case.shape[2:]
+    check_op(
+        lambda c: ops.fold(c, size, **case.options),
+        lambda c: loops.fold(c, size, **case.options),
+        columns,
+        terms=9,
+        seed=case.seed,
+    )
+    check_adjoint(lambda c: ops.fold(c, size, **case.options), columns, terms=9, seed=case.seed)
+
+
+@given(case=strategies.unfoldings())
+def test_fold_is_the_adjoint_of_unfold(case):
+    """<unfold(x), c> = <x, fold(c)>."""
+    rng = np.random.default_rng(case.seed)
+    x, columns = rng.normal(size=case.shape), rng.normal(size=strategies.columns_of(case))
+    left = np.vdot(ops.unfold(minidl.tensor(x), **case.options).numpy(), columns)
+    right = np.vdot(x, ops.fold(minidl.tensor(columns), case.shape[2:], **case.options).numpy())
+    assert abs(left - right) <= tolerance(np.float64, columns.size + 9, 16 * columns.size)
+
+
+@given(case=strategies.convolutions())
+def test_a_convolution_is_weights_times_columns(case):
+    if case.options["groups"] != 1:
+        return
+    x, w, *_ = case.arrays()
+    options = {name: case.options[name] for name in ("dilation", "padding", "stride")}
+    columns = ops.unfold(minidl.tensor(x), w.shape[2:], **options)
+    y = minidl.tensor(w.reshape(len(w), -1)) @ columns
+    expected = loops.conv2d(x, w, **options)
+    np.testing.assert_allclose(
+        y.numpy().reshape(expected.shape), expected, rtol=0, atol=tolerance(np.float64, case.terms, 16)
+    )
+
+
+BAD = {
+    "three dimensions": (lambda: ops.unfold(minidl.tensor(np.zeros((2, 4, 4))), 2), "unfold", "(2, 4, 4)"),
+    "kernel too large": (lambda: ops.unfold(minidl.tensor(np.zeros((1, 1, 4, 4))), 5), "unfold", "5"),
+    "negative padding": (lambda: ops.unfold(minidl.tensor(np.zeros((1, 1, 4, 4))), 2, padding=-1), "unfold", "padding"),
+    "rows not a multiple": (lambda: ops.fold(minidl.tensor(np.zeros((1, 7, 9))), 4, 2), "fold", "(1, 7, 9)"),
+    "wrong number of columns": (lambda: ops.fold(minidl.tensor(np.zeros((1, 8, 8))), 4, 2), "fold", "(1, 8, 8)"),
+    "columns of two dimensions": (lambda: ops.fold(minidl.tensor(np.zeros((8, 9))), 4, 2), "fold", "(8, 9)"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_impossible_calls_name_the_op_and_what_is_wrong(name):
+    call, operation, named = BAD[name]
+    with pytest.raises((ValueError, RuntimeError)) as caught:
+        call()
+    assert operation in str(caught.value) and named in str(caught.value)

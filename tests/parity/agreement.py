@@ -1,0 +1,83 @@
+"""One line of code, two libraries: `agree(line, arrays)` calls it with minidl's functions and with torch's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import minidl
+from oracles.checks import cotangent_for, size_of, tolerance
+
+#: Five times the profile's examples (60 quick, 300 in CI): a call costs a millisecond, and nothing else is drawn here.
+many = hypothesis.settings(max_examples=5 * hypothesis.settings.default.max_examples)
+
+
+class TorchFunctions:
+    """torch.nn.functional, and what torch keeps elsewhere (`torch.cat`, `torch.sum`), under one roof as minidl.ops."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch.nn.functional, name, None) or getattr(torch, name)
+
+    @staticmethod
+    def tensor(array: NDArray[Any], requires_grad: bool = False) -> torch.Tensor:
+        return torch.tensor(array, requires_grad=requires_grad)
+
+
+class MinidlFunctions:
+    """minidl.ops with `tensor` beside it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(minidl.ops, name)
+
+    @staticmethod
+    def tensor(array: NDArray[Any], requires_grad: bool = False) -> minidl.Tensor:
+        return minidl.tensor(array, requires_grad=requires_grad)
+
+
+TORCH, MINIDL = TorchFunctions(), MinidlFunctions()
+Line = Callable[..., Any]
+
+
+def forward_and_backward(
+    F: Any, line: Line, arrays: tuple[NDArray[Any], ...]
+) -> tuple[NDArray[Any], list[NDArray[Any]]]:
+    """(y, gradients) of the line in one library, with the same random cotangent in both."""
+    inputs = [F.tensor(a, requires_grad=True) for a in arrays]
+    y = line(F, *inputs)
+    y.backward(F.tensor(cotangent_for(np.zeros(tuple(y.shape)), 1).astype(arrays[0].dtype)))
+    for tensor in inputs:
+        assert tensor.grad is not None
+    return y.detach().numpy(), [tensor.grad.numpy() for tensor in inputs]
+
+
+def agree(line: Line, *arrays: NDArray[Any], terms: int = 64, steepness: float = 1.0) -> None:
+    """The line's values, shapes, dtypes and gradients agree in float64 and in float32, to the sums' rounding."""
+    for dtype in (np.float64, np.float32):
+        cast = tuple(a.astype(dtype) for a in arrays)
+        expected, expected_gradients = forward_and_backward(TORCH, line, cast)
+        actual, actual_gradients = forward_and_backward(MINIDL, line, cast)
+        assert actual.shape == expected.shape, f"shape {actual.shape}, torch's {expected.shape}"
+        assert actual.dtype == expected.dtype == dtype
+        scale = size_of(*cast) * size_of(expected) * 4 * steepness
+        atol = 2 * tolerance(dtype, terms, scale)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=atol, err_msg=f"forward, {dtype.__name__}")
+        for position, (a, b) in enumerate(zip(actual_gradients, expected_gradients, strict=True)):
+            message = f"gradient {position}, {dtype.__name__}"
+            np.testing.assert_allclose(a, b, rtol=0, atol=atol, err_msg=message)
+
+
+def both_raise(line: Line, *arrays: NDArray[Any]) -> None:
+    """torch refuses the line, so it is a mistake; minidl refuses it too, with an error that says something."""
+    for F, name in ((TORCH, "torch"), (MINIDL, "minidl")):
+        try:
+            line(F, *(F.tensor(a) for a in arrays))
+        except (ValueError, RuntimeError, TypeError, IndexError, AssertionError, NotImplementedError) as error:
+            assert str(error)
+            assert name == "torch" or not isinstance(error, AssertionError), "an assertion is not a message to users"
+        else:
+            raise AssertionError(f"{name} does not raise")
