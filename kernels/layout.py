@@ -47,5 +47,5 @@ def c_order(kernel: Kernel) -> Kernel:
     def wrapped(*args: Any, **options: Any) -> Any:
         return kernel(*(to_c_order(a) if isinstance(a, np.ndarray) else a for a in args), **options)
 
-    wrapped.takes = "C"  # type: ignore[attr-defined]
+    wrapped.takes = "C"
     return wrapped  # type: ignore[return-value]

@@ -73,12 +73,12 @@ class Tensor:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Element type, as NumPy names it."""
-        return self.data.dtype  # type: ignore[no-any-return]
+        return self.data.dtype
 
     @property
     def ndim(self) -> int:
         """Number of dimensions."""
-        return self.data.ndim  # type: ignore[no-any-return]
+        return self.data.ndim
 
     def size(self, dim: int | None = None) -> tuple[int, ...] | int:
         """The shape, or one extent of it (torch's ``size``)."""
@@ -249,7 +249,7 @@ class Tensor:
         return bool(self.item())
 
     def __float__(self) -> float:  # type: ignore[valid-type]
-        return float(self.item())  # type: ignore[no-any-return, operator]
+        return float(self.item())
 
     def __int__(self) -> int:
         return int(self.item())

@@ -6,12 +6,12 @@ few integers, which checkpoints store as text.
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import numpy as np
 
-_generator = np.random.Generator(np.random.Philox(secrets.randbits(64)))
+#: Made when first asked for: importing numpy.random would take a fifth of the time of `import minidl`.
+_generator: np.random.Generator | None = None
 
 
 def manual_seed(seed: int) -> None:
@@ -27,13 +27,16 @@ def manual_seed(seed: int) -> None:
 
 
 def generator() -> np.random.Generator:
-    """The process-wide generator."""
+    """The process-wide generator; without :func:`manual_seed` it starts from the system's entropy."""
+    global _generator
+    if _generator is None:
+        _generator = np.random.Generator(np.random.Philox())
     return _generator
 
 
 def get_state() -> dict[str, Any]:
     """Where the generator stands, as JSON-able values: see :func:`set_state`."""
-    return {key: _to_lists(value) for key, value in _generator.bit_generator.state.items()}
+    return {key: _to_lists(value) for key, value in generator().bit_generator.state.items()}
 
 
 def set_state(state: dict[str, Any]) -> None:
@@ -44,7 +47,7 @@ def set_state(state: dict[str, Any]) -> None:
     """
     try:
         arrays = {k: np.array(v, np.uint64) for k, v in state["state"].items()}
-        _generator.bit_generator.state = {**state, "state": arrays, "buffer": np.array(state["buffer"], np.uint64)}
+        generator().bit_generator.state = {**state, "state": arrays, "buffer": np.array(state["buffer"], np.uint64)}
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise ValueError(f"set_state: not a state of the random generator ({error})") from error
 

@@ -56,7 +56,11 @@ WRONG = {
     "flipped, which ones cannot see": (lambda x: x[::-1], lambda g, x: g, [SQUARE]),
     "only one element": (np.sin, lambda g, x: g * np.cos(x) + 1e-3 * np.eye(9)[4].reshape(3, 3), [SQUARE]),
     "relu on the wrong side": (lambda x: np.maximum(x, 0), lambda g, x: g * (x < 0), [SQUARE]),
-    "leaky where it should not": (lambda x: np.maximum(x, 0), lambda g, x: np.where(x > 0, g, 0.01 * g), [SQUARE]),
+    "leaky where it should not": (
+        lambda x: np.maximum(x, 0),
+        lambda g, x: np.where(x > 0, g, 0.01 * g),
+        [SQUARE],
+    ),
     "ignored cotangent": (np.sin, lambda g, x: np.cos(x), [SQUARE]),
     "no gradient at all": (np.sin, lambda g, x: None, [SQUARE]),
     "second input forgotten": (np.multiply, lambda g, a, b: (g * b, None), [SQUARE, OTHER]),
@@ -106,7 +110,11 @@ def test_the_message_says_which_element_of_which_input_is_off_and_by_how_much():
     message = str(caught.value)
     assert "input 1" in message and "(1, 2)" in message and "(2, 3)" in message
     # The two numbers: the true slope is 5 times the cotangent there, and the backward's is 0.5 more.
-    numbers = [float(word.strip(",")) for word in message.split() if word.strip(",").lstrip("-").replace(".", "").isdigit()]
+    numbers = [
+        float(word.strip(","))
+        for word in message.split()
+        if word.strip(",").lstrip("-").replace(".", "").isdigit()
+    ]
     assert any(abs(p - q - 0.5) < 1e-6 for p in numbers for q in numbers)
 
 

@@ -37,9 +37,9 @@ def row_blocks(out: Pair, taps: int, itemsize: int) -> Iterator[Pair]:
         yield first, min(first + rows, out[0])
 
 
-def is_pointwise(weight: Array, stride: Pair, padding: Pair) -> bool:
-    """A 1x1 convolution without stride and padding: the image already is its column matrix."""
-    return weight.shape[2:] == (1, 1) and stride == (1, 1) and padding == (0, 0)
+def is_pointwise(weight: Array, size: tuple[int, ...], out: tuple[int, ...]) -> bool:
+    """A 1x1 convolution that takes every pixel once: the image already is its column matrix."""
+    return weight.shape[2:] == (1, 1) and size == out
 
 
 @c_order
@@ -50,7 +50,7 @@ def forward(
     n, k = x.shape[0], weight.shape[0]
     filters = weight.reshape(groups, k // groups, -1)
     y = np.empty((n, k, *out), x.dtype)
-    if is_pointwise(weight, stride, padding):
+    if is_pointwise(weight, x.shape[2:], out) and padding == (0, 0):
         np.matmul(filters, x.reshape(n, groups, x.shape[1] // groups, -1), out=y.reshape(n, groups, k // groups, -1))
     else:
         for image, result in zip(x, y, strict=True):
@@ -90,7 +90,7 @@ def backward_data(
     k, out = weight.shape[0], (g.shape[2], g.shape[3])
     filters = weight.reshape(groups, k // groups, -1)
     dx = np.empty(x_shape, g.dtype)
-    if is_pointwise(weight, stride, padding):
+    if is_pointwise(weight, x_shape[2:], out) and padding == (0, 0):
         np.matmul(filters.mT, g.reshape(n, groups, k // groups, -1), out=dx.reshape(n, groups, c // groups, -1))
         return dx
     padded = np.empty((c, h + 2 * padding[0], w + 2 * padding[1]), g.dtype)

@@ -53,7 +53,7 @@ class DoubleConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = ops.relu(self.norm1(self.conv1(x)))
         x = ops.relu(self.norm2(self.conv2(x)))
-        return self.dropout(x)  # type: ignore[no-any-return]
+        return self.dropout(x)
 
 
 def make_norm(norm: str, channels: int) -> nn.Module:
@@ -149,7 +149,7 @@ class UNet(nn.Module):
         for upsample, decode in zip(self.upsample, self.decode, strict=True):
             x = upsample(x)
             x = decode(ops.cat([_crop(skips.pop(), x.shape), x], dim=1))
-        return self.head(x)  # type: ignore[no-any-return]
+        return self.head(x)
 
     def output_size(self, size: int) -> int:
         """Extent of the output for an extent of the input that fits (572 gives 388 with the paper's network).

@@ -156,6 +156,10 @@ class Module:
         """All buffers, each once."""
         return self._named("_buffers")
 
+    def buffers(self) -> Iterator[Tensor]:
+        """All buffers, each once."""
+        return (buffer for _, buffer in self.named_buffers())
+
     def _named(self, table: str) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
         for prefix, module in self.named_modules():
@@ -175,13 +179,15 @@ class Module:
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
         """Copies of all parameters and buffers as arrays, under torch's keys (parameters of a module before its buffers)."""
-        state = {}
+        return {name: np.array(tensor.data, order="C") for name, tensor in self._named_state()}
+
+    def _named_state(self) -> Iterator[tuple[str, Tensor]]:
+        """Parameters and buffers under all their names: a tensor that two modules share comes twice, as in torch."""
         for prefix, module in self.named_modules():
             for table in (module._parameters, module._buffers):
                 for name, tensor in table.items():
                     if tensor is not None:
-                        state[f"{prefix}.{name}" if prefix else name] = np.array(tensor.data, order="C")
-        return state
+                        yield f"{prefix}.{name}" if prefix else name, tensor
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Copy arrays (NumPy, or anything ``np.asarray`` takes) into the parameters and buffers of the same names.
@@ -196,7 +202,7 @@ class Module:
             KeyError: names are missing or unexpected.
             ValueError: a shape differs.
         """
-        own = dict(self.named_parameters()) | dict(self.named_buffers())
+        own = dict(self._named_state())
         missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         if strict and (missing or extra):
             raise KeyError(f"load_state_dict: missing {missing}, unexpected {extra}")

@@ -72,7 +72,7 @@ def relu(x: Tensor) -> Tensor:
     >>> minidl.ops.relu(minidl.tensor([-1.0, 0.0, 2.0]))
     tensor([0., 0., 2.])
     """
-    return Relu.apply(x)  # type: ignore[no-any-return]
+    return Relu.apply(x)
 
 
 def sigmoid(x: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def sigmoid(x: Tensor) -> Tensor:
     >>> minidl.ops.sigmoid(minidl.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0. , 0.5, 1. ])
     """
-    return Sigmoid.apply(x)  # type: ignore[no-any-return]
+    return Sigmoid.apply(x)
 
 
 def tanh(x: Tensor) -> Tensor:
@@ -92,4 +92,4 @@ def tanh(x: Tensor) -> Tensor:
     >>> minidl.ops.tanh(minidl.tensor([0.0, 100.0]))
     tensor([0., 1.])
     """
-    return Tanh.apply(x)  # type: ignore[no-any-return]
+    return Tanh.apply(x)

@@ -23,7 +23,7 @@ class Add(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, y: Any) -> Any:
-        ctx.shapes = _shapes("add", x, y)  # type: ignore[attr-defined]
+        ctx.shapes = _shapes("add", x, y)
         return x + y
 
     @staticmethod
@@ -36,7 +36,7 @@ class Sub(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, y: Any) -> Any:
-        ctx.shapes = _shapes("sub", x, y)  # type: ignore[attr-defined]
+        ctx.shapes = _shapes("sub", x, y)
         return x - y
 
     @staticmethod
@@ -49,7 +49,7 @@ class Mul(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, y: Any) -> Any:
-        ctx.shapes = _shapes("mul", x, y)  # type: ignore[attr-defined]
+        ctx.shapes = _shapes("mul", x, y)
         ctx.save(x, y)
         return x * y
 
@@ -64,7 +64,7 @@ class Div(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, y: Any) -> Any:
-        ctx.shapes = _shapes("div", x, y)  # type: ignore[attr-defined]
+        ctx.shapes = _shapes("div", x, y)
         ctx.save(x, y)
         return x / y
 
@@ -82,7 +82,7 @@ class Pow(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, y: Any) -> Any:
-        ctx.shapes = _shapes("pow", x, y)  # type: ignore[attr-defined]
+        ctx.shapes = _shapes("pow", x, y)
         ctx.save(x, y)
         return x**y
 
@@ -118,12 +118,12 @@ class Cast(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, dtype: Any) -> Any:
-        ctx.dtype = x.dtype  # type: ignore[attr-defined]
+        ctx.dtype = x.dtype
         return x.astype(dtype)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        return g.astype(ctx.dtype)  # type: ignore[attr-defined]
+        return g.astype(ctx.dtype)
 
 
 def _shapes(operation: str, x: Any, y: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -135,7 +135,7 @@ def _shapes(operation: str, x: Any, y: Any) -> tuple[tuple[int, ...], tuple[int,
 def _gradients(ctx: Node, dx: Any, dy: Any) -> tuple[Any, Any]:
     """The cotangents that are wanted, each summed back to the shape of its operand."""
     results = []
-    for needed, shape, gradient in zip(ctx.needs_input_grad, ctx.shapes, (dx, dy), strict=True):  # type: ignore[attr-defined]
+    for needed, shape, gradient in zip(ctx.needs_input_grad, ctx.shapes, (dx, dy), strict=True):
         results.append(unbroadcast(gradient(), shape) if needed else None)
     return results[0], results[1]
 
@@ -179,7 +179,7 @@ def add(x: Any, y: Any) -> Tensor:
     tensor([[11., 21.],
             [12., 22.]])
     """
-    return Add.apply(*_operands("add", x, y))  # type: ignore[no-any-return]
+    return Add.apply(*_operands("add", x, y))
 
 
 def sub(x: Any, y: Any) -> Tensor:
@@ -189,7 +189,7 @@ def sub(x: Any, y: Any) -> Tensor:
     >>> minidl.ops.sub(1.0, minidl.tensor([1.0, 2.0]))
     tensor([ 0., -1.])
     """
-    return Sub.apply(*_operands("sub", x, y))  # type: ignore[no-any-return]
+    return Sub.apply(*_operands("sub", x, y))
 
 
 def mul(x: Any, y: Any) -> Tensor:
@@ -199,7 +199,7 @@ def mul(x: Any, y: Any) -> Tensor:
     >>> minidl.ops.mul(minidl.tensor([1.0, 2.0]), 3)
     tensor([3., 6.])
     """
-    return Mul.apply(*_operands("mul", x, y))  # type: ignore[no-any-return]
+    return Mul.apply(*_operands("mul", x, y))
 
 
 def div(x: Any, y: Any) -> Tensor:
@@ -209,7 +209,7 @@ def div(x: Any, y: Any) -> Tensor:
     >>> minidl.ops.div(minidl.tensor([1, 2]), 4)
     tensor([0.25, 0.5 ])
     """
-    return Div.apply(*_operands("div", x, y, inexact=True))  # type: ignore[no-any-return]
+    return Div.apply(*_operands("div", x, y, inexact=True))
 
 
 def pow(x: Any, exponent: Any) -> Tensor:
@@ -219,7 +219,7 @@ def pow(x: Any, exponent: Any) -> Tensor:
     >>> minidl.ops.pow(minidl.tensor([1.0, 2.0, 3.0]), 2)
     tensor([1., 4., 9.])
     """
-    return Pow.apply(*_operands("pow", x, exponent))  # type: ignore[no-any-return]
+    return Pow.apply(*_operands("pow", x, exponent))
 
 
 def neg(x: Tensor) -> Tensor:
@@ -229,7 +229,7 @@ def neg(x: Tensor) -> Tensor:
     >>> minidl.ops.neg(minidl.tensor([1.0, -2.0]))
     tensor([-1.,  2.])
     """
-    return Neg.apply(x)  # type: ignore[no-any-return]
+    return Neg.apply(x)
 
 
 def cast(x: Tensor, dtype: Any) -> Tensor:
@@ -239,4 +239,4 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     >>> minidl.ops.cast(minidl.tensor([1.5, 2.5]), "int64")
     tensor([1, 2])
     """
-    return x if x.dtype == np.dtype(dtype) else Cast.apply(x, dtype=np.dtype(dtype))  # type: ignore[no-any-return]
+    return x if x.dtype == np.dtype(dtype) else Cast.apply(x, dtype=np.dtype(dtype))

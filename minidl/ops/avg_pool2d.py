@@ -25,13 +25,13 @@ class AvgPool2d(Function):
     @staticmethod
     def forward(ctx: Node, x: Any, *, kernel: Pair, stride: Pair, padding: Pair) -> Any:
         out = conv_output(x.shape[2:], kernel, stride, padding, (1, 1), "avg_pool2d")
-        ctx.kernels = kernels("avg_pool2d", x)  # type: ignore[attr-defined]
-        ctx.options = (x.shape, kernel, stride, padding)  # type: ignore[attr-defined]
-        return ctx.kernels.forward(x, kernel, out, stride, padding)  # type: ignore[attr-defined]
+        ctx.kernels = kernels("avg_pool2d", x)
+        ctx.options = (x.shape, kernel, stride, padding)
+        return ctx.kernels.forward(x, kernel, out, stride, padding)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        return ctx.kernels.backward(g, *ctx.options)  # type: ignore[attr-defined]
+        return ctx.kernels.backward(g, *ctx.options)
 
 
 def avg_pool2d(
@@ -49,4 +49,4 @@ def avg_pool2d(
     if input.dtype.kind != "f":
         raise TypeError(f"avg_pool2d: input must be floating-point, got {input.dtype}")
     kernel, step, pads = check_pool("avg_pool2d", input, kernel_size, stride, padding)
-    return AvgPool2d.apply(input, kernel=kernel, stride=step, padding=pads)  # type: ignore[no-any-return]
+    return AvgPool2d.apply(input, kernel=kernel, stride=step, padding=pads)

@@ -28,9 +28,9 @@ class BatchNorm(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, weight: Any, bias: Any, *, eps: float) -> Any:
-        ctx.kernels = kernels("normalize", x)  # type: ignore[attr-defined]
-        xhat, mean, var, inv_std = ctx.kernels.forward(x.reshape(*x.shape[:2], -1), eps)  # type: ignore[attr-defined]
-        ctx.shape = x.shape  # type: ignore[attr-defined]
+        ctx.kernels = kernels("normalize", x)
+        xhat, mean, var, inv_std = ctx.kernels.forward(x.reshape(*x.shape[:2], -1), eps)
+        ctx.shape = x.shape
         ctx.save(xhat, inv_std, weight)
         return affine(xhat, weight, bias).reshape(x.shape), mean, var
 
@@ -39,8 +39,8 @@ class BatchNorm(Function):
         xhat, inv_std, weight = ctx.saved
         g = g.reshape(xhat.shape)
         dxhat, dweight, dbias = affine_backward(ctx, g, xhat, weight)
-        dx = ctx.kernels.backward(dxhat, xhat, inv_std) if ctx.needs_input_grad[0] else None  # type: ignore[attr-defined]
-        return None if dx is None else dx.reshape(ctx.shape), dweight, dbias  # type: ignore[attr-defined]
+        dx = ctx.kernels.backward(dxhat, xhat, inv_std) if ctx.needs_input_grad[0] else None
+        return None if dx is None else dx.reshape(ctx.shape), dweight, dbias
 
 
 class BatchNormEval(Function):
@@ -50,7 +50,7 @@ class BatchNormEval(Function):
     def forward(ctx: Node, x: Any, weight: Any, bias: Any, *, mean: Any, var: Any, eps: float) -> Any:
         inv_std = (1 / np.sqrt(var + eps)).astype(x.dtype).reshape(1, -1, 1)
         xhat = (x.reshape(*x.shape[:2], -1) - mean.astype(x.dtype).reshape(1, -1, 1)) * inv_std
-        ctx.shape = x.shape  # type: ignore[attr-defined]
+        ctx.shape = x.shape
         ctx.save(xhat, inv_std, weight)
         return affine(xhat, weight, bias).reshape(x.shape)
 
@@ -58,7 +58,7 @@ class BatchNormEval(Function):
     def backward(ctx: Node, g: Any) -> Any:
         xhat, inv_std, weight = ctx.saved
         dxhat, dweight, dbias = affine_backward(ctx, g.reshape(xhat.shape), xhat, weight)
-        return (dxhat * inv_std).reshape(ctx.shape), dweight, dbias  # type: ignore[attr-defined]
+        return (dxhat * inv_std).reshape(ctx.shape), dweight, dbias
 
     @classmethod
     def operation(cls) -> str:
@@ -134,7 +134,7 @@ def batch_norm(
             raise ValueError("batch_norm: evaluation needs running_mean and running_var")
         # Copies: the statistics may be updated between this forward and its backward.
         mean, var = running_mean.data.copy(), running_var.data.copy()
-        return BatchNormEval.apply(input, weight, bias, mean=mean, var=var, eps=eps)  # type: ignore[no-any-return]
+        return BatchNormEval.apply(input, weight, bias, mean=mean, var=var, eps=eps)
     count = input.numel() // max(1, input.shape[1])
     if count < 2:
         raise ValueError(f"batch_norm: training needs more than one value per channel, got input of shape {input.shape}")
@@ -145,4 +145,4 @@ def batch_norm(
             record.data *= 1 - momentum
             record.data += (momentum * value).astype(record.dtype)
             record.mark_changed()
-    return y  # type: ignore[no-any-return]
+    return y

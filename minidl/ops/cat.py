@@ -21,13 +21,13 @@ class Cat(Function):
 
     @staticmethod
     def forward(ctx: Node, *xs: Any, axis: int) -> Any:
-        ctx.axis = axis  # type: ignore[attr-defined]
-        ctx.cuts = np.cumsum([x.shape[axis] for x in xs])[:-1]  # type: ignore[attr-defined]
+        ctx.axis = axis
+        ctx.cuts = np.cumsum([x.shape[axis] for x in xs])[:-1]
         return array_module(xs[0]).concatenate(xs, axis=axis)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        return tuple(array_module(g).split(g, ctx.cuts, axis=ctx.axis))  # type: ignore[attr-defined]
+        return tuple(array_module(g).split(g, ctx.cuts, axis=ctx.axis))
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
@@ -56,4 +56,4 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     rest = {(t.ndim, *t.shape[:axis], *t.shape[axis + 1 :]) for t in tensors}
     if len(rest) != 1:
         raise ValueError(f"cat: shapes {', '.join(str(t.shape) for t in tensors)} differ outside dimension {dim}")
-    return Cat.apply(*tensors, axis=axis)  # type: ignore[no-any-return]
+    return Cat.apply(*tensors, axis=axis)

@@ -45,15 +45,15 @@ class Conv2d(Function):
         ctx: Node, x: Any, weight: Any, bias: Any, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
     ) -> Any:
         out = conv_output(x.shape[2:], weight.shape[2:], stride, padding, dilation, "conv2d")
-        ctx.kernels = kernels("conv2d", x)  # type: ignore[attr-defined]
-        ctx.options = (stride, padding, dilation, groups)  # type: ignore[attr-defined]
+        ctx.kernels = kernels("conv2d", x)
+        ctx.options = (stride, padding, dilation, groups)
         ctx.save(x, weight)
-        return ctx.kernels.forward(x, weight, bias, out, stride, padding, dilation, groups)  # type: ignore[attr-defined]
+        return ctx.kernels.forward(x, weight, bias, out, stride, padding, dilation, groups)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         x, weight = ctx.saved
-        kernel, options = ctx.kernels, ctx.options  # type: ignore[attr-defined]
+        kernel, options = ctx.kernels, ctx.options
         dx = kernel.backward_data(g, weight, x.shape, *options) if ctx.needs_input_grad[0] else None
         dw = kernel.backward_weight(g, x, weight.shape, *options) if ctx.needs_input_grad[1] else None
         db = kernel.backward_bias(g) if ctx.needs_input_grad[2] else None
@@ -100,7 +100,7 @@ def conv2d(
     require_ndim("conv2d", "input", input, 4, "(N, C, H, W)")
     require_ndim("conv2d", "weight", weight, 4, "(K, C/groups, kh, kw)")
     check_channels("conv2d", input, weight, bias, groups, channels=weight.shape[1] * groups, filters=weight.shape[0])
-    return Conv2d.apply(  # type: ignore[no-any-return]
+    return Conv2d.apply(
         input,
         weight,
         bias,

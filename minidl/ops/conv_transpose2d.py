@@ -44,11 +44,11 @@ class ConvTranspose2d(Function):
         dilation: Pair,
         groups: int,
     ) -> Any:
-        ctx.kernels = kernels("conv2d", x)  # type: ignore[attr-defined]
-        ctx.options = (stride, padding, dilation, groups)  # type: ignore[attr-defined]
+        ctx.kernels = kernels("conv2d", x)
+        ctx.options = (stride, padding, dilation, groups)
         ctx.save(x, weight)
         shape = (x.shape[0], weight.shape[1] * groups, *out)
-        y = ctx.kernels.backward_data(x, weight, shape, *ctx.options)  # type: ignore[attr-defined]
+        y = ctx.kernels.backward_data(x, weight, shape, *ctx.options)
         if bias is not None:
             y += bias.reshape(1, -1, 1, 1)
         return y
@@ -56,7 +56,7 @@ class ConvTranspose2d(Function):
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         x, weight = ctx.saved
-        kernel, options = ctx.kernels, ctx.options  # type: ignore[attr-defined]
+        kernel, options = ctx.kernels, ctx.options
         dx = kernel.forward(g, weight, None, x.shape[2:], *options) if ctx.needs_input_grad[0] else None
         dw = kernel.backward_weight(x, g, weight.shape, *options) if ctx.needs_input_grad[1] else None
         db = kernel.backward_bias(g) if ctx.needs_input_grad[2] else None
@@ -113,6 +113,6 @@ def conv_transpose2d(
     out = conv_transpose_output(size, kernel, strides, paddings, extra, dilations)
     if min(out) < 1:
         raise ValueError(f"{name}: no output pixels are left, {out} (input {input.shape}, weight {weight.shape})")
-    return ConvTranspose2d.apply(  # type: ignore[no-any-return]
+    return ConvTranspose2d.apply(
         input, weight, bias, out=out, stride=strides, padding=paddings, dilation=dilations, groups=groups
     )

@@ -32,27 +32,27 @@ class CrossEntropy(Function):
 
     @staticmethod
     def forward(ctx: Node, z: Any, target: Any, weight: Any, *, ignore_index: int, reduction: str) -> Any:
-        ctx.kernels = kernels("cross_entropy", z)  # type: ignore[attr-defined]
+        ctx.kernels = kernels("cross_entropy", z)
         logits, labels = z.reshape(*z.shape[:2], -1), target.reshape(target.shape[0], -1)
-        losses, log_p, pixel_weight = ctx.kernels.forward(logits, labels, weight, ignore_index)  # type: ignore[attr-defined]
+        losses, log_p, pixel_weight = ctx.kernels.forward(logits, labels, weight, ignore_index)
         ctx.save(log_p, labels, pixel_weight)
-        ctx.shape, ctx.ignore_index, ctx.total = z.shape, ignore_index, None  # type: ignore[attr-defined]
+        ctx.shape, ctx.ignore_index, ctx.total = z.shape, ignore_index, None
         if reduction == "none":
             return losses.reshape(target.shape)
         loss = losses.sum()
         if reduction == "mean":
-            ctx.total = pixel_weight.sum()  # type: ignore[attr-defined]
-            loss = loss / ctx.total  # type: ignore[attr-defined]
+            ctx.total = pixel_weight.sum()
+            loss = loss / ctx.total
         return loss
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         log_p, labels, pixel_weight = ctx.saved
-        if ctx.total is not None:  # type: ignore[attr-defined]
-            g = g / ctx.total  # type: ignore[attr-defined]
+        if ctx.total is not None:
+            g = g / ctx.total
         g = np.broadcast_to(g.reshape(labels.shape) if g.ndim else g, labels.shape)
-        dz = ctx.kernels.backward(g, log_p, labels, pixel_weight, ctx.ignore_index)  # type: ignore[attr-defined]
-        return dz.reshape(ctx.shape), None, None  # type: ignore[attr-defined]
+        dz = ctx.kernels.backward(g, log_p, labels, pixel_weight, ctx.ignore_index)
+        return dz.reshape(ctx.shape), None, None
 
 
 def cross_entropy(
@@ -111,4 +111,4 @@ def cross_entropy(
         if weight.shape != (classes,):
             raise ValueError(f"cross_entropy: weight must have shape ({classes},), got {weight.shape}")
         weight = weight.detach()
-    return CrossEntropy.apply(input, Tensor(labels), weight, ignore_index=ignore_index, reduction=reduction)  # type: ignore[no-any-return]
+    return CrossEntropy.apply(input, Tensor(labels), weight, ignore_index=ignore_index, reduction=reduction)

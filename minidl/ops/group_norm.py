@@ -23,11 +23,11 @@ class GroupNorm(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, weight: Any, bias: Any, *, groups: int, eps: float) -> Any:
-        ctx.kernels = kernels("normalize", x)  # type: ignore[attr-defined]
+        ctx.kernels = kernels("normalize", x)
         n, c = x.shape[:2]
-        xhat, _, _, inv_std = ctx.kernels.forward(x.reshape(1, n * groups, -1), eps)  # type: ignore[attr-defined]
+        xhat, _, _, inv_std = ctx.kernels.forward(x.reshape(1, n * groups, -1), eps)
         xhat = xhat.reshape(n, c, -1)
-        ctx.shape, ctx.groups = x.shape, groups  # type: ignore[attr-defined]
+        ctx.shape, ctx.groups = x.shape, groups
         ctx.save(xhat, inv_std, weight)
         return affine(xhat, weight, bias).reshape(x.shape)
 
@@ -37,9 +37,9 @@ class GroupNorm(Function):
         dxhat, dweight, dbias = affine_backward(ctx, g.reshape(xhat.shape), xhat, weight)
         if not ctx.needs_input_grad[0]:
             return None, dweight, dbias
-        grouped = (1, xhat.shape[0] * ctx.groups, -1)  # type: ignore[attr-defined]
-        dx = ctx.kernels.backward(dxhat.reshape(grouped), xhat.reshape(grouped), inv_std)  # type: ignore[attr-defined]
-        return dx.reshape(ctx.shape), dweight, dbias  # type: ignore[attr-defined]
+        grouped = (1, xhat.shape[0] * ctx.groups, -1)
+        dx = ctx.kernels.backward(dxhat.reshape(grouped), xhat.reshape(grouped), inv_std)
+        return dx.reshape(ctx.shape), dweight, dbias
 
 
 def group_norm(
@@ -65,4 +65,4 @@ def group_norm(
     check_affine("group_norm", input, weight, bias)
     if num_groups < 1 or input.shape[1] % num_groups:
         raise ValueError(f"group_norm: num_groups {num_groups} must divide the channels of input {input.shape}")
-    return GroupNorm.apply(input, weight, bias, groups=num_groups, eps=eps)  # type: ignore[no-any-return]
+    return GroupNorm.apply(input, weight, bias, groups=num_groups, eps=eps)

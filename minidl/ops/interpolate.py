@@ -32,13 +32,13 @@ class Interpolate(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, taps: tuple[Any, Any]) -> Any:
-        ctx.kernels = kernels("interpolate", x)  # type: ignore[attr-defined]
-        ctx.shape, ctx.taps = x.shape, taps  # type: ignore[attr-defined]
-        return ctx.kernels.forward(x, *taps)  # type: ignore[attr-defined]
+        ctx.kernels = kernels("interpolate", x)
+        ctx.shape, ctx.taps = x.shape, taps
+        return ctx.kernels.forward(x, *taps)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        return ctx.kernels.backward(g, ctx.shape, *ctx.taps)  # type: ignore[attr-defined]
+        return ctx.kernels.backward(g, ctx.shape, *ctx.taps)
 
 
 def _nearest(size: int, out: int, scale: float | None) -> tuple[Any, ...]:
@@ -111,4 +111,4 @@ def interpolate(
         taps = tuple(_nearest(n, o, s) for n, o, s in zip(inside, out, scales, strict=True))
     else:
         taps = tuple(_linear(n, o, s, bool(align_corners)) for n, o, s in zip(inside, out, scales, strict=True))
-    return Interpolate.apply(input, taps=taps)  # type: ignore[no-any-return]
+    return Interpolate.apply(input, taps=taps)

@@ -23,16 +23,16 @@ class L1Loss(Function):
     def forward(ctx: Node, x: Any, y: Any, *, reduction: str) -> Any:
         difference = x - y
         ctx.save(array_module(x).sign(difference))
-        ctx.scale = difference.size if reduction == "mean" else 1  # type: ignore[attr-defined]
+        ctx.scale = difference.size if reduction == "mean" else 1
         losses = abs(difference)
         if reduction == "none":
             return losses
-        return (accurate_sum(losses, tuple(range(x.ndim))) / x.dtype.type(ctx.scale)).reshape(())  # type: ignore[attr-defined]
+        return (accurate_sum(losses, tuple(range(x.ndim))) / x.dtype.type(ctx.scale)).reshape(())
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (sign,) = ctx.saved
-        dx = (g / g.dtype.type(ctx.scale)) * sign  # type: ignore[attr-defined]
+        dx = (g / g.dtype.type(ctx.scale)) * sign
         return dx, -dx if ctx.needs_input_grad[1] else None
 
 
@@ -56,4 +56,4 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
         raise TypeError(f"l1_loss: input ({input.dtype}) and target ({target.dtype}) must have one floating-point dtype")
     if reduction not in REDUCTIONS:
         raise ValueError(f"l1_loss: reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
-    return L1Loss.apply(input, target, reduction=reduction)  # type: ignore[no-any-return]
+    return L1Loss.apply(input, target, reduction=reduction)

@@ -64,4 +64,4 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         raise ValueError(f"linear: bias must have shape {weight.shape[:1]}, got {bias.shape}")
     if input.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
         raise TypeError(f"linear: input is {input.dtype}, weight {weight.dtype}: they must be the same")
-    return Linear.apply(input, weight, bias)  # type: ignore[no-any-return]
+    return Linear.apply(input, weight, bias)

@@ -70,4 +70,4 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
         np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     except ValueError:
         raise ValueError(f"matmul: leading extents of shapes {x.shape} and {y.shape} do not broadcast") from None
-    return Matmul.apply(x, y)  # type: ignore[no-any-return]
+    return Matmul.apply(x, y)

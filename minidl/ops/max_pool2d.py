@@ -27,16 +27,16 @@ class MaxPool2d(Function):
     @staticmethod
     def forward(ctx: Node, x: Any, *, kernel: Pair, stride: Pair, padding: Pair) -> Any:
         out = conv_output(x.shape[2:], kernel, stride, padding, (1, 1), "max_pool2d")
-        ctx.kernels = kernels("max_pool2d", x)  # type: ignore[attr-defined]
-        y, tap = ctx.kernels.forward(x, kernel, out, stride, padding)  # type: ignore[attr-defined]
+        ctx.kernels = kernels("max_pool2d", x)
+        y, tap = ctx.kernels.forward(x, kernel, out, stride, padding)
         ctx.save(tap)
-        ctx.options = (x.shape, kernel, stride, padding)  # type: ignore[attr-defined]
+        ctx.options = (x.shape, kernel, stride, padding)
         return y
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (tap,) = ctx.saved
-        return ctx.kernels.backward(g, tap, *ctx.options)  # type: ignore[attr-defined]
+        return ctx.kernels.backward(g, tap, *ctx.options)
 
 
 def max_pool2d(
@@ -58,7 +58,7 @@ def max_pool2d(
     tensor([[[[3., 5.]]]])
     """
     kernel, step, pads = check_pool("max_pool2d", input, kernel_size, stride, padding)
-    return MaxPool2d.apply(input, kernel=kernel, stride=step, padding=pads)  # type: ignore[no-any-return]
+    return MaxPool2d.apply(input, kernel=kernel, stride=step, padding=pads)
 
 
 def check_pool(operation: str, x: Tensor, kernel_size: Any, stride: Any, padding: Any) -> tuple[Pair, Pair, Pair]:

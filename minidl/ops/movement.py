@@ -25,12 +25,12 @@ class Reshape(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, shape: tuple[int, ...]) -> Any:
-        ctx.shape = x.shape  # type: ignore[attr-defined]
+        ctx.shape = x.shape
         return x.reshape(shape)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        return g.reshape(ctx.shape)  # type: ignore[attr-defined]
+        return g.reshape(ctx.shape)
 
 
 class Permute(Function):
@@ -40,12 +40,12 @@ class Permute(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, order: tuple[int, ...]) -> Any:
-        ctx.order_ = order  # type: ignore[attr-defined]
+        ctx.order_ = order
         return x.transpose(order)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        return g.transpose(np.argsort(ctx.order_))  # type: ignore[attr-defined]
+        return g.transpose(np.argsort(ctx.order_))
 
 
 class Getitem(Function):
@@ -55,17 +55,17 @@ class Getitem(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, index: Any) -> Any:
-        ctx.shape, ctx.index = x.shape, index  # type: ignore[attr-defined]
+        ctx.shape, ctx.index = x.shape, index
         return array_module(x).asarray(x[index])
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         xp = array_module(g)
-        dx = xp.zeros(ctx.shape, g.dtype)  # type: ignore[attr-defined]
-        if _is_basic(ctx.index):  # type: ignore[attr-defined]
-            dx[ctx.index] = g  # type: ignore[attr-defined]
+        dx = xp.zeros(ctx.shape, g.dtype)
+        if _is_basic(ctx.index):
+            dx[ctx.index] = g
         else:
-            xp.add.at(dx, ctx.index, g)  # type: ignore[attr-defined]
+            xp.add.at(dx, ctx.index, g)
         return dx
 
 
@@ -91,7 +91,7 @@ def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     fits = x.numel() == known if -1 not in shape else shape.count(-1) == 1 and known > 0 and x.numel() % known == 0
     if not fits or any(n < -1 for n in shape):
         raise ValueError(f"reshape: {x.numel()} elements of shape {x.shape} do not fit into shape {shape}")
-    return Reshape.apply(x, shape=shape)  # type: ignore[no-any-return]
+    return Reshape.apply(x, shape=shape)
 
 
 def permute(x: Tensor, dims_: Sequence[int]) -> Tensor:
@@ -107,7 +107,7 @@ def permute(x: Tensor, dims_: Sequence[int]) -> Tensor:
     order = dims(tuple(dims_), x.shape, "permute")
     if len(order) != x.ndim:
         raise ValueError(f"permute: {tuple(dims_)} does not name every dimension of shape {x.shape}")
-    return Permute.apply(x, order=order)  # type: ignore[no-any-return]
+    return Permute.apply(x, order=order)
 
 
 def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
@@ -157,6 +157,6 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     tensor([1, 3])
     """
     try:
-        return Getitem.apply(x, index=index)  # type: ignore[no-any-return]
+        return Getitem.apply(x, index=index)
     except IndexError as error:
         raise IndexError(f"getitem: {error} (shape {x.shape})") from None

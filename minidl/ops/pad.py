@@ -20,12 +20,12 @@ class Pad(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, widths: Widths, value: float) -> Any:
-        ctx.widths = widths  # type: ignore[attr-defined]
+        ctx.widths = widths
         return _pad(x, widths, value)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        return _pad(g, tuple((-a, -b) for a, b in ctx.widths), 0)  # type: ignore[attr-defined]
+        return _pad(g, tuple((-a, -b) for a, b in ctx.widths), 0)
 
 
 def _pad(x: Any, widths: Widths, value: float) -> Any:
@@ -62,4 +62,4 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.
     widths = ((0, 0),) * (x.ndim - len(pairs)) + tuple(pairs)
     if any(n + a + b < 0 or n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(x.shape, widths, strict=True)):
         raise ValueError(f"pad: widths {tuple(pad)} crop more than there is in shape {x.shape}")
-    return Pad.apply(x, widths=widths, value=value)  # type: ignore[no-any-return]
+    return Pad.apply(x, widths=widths, value=value)

@@ -55,12 +55,12 @@ class Sum(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, axes: tuple[int, ...], keepdim: bool) -> Any:
-        ctx.shape, ctx.axes = x.shape, axes  # type: ignore[attr-defined]
+        ctx.shape, ctx.axes = x.shape, axes
         return _drop(accurate_sum(x, axes), axes, keepdim)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        shape, axes = ctx.shape, ctx.axes  # type: ignore[attr-defined]
+        shape, axes = ctx.shape, ctx.axes
         return array_module(g).broadcast_to(_keep(g, shape, axes), shape)
 
 
@@ -69,14 +69,14 @@ class Mean(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, axes: tuple[int, ...], keepdim: bool) -> Any:
-        ctx.shape, ctx.axes = x.shape, axes  # type: ignore[attr-defined]
-        ctx.n = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))  # type: ignore[attr-defined]
-        return _drop(accurate_sum(x, axes) / x.dtype.type(ctx.n), axes, keepdim)  # type: ignore[attr-defined]
+        ctx.shape, ctx.axes = x.shape, axes
+        ctx.n = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
+        return _drop(accurate_sum(x, axes) / x.dtype.type(ctx.n), axes, keepdim)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        shape, axes = ctx.shape, ctx.axes  # type: ignore[attr-defined]
-        return array_module(g).broadcast_to(_keep(g / g.dtype.type(ctx.n), shape, axes), shape)  # type: ignore[attr-defined]
+        shape, axes = ctx.shape, ctx.axes
+        return array_module(g).broadcast_to(_keep(g / g.dtype.type(ctx.n), shape, axes), shape)
 
 
 class MaxAll(Function):
@@ -107,14 +107,14 @@ class MaxDim(Function):
         xp = array_module(x)
         index = xp.expand_dims(x.argmax(axis=axis), axis)
         ctx.save(index)
-        ctx.shape, ctx.axis = x.shape, axis  # type: ignore[attr-defined]
+        ctx.shape, ctx.axis = x.shape, axis
         y = xp.take_along_axis(x, index, axis=axis)
         return _drop(y, (axis,), keepdim), _drop(index, (axis,), keepdim)
 
     @staticmethod
     def backward(ctx: Node, g: Any, _: Any) -> Any:
         (index,) = ctx.saved
-        shape, axis = ctx.shape, ctx.axis  # type: ignore[attr-defined]
+        shape, axis = ctx.shape, ctx.axis
         xp = array_module(g)
         dx = xp.zeros(shape, g.dtype)
         xp.put_along_axis(dx, index, _keep(g, shape, (axis,)), axis=axis)
@@ -142,7 +142,7 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """
     if x.dtype.kind == "b":
         x = Tensor(x.data.astype(np.int64))
-    return Sum.apply(x, axes=dims(dim, x.shape, "sum"), keepdim=keepdim)  # type: ignore[no-any-return]
+    return Sum.apply(x, axes=dims(dim, x.shape, "sum"), keepdim=keepdim)
 
 
 def mean(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
@@ -159,7 +159,7 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """
     if x.dtype.kind != "f":
         raise TypeError(f"mean: the tensor must be floating-point, got {x.dtype}")
-    return Mean.apply(x, axes=dims(dim, x.shape, "mean"), keepdim=keepdim)  # type: ignore[no-any-return]
+    return Mean.apply(x, axes=dims(dim, x.shape, "mean"), keepdim=keepdim)
 
 
 def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:

@@ -24,7 +24,7 @@ class Softmax(Function):
 
     @staticmethod
     def forward(ctx: Node, z: Any, *, axis: int) -> Any:
-        ctx.axis = axis  # type: ignore[attr-defined]
+        ctx.axis = axis
         e = array_module(z).exp(z - z.max(axis=axis, keepdims=True))
         p = e / accurate_sum(e, (axis,))
         ctx.save(p)
@@ -33,7 +33,7 @@ class Softmax(Function):
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (p,) = ctx.saved
-        return p * (g - accurate_sum(g * p, (ctx.axis,)))  # type: ignore[attr-defined]
+        return p * (g - accurate_sum(g * p, (ctx.axis,)))
 
 
 class LogSoftmax(Function):
@@ -42,7 +42,7 @@ class LogSoftmax(Function):
     @staticmethod
     def forward(ctx: Node, z: Any, *, axis: int) -> Any:
         xp = array_module(z)
-        ctx.axis = axis  # type: ignore[attr-defined]
+        ctx.axis = axis
         shifted = z - z.max(axis=axis, keepdims=True)
         log_p = shifted - xp.log(accurate_sum(xp.exp(shifted), (axis,)))
         ctx.save(log_p)
@@ -51,7 +51,7 @@ class LogSoftmax(Function):
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (log_p,) = ctx.saved
-        return g - array_module(g).exp(log_p) * accurate_sum(g, (ctx.axis,))  # type: ignore[attr-defined]
+        return g - array_module(g).exp(log_p) * accurate_sum(g, (ctx.axis,))
 
 
 def _axis(z: Tensor, dim: int, operation: str) -> int:
@@ -73,7 +73,7 @@ def softmax(z: Tensor, dim: int) -> Tensor:
     >>> minidl.ops.softmax(minidl.tensor([1000.0, 1000.0]), dim=0)
     tensor([0.5, 0.5])
     """
-    return Softmax.apply(z, axis=_axis(z, dim, "softmax"))  # type: ignore[no-any-return]
+    return Softmax.apply(z, axis=_axis(z, dim, "softmax"))
 
 
 def log_softmax(z: Tensor, dim: int) -> Tensor:
@@ -87,4 +87,4 @@ def log_softmax(z: Tensor, dim: int) -> Tensor:
     >>> minidl.ops.log_softmax(minidl.tensor([0.0, 1000.0]), dim=0)
     tensor([-1000.,     0.])
     """
-    return LogSoftmax.apply(z, axis=_axis(z, dim, "log_softmax"))  # type: ignore[no-any-return]
+    return LogSoftmax.apply(z, axis=_axis(z, dim, "log_softmax"))

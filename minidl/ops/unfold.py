@@ -24,13 +24,13 @@ class Unfold(Function):
     @staticmethod
     def forward(ctx: Node, x: Any, *, kernel: Pair, window: tuple[Pair, Pair, Pair]) -> Any:
         out = conv_output(x.shape[2:], kernel, *window, "unfold")
-        ctx.kernels = kernels("unfold", x)  # type: ignore[attr-defined]
-        ctx.options = (x.shape, kernel, out, *window)  # type: ignore[attr-defined]
-        return ctx.kernels.forward(x, kernel, out, *window)  # type: ignore[attr-defined]
+        ctx.kernels = kernels("unfold", x)
+        ctx.options = (x.shape, kernel, out, *window)
+        return ctx.kernels.forward(x, kernel, out, *window)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        return ctx.kernels.backward(g, *ctx.options)  # type: ignore[attr-defined]
+        return ctx.kernels.backward(g, *ctx.options)
 
 
 class Fold(Function):
@@ -38,13 +38,13 @@ class Fold(Function):
 
     @staticmethod
     def forward(ctx: Node, col: Any, *, shape: tuple[int, ...], kernel: Pair, out: Pair, window: Any) -> Any:
-        ctx.kernels = kernels("unfold", col)  # type: ignore[attr-defined]
-        ctx.options = (kernel, out, *window)  # type: ignore[attr-defined]
-        return ctx.kernels.backward(col, shape, kernel, out, *window)  # type: ignore[attr-defined]
+        ctx.kernels = kernels("unfold", col)
+        ctx.options = (kernel, out, *window)
+        return ctx.kernels.backward(col, shape, kernel, out, *window)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        return ctx.kernels.forward(g, *ctx.options)  # type: ignore[attr-defined]
+        return ctx.kernels.forward(g, *ctx.options)
 
 
 def _window(operation: str, stride: Any, padding: Any, dilation: Any) -> tuple[Pair, Pair, Pair]:
@@ -76,7 +76,7 @@ def unfold(
     """
     require_ndim("unfold", "input", input, 4, "(N, C, H, W)")
     kernel = pair(kernel_size, "kernel_size", "unfold", least=1)
-    return Unfold.apply(input, kernel=kernel, window=_window("unfold", stride, padding, dilation))  # type: ignore[no-any-return]
+    return Unfold.apply(input, kernel=kernel, window=_window("unfold", stride, padding, dilation))
 
 
 def fold(
@@ -109,4 +109,4 @@ def fold(
             f"fold: an image of {size} has {out[0] * out[1]} windows of {taps} pixels a channel; input has shape {input.shape}"
         )
     shape = (n, rows // taps, *size)
-    return Fold.apply(input, shape=shape, kernel=kernel, out=out, window=window)  # type: ignore[no-any-return]
+    return Fold.apply(input, shape=shape, kernel=kernel, out=out, window=window)

@@ -85,6 +85,16 @@ def pair(images: Path, masks: Path | None, notes: list[str]) -> list[Sample]:
     return [Sample(stem, pictures[stem], labels[stem]) for stem in stems]
 
 
+def list_images(folder: Path) -> list[Path]:
+    """All image files directly in a folder, by name; two of one stem are refused.
+
+    Raises:
+        InputError: two files of the same stem.
+    """
+    found = _by_stem(folder, [])
+    return [found[stem] for stem in sorted(found, key=_natural)]
+
+
 def _by_stem(folder: Path, notes: list[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     others = []

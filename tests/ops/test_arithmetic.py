@@ -66,7 +66,9 @@ def test_neg(shape, seed):
     check_adjoint(ops.neg, x, terms=1, seed=seed)
 
 
-@given(shape=strategies.shapes(), seed=strategies.seeds, exponent=st.sampled_from([2, 3, 1, 0.5, -1, -1.5, 2.0]))
+@given(
+    shape=strategies.shapes(), seed=strategies.seeds, exponent=st.sampled_from([2, 3, 1, 0.5, -1, -1.5, 2.0])
+)
 def test_power_with_a_number(shape, seed, exponent):
     x = strategies.positive(np.random.default_rng(seed), shape)
     check_op(
@@ -89,7 +91,9 @@ def test_whole_powers_of_negative_numbers(shape, seed, exponent):
 def test_power_of_two_tensors(shapes, seed):
     rng = np.random.default_rng(seed)
     base, exponent = strategies.positive(rng, shapes[0]), strategies.generic(rng, shapes[1])
-    check_op(ops.pow, lambda a, b: formulas.elementwise(operator.pow, a, b), base, exponent, terms=256, seed=seed)
+    check_op(
+        ops.pow, lambda a, b: formulas.elementwise(operator.pow, a, b), base, exponent, terms=256, seed=seed
+    )
 
 
 def test_power_at_zero_has_the_polynomials_derivative():

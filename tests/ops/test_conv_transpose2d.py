@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 import minidl
 from minidl import ops
@@ -12,7 +12,25 @@ from oracles import loops, strategies
 from oracles.checks import check_adjoint, check_op, cotangent_for, run, tolerance
 
 
+def _case(x_shape, w_shape, **options):
+    defaults = {"stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "dilation": 1}
+    options = defaults | options
+    return strategies.Convolution(x_shape, w_shape, True, options, 0, w_shape[1] * options["groups"])
+
+
+# What few random draws may miss: the up-convolution of a U-Net, output_padding past the stride (allowed
+# below the dilation), and a 1x1 kernel whose stride leaves gaps.
+UP = _case((2, 4, 3, 2), (4, 2, 2, 2), stride=2)
+PAST_THE_STRIDE = _case((1, 2, 1, 2), (2, 1, 1, 2), output_padding=(1, 0), dilation=(2, 1))
+GAPS = _case((1, 2, 3, 2), (2, 1, 1, 1), stride=3, output_padding=2, groups=2)
+POINTWISE = _case((2, 4, 3, 2), (4, 2, 1, 1), groups=2)
+
+
 @given(case=strategies.transposed_convolutions())
+@example(case=UP)
+@example(case=PAST_THE_STRIDE)
+@example(case=GAPS)
+@example(case=POINTWISE)
 def test_against_the_loops(case):
     x, w, *bias = case.arrays()
     check_op(
@@ -28,8 +46,12 @@ def test_against_the_loops(case):
 def test_linear_in_input_and_in_weight(case):
     x, w, *_ = case.arrays()
     options = case.options
-    check_adjoint(lambda x: ops.conv_transpose2d(x, minidl.tensor(w), **options), x, terms=case.terms, seed=case.seed)
-    check_adjoint(lambda w: ops.conv_transpose2d(minidl.tensor(x), w, **options), w, terms=case.terms, seed=case.seed)
+    check_adjoint(
+        lambda x: ops.conv_transpose2d(x, minidl.tensor(w), **options), x, terms=case.terms, seed=case.seed
+    )
+    check_adjoint(
+        lambda w: ops.conv_transpose2d(minidl.tensor(x), w, **options), w, terms=case.terms, seed=case.seed
+    )
 
 
 @given(case=strategies.convolutions())
@@ -62,7 +84,12 @@ BAD = {
     "weight of three dimensions": (X, (4, 3, 2), {}, "(4, 3, 2)"),
     "channels differ": (X, (3, 3, 2, 2), {}, "(3, 3, 2, 2)"),
     "groups do not divide": (X, (4, 3, 2, 2), {"groups": 3}, "groups"),
-    "output padding as large as the stride": (X, (4, 3, 2, 2), {"stride": 2, "output_padding": 2}, "output_padding"),
+    "output padding as large as the stride": (
+        X,
+        (4, 3, 2, 2),
+        {"stride": 2, "output_padding": 2},
+        "output_padding",
+    ),
     "negative padding": (X, (4, 3, 2, 2), {"padding": -1}, "padding"),
     "nothing left": ((1, 4, 1, 1), (4, 3, 2, 2), {"padding": 2}, "(1, 4, 1, 1)"),
     "stride of zero": (X, (4, 3, 2, 2), {"stride": 0}, "stride"),

@@ -66,6 +66,7 @@ def test_everything_ignored_is_nan_for_the_mean_and_zero_otherwise(shape):
         mean = ops.cross_entropy(logits, target, ignore_index=255)
         assert math.isnan(mean.item())
         mean.backward()
+        np.testing.assert_array_equal(logits.grad.numpy(), np.zeros(shape))  # as torch: no pixel, no gradient
         assert ops.cross_entropy(logits, target, ignore_index=255, reduction="sum").item() == 0.0
     each = ops.cross_entropy(logits, target, ignore_index=255, reduction="none")
     np.testing.assert_array_equal(each.detach().numpy(), np.zeros(target.shape))
@@ -74,7 +75,9 @@ def test_everything_ignored_is_nan_for_the_mean_and_zero_otherwise(shape):
 def test_ignored_pixels_have_gradient_zero():
     logits = np.random.default_rng(0).normal(size=(1, 3, 2, 2))
     target = np.array([[[0, 255], [255, 2]]])
-    _, (gradient,) = run(lambda x: ops.cross_entropy(x, minidl.tensor(target), ignore_index=255), (logits,), None)
+    _, (gradient,) = run(
+        lambda x: ops.cross_entropy(x, minidl.tensor(target), ignore_index=255), (logits,), None
+    )
     assert (gradient[0, :, 0, 1] == 0).all() and (gradient[0, :, 1, 0] == 0).all()
     assert (gradient[0, :, 0, 0] != 0).all()
 
@@ -103,7 +106,9 @@ def test_the_gradient_is_prediction_minus_target_over_n():
 def test_targets_of_any_integer_type(integers):
     logits, target = np.random.default_rng(0).normal(size=(4, 3)), np.array([0, 1, 2, 255])
     loss = ops.cross_entropy(minidl.tensor(logits), minidl.tensor(target.astype(integers)), ignore_index=255)
-    assert math.isclose(loss.item(), float(formulas.cross_entropy(logits, target, None, 255)), rel_tol=16 * EPS)
+    assert math.isclose(
+        loss.item(), float(formulas.cross_entropy(logits, target, None, 255)), rel_tol=16 * EPS
+    )
 
 
 X = (2, 3, 4, 4)

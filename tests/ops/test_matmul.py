@@ -37,7 +37,11 @@ def test_matmul(shapes, seed):
 
 
 @given(
-    outer=strategies.shapes(0, 2), inner=st.integers(1, 5), out=st.integers(1, 4), bias=st.booleans(), seed=strategies.seeds
+    outer=strategies.shapes(0, 2),
+    inner=st.integers(1, 5),
+    out=st.integers(1, 4),
+    bias=st.booleans(),
+    seed=strategies.seeds,
 )
 def test_linear(outer, inner, out, bias, seed):
     rng = np.random.default_rng(seed)

@@ -13,7 +13,9 @@ from oracles import formulas, strategies
 from oracles.checks import check_op, tolerance
 
 affine = st.sampled_from(["none", "weight", "both"])
-pictures = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 3), st.integers(2, 3))  # 2 values at least
+pictures = st.tuples(
+    st.integers(1, 3), st.integers(1, 4), st.integers(1, 3), st.integers(2, 3)
+)  # 2 values at least
 
 
 def _parameters(rng, kind, channels):
@@ -84,9 +86,7 @@ def test_batch_norm_of_vectors(seed, kind, features, samples):
     )
 
 
-@given(
-    groups=st.integers(1, 3), run=st.integers(1, 2), shape=pictures, kind=affine, seed=strategies.seeds
-)
+@given(groups=st.integers(1, 3), run=st.integers(1, 2), shape=pictures, kind=affine, seed=strategies.seeds)
 def test_group_norm(groups, run, shape, kind, seed):
     rng = np.random.default_rng(seed)
     x = strategies.separated(rng, (shape[0], groups * run, *shape[2:]))
@@ -101,13 +101,15 @@ def test_group_norm(groups, run, shape, kind, seed):
 
 @pytest.mark.parametrize("order", ["C", "channels_last", "fortran", "sliced"])
 def test_float32_batch_statistics_far_from_zero(order):
-    """Mean 1000, deviation 1: E[x^2] - E[x]^2 in float32 would have no correct digit, the two-pass form has."""
+    """Mean 1000, deviation 1: E[x^2] - E[x]^2 in float32 has no correct digit, the two-pass form has."""
     rng = np.random.default_rng(2)
     x = (1000 + rng.normal(size=(4, 2, 64, 64))).astype(np.float32)
     moved = {"C": x, **strategies.memory_orders(x)}[order]
     y = ops.batch_norm(minidl.Tensor(moved), None, None, training=True).numpy()
     exact = x.astype(np.float64)
-    exact = (exact - exact.mean((0, 2, 3), keepdims=True)) / np.sqrt(exact.var((0, 2, 3), keepdims=True) + 1e-5)
+    exact = (exact - exact.mean((0, 2, 3), keepdims=True)) / np.sqrt(
+        exact.var((0, 2, 3), keepdims=True) + 1e-5
+    )
     # x - mean is exact to the rounding of the mean: eps * 1000, some of them from the sum over 16384 values.
     np.testing.assert_allclose(y, exact, rtol=0, atol=8 * 1000 * float(np.finfo(np.float32).eps))
 

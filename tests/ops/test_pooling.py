@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 import minidl
 from minidl import ops
 from oracles import loops, strategies
 from oracles.checks import check_adjoint, check_op, cotangent_for, run
 
+LARGE = strategies.Windows((1, 2, 9, 8), {"kernel_size": (7, 6), "stride": 2, "padding": 3}, 0)
+MORE_TAPS_THAN_A_BYTE_COUNTS = strategies.Windows((1, 1, 18, 20), {"kernel_size": 17, "stride": (1, 3)}, 0)
+
 
 @given(case=strategies.pools())
+@example(case=LARGE)
+@example(case=MORE_TAPS_THAN_A_BYTE_COUNTS)
 def test_max_pool2d(case):
     check_op(
         lambda x: ops.max_pool2d(x, **case.options),
@@ -23,6 +28,7 @@ def test_max_pool2d(case):
 
 
 @given(case=strategies.pools())
+@example(case=LARGE)
 def test_avg_pool2d(case):
     x = case.generic()
     check_op(
@@ -57,6 +63,13 @@ def test_minus_infinity_is_a_value_like_any_other():
     y, (gradient,) = run(lambda x: ops.max_pool2d(x, 2), (x,), np.array([[[[3.0]]]]))
     assert y.item() == -np.inf
     np.testing.assert_array_equal(gradient[0, 0], [[3, 0], [0, 0]])
+
+
+def test_where_all_is_minus_infinity_the_first_pixel_wins_not_the_padding():
+    x = np.full((1, 1, 3, 3), -np.inf)
+    g = np.array([[[[1.0, 2.0], [3.0, 4.0]]]])
+    _, (gradient,) = run(lambda x: ops.max_pool2d(x, 2, 2, 1), (x,), g)
+    np.testing.assert_array_equal(gradient[0, 0], [[1, 2, 0], [3, 4, 0], [0, 0, 0]])
 
 
 def test_nan_passes_through_max_pool2d():

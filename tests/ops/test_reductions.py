@@ -59,7 +59,7 @@ def test_max_along_an_axis_sends_the_gradient_to_the_first_of_equals():
 def test_float32_sums_are_accurate_in_every_memory_order(name, order):
     """A NumPy sum over N, H, W of channels-last memory adds one after the other: errors grow with the count.
 
-    Pairwise (or float64) accumulation keeps them near eps times log2(count); the bound is eps times 2 log2(count).
+    Pairwise (or float64) accumulation keeps them near eps times log2(count); twice that is allowed.
     """
     fn, _ = LINEAR[name]
     rng = np.random.default_rng(5)

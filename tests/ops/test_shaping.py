@@ -117,7 +117,9 @@ def test_cat_of_one_tensor_twice_adds_its_gradients():
     np.testing.assert_array_equal(gradient, [11.0, 22.0])
 
 
-@given(data=st.data(), shape=strategies.shapes(1, 4), seed=strategies.seeds, value=st.sampled_from([0.0, -1.5]))
+@given(
+    data=st.data(), shape=strategies.shapes(1, 4), seed=strategies.seeds, value=st.sampled_from([0.0, -1.5])
+)
 def test_pad(data, shape, seed, value):
     rng = np.random.default_rng(seed)
     x = strategies.generic(rng, shape)

@@ -26,9 +26,13 @@ def test_against_the_formula(name, data, shape, seed):
 
 
 @pytest.mark.parametrize("name", BOTH)
-@given(shape=strategies.shapes(2, 3), shift=st.sampled_from([-1024.0, -8.0, 512.0, 65536.0]), seed=strategies.seeds)
+@given(
+    shape=strategies.shapes(2, 3),
+    shift=st.sampled_from([-1024.0, -8.0, 512.0, 65536.0]),
+    seed=strategies.seeds,
+)
 def test_shift_invariance(name, shape, shift, seed):
-    """softmax(z + s) = softmax(z). z is on a grid of 2^-10, so that z + s is exact and only the op can err."""
+    """softmax(z + s) = softmax(z). z is on a grid of 2^-10, so z + s is exact: only the op can err."""
     fn, _ = BOTH[name]
     x = np.round(strategies.generic(np.random.default_rng(seed), shape) * 1024) / 1024
     plain, (gradient,) = run(lambda x: fn(x, 1), (x,), None)

@@ -1,4 +1,4 @@
-"""unfold (im2col) and fold (col2im): one gathers, the other is its adjoint, and conv2d is a product between."""
+"""unfold (im2col) and fold (col2im): a gather, its adjoint, and conv2d as a product between."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from oracles.checks import check_adjoint, check_op, tolerance
 def test_unfold(case):
     x = case.generic()
     check_op(
-        lambda x: ops.unfold(x, **case.options), lambda x: loops.unfold(x, **case.options), x, terms=9, seed=case.seed
+        lambda x: ops.unfold(x, **case.options),
+        lambda x: loops.unfold(x, **case.options),
+        x,
+        terms=9,
+        seed=case.seed,
     )
     check_adjoint(lambda x: ops.unfold(x, **case.options), x, terms=9, seed=case.seed)
 
@@ -62,9 +66,17 @@ def test_a_convolution_is_weights_times_columns(case):
 BAD = {
     "three dimensions": (lambda: ops.unfold(minidl.tensor(np.zeros((2, 4, 4))), 2), "unfold", "(2, 4, 4)"),
     "kernel too large": (lambda: ops.unfold(minidl.tensor(np.zeros((1, 1, 4, 4))), 5), "unfold", "5"),
-    "negative padding": (lambda: ops.unfold(minidl.tensor(np.zeros((1, 1, 4, 4))), 2, padding=-1), "unfold", "padding"),
+    "negative padding": (
+        lambda: ops.unfold(minidl.tensor(np.zeros((1, 1, 4, 4))), 2, padding=-1),
+        "unfold",
+        "padding",
+    ),
     "rows not a multiple": (lambda: ops.fold(minidl.tensor(np.zeros((1, 7, 9))), 4, 2), "fold", "(1, 7, 9)"),
-    "wrong number of columns": (lambda: ops.fold(minidl.tensor(np.zeros((1, 8, 8))), 4, 2), "fold", "(1, 8, 8)"),
+    "wrong number of columns": (
+        lambda: ops.fold(minidl.tensor(np.zeros((1, 8, 8))), 4, 2),
+        "fold",
+        "(1, 8, 8)",
+    ),
     "columns of two dimensions": (lambda: ops.fold(minidl.tensor(np.zeros((8, 9))), 4, 2), "fold", "(8, 9)"),
 }
 

@@ -3,8 +3,10 @@
 What it holds an operation to, for float64 inputs that requires gradients:
 
 1. forward: the values of the literal loops, within the rounding of the sums;
-2. backward: `minidl.gradcheck`, *and* central differences of the loops (not of the library) with a random cotangent;
-3. memory order: Fortran, channels-last, sliced and reversed inputs and cotangents give the same values and gradients;
+2. backward: `minidl.gradcheck`, *and* central differences of the loops (not of the library) with a random
+   cotangent;
+3. memory order: Fortran, channels-last, sliced and reversed inputs and cotangents give the same values and
+   gradients;
 4. float32 in, float32 out, close to float64; gradients in the inputs' dtypes, in C order;
 5. inputs and cotangent are left as they were.
 """
@@ -55,8 +57,10 @@ def cotangent_for(y: NDArray[Any], seed: int = 0) -> Array:
     return np.asarray(np.random.default_rng(seed + 7919 * y.size).normal(size=y.shape))
 
 
-def run(fn: TensorFunction, arrays: tuple[Array, ...], g: Array | None) -> tuple[NDArray[Any], list[NDArray[Any]]]:
-    """Forward and backward of `fn`: (y, gradients), with the side conditions that hold for every op checked."""
+def run(
+    fn: TensorFunction, arrays: tuple[Array, ...], g: Array | None
+) -> tuple[NDArray[Any], list[NDArray[Any]]]:
+    """Forward and backward of `fn`: (y, gradients); what must hold for every op is asserted."""
     inputs = [leaf(a) for a in arrays]
     before = [a.copy() for a in arrays]
     output = fn(*inputs)
@@ -74,7 +78,9 @@ def run(fn: TensorFunction, arrays: tuple[Array, ...], g: Array | None) -> tuple
         assert gradient.shape == a.shape
         assert gradient.dtype == a.dtype, f"gradient is {gradient.dtype}, the input {a.dtype}"
         assert gradient.flags.c_contiguous, "leaf gradients lie in C order"
-        assert not any(np.shares_memory(gradient, other) for other in (*arrays, g)), "a gradient is not an alias"
+        assert not any(np.shares_memory(gradient, other) for other in (*arrays, g)), (
+            "a gradient is not an alias"
+        )
         gradients.append(gradient)
     return y, gradients
 
@@ -88,14 +94,17 @@ def check_op(
     gradcheck: bool = True,
     seed: int = 0,
 ) -> None:
-    """Everything in the module's text, for `fn` of tensors against `oracle` of arrays. `terms`: the longest sum."""
+    """Everything in the module's text, for `fn` of tensors against `oracle` of arrays. `terms`: the
+    length of the longest sum."""
     expected = np.asarray(oracle(*arrays))
     scale = max(size_of(*arrays), size_of(expected))
     g = cotangent_for(expected, seed)
     y, gradients = run(fn, arrays, g)
     assert y.dtype == np.float64
     assert y.shape == expected.shape, f"shape {y.shape}, expected {expected.shape}"
-    np.testing.assert_allclose(y, expected, rtol=0, atol=tolerance(np.float64, terms, scale), err_msg="forward")
+    np.testing.assert_allclose(
+        y, expected, rtol=0, atol=tolerance(np.float64, terms, scale), err_msg="forward"
+    )
     check_directions(oracle, arrays, g, gradients, seed)
     if gradcheck:
         # It raises where something is off; its result is checked too, lest it be ignored.
@@ -109,7 +118,8 @@ def check_op(
 def check_directions(
     oracle: ArrayFunction, arrays: tuple[Array, ...], g: Array, gradients: list[NDArray[Any]], seed: int
 ) -> None:
-    """<gradient, v> against the central difference of <oracle, g> along v: two random v, and three single elements.
+    """<gradient, v> against the central difference of <oracle, g> along v: two random v, and three single
+    elements.
 
     A random direction sees every element of the gradient; the single ones make a failure readable.
     """
@@ -126,7 +136,7 @@ def check_directions(
             slope, error = central_difference(oracle, arrays, position, g, v)
             actual = float(np.vdot(gradient, v))
             assert abs(actual - slope) <= error, (
-                f"gradient of input {position} along {name}: {actual}, but the loops' slope is {slope} ± {error:.1e}"
+                f"gradient {position} along {name}: {actual}, but the loops' slope is {slope} ± {error:.1e}"
             )
 
 
@@ -135,8 +145,8 @@ def central_difference(
 ) -> tuple[float, float]:
     """The slope of <oracle, g> along v at input `position`, and a bound for its error.
 
-    With steps h and 2h the errors h^2 f'''/6 of the two differences cancel (Richardson); what is left is of order h^4,
-    estimated generously by their distance, and the rounding of the values divided by h.
+    With steps h and 2h the errors h^2 f'''/6 of the two differences cancel (Richardson); what is left is of
+    order h^4, estimated generously by their distance, and the rounding of the values divided by h.
     """
     h = 1e-3 / max(1.0, float(np.abs(v).max()))
 
@@ -159,7 +169,7 @@ def check_memory_orders(
     gradients: list[NDArray[Any]],
     atol: float,
 ) -> None:
-    """The same values in another memory order give the same results (sums in another order: up to rounding)."""
+    """The same values in another memory order give the same results up to the rounding of sums."""
     names = sorted({name for a in arrays for name in strategies.memory_orders(a)})
     for name in names:
         moved = tuple(strategies.memory_orders(a).get(name, a) for a in arrays)

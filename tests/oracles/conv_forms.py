@@ -1,7 +1,7 @@
 """E11, the backward of a convolution, in its literal forms: each step of the recipe is one small function.
 
-None of this computes a derivative by perturbation, and none of it is the library's code: the three forms must agree
-with the library's backward because the mathematics says so.
+None of this computes a derivative by perturbation, and none of it is the library's code: the three forms
+must agree with the library's backward because the mathematics says so.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def bias_gradient(g: Array) -> Array:
 def input_gradient(
     g: Array, w: Array, x_shape: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Array:
-    """Zeros between the values of g, w dilated, convolved in full, the padding cropped; unreached rows stay zero."""
+    """Zeros between the values of g, w dilated, a full convolution, the padding cropped, the rest 0."""
     N, C, H, W = x_shape
     K = g.shape[1]
     spread_g, spread_w = spread(g, stride), spread(w, dilation)
@@ -67,12 +67,15 @@ def im2col_gradients(
     g: Array, x: Array, w: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> tuple[Array, Array]:
     """(dX, dW) = (col2im(W^T G), G X_col^T), group by group, with the loops' own unfold and fold."""
-    N, C, H, W = x.shape
+    N, _, H, W = x.shape
     K, per_group, R, S = w.shape
     per_filters = K // groups
     dx, dw = np.zeros(x.shape), np.zeros(w.shape)
     for q in range(groups):
-        channels, filters = slice(q * per_group, (q + 1) * per_group), slice(q * per_filters, (q + 1) * per_filters)
+        channels, filters = (
+            slice(q * per_group, (q + 1) * per_group),
+            slice(q * per_filters, (q + 1) * per_filters),
+        )
         columns = loops.unfold(x[:, channels], (R, S), dilation, padding, stride)
         rows = w[filters].reshape(per_filters, per_group * R * S)
         flat_g = g[:, filters].reshape(N, per_filters, -1)

@@ -1,4 +1,5 @@
-"""Literal formulas for everything that does not look through windows: arithmetic, reductions, activations, losses, norms.
+"""Literal formulas for everything that does not look through windows: arithmetic, reductions, activations,
+losses, norms.
 
 Each function is its equation, written with Python floats and `math`, one output value at a time, in float64.
 """
@@ -42,7 +43,7 @@ def relu(x: Array) -> Array:
 
 
 def matmul(a: Array, b: Array) -> Array:
-    """(..., I, L) times (..., L, J): c[..., i, j] = sum_l a[..., i, l] b[..., l, j]; 1-D operands as in NumPy."""
+    """(..., I, L) times (..., L, J): c[..., i, j] = sum_l a[..., i, l] b[..., l, j]; 1-D as in NumPy."""
     left = a[None, :] if a.ndim == 1 else a
     right = b[:, None] if b.ndim == 1 else b
     batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
@@ -167,6 +168,10 @@ def _scale_and_shift(y: Array, weight: Array | None, bias: Array | None) -> Arra
     return out
 
 
+def _standardised(x: Array, mu: float, deviation: float) -> Array:
+    return elementwise(lambda v: (v - mu) / deviation, x)
+
+
 def mean_and_variance(values: Sequence[float]) -> tuple[float, float]:
     """The mean and the biased variance (division by the count)."""
     mu = math.fsum(values) / len(values)
@@ -187,14 +192,14 @@ def batch_norm(
             mu, variance = mean_and_variance(x[:, c].ravel().tolist())
         else:
             mu, variance = statistics[0][c], statistics[1][c]
-        y[:, c] = elementwise(lambda v, mu=mu, s=math.sqrt(variance + eps): (v - mu) / s, x[:, c])
+        y[:, c] = _standardised(x[:, c], mu, math.sqrt(variance + eps))
     return _scale_and_shift(y, weight, bias)
 
 
 def running_statistics(
     x: Array, mean_before: Array, var_before: Array, momentum: float
 ) -> tuple[Array, Array]:
-    """(1 - m) old + m new; the new variance is the unbiased one (division by count - 1, Bessel's correction)."""
+    """(1 - m) old + m new; the new variance is the unbiased one (divided by count - 1, as Bessel's)."""
     mean_after, var_after = mean_before.copy(), var_before.copy()
     for c in range(x.shape[1]):
         values = x[:, c].ravel().tolist()
@@ -214,5 +219,5 @@ def group_norm(
     for n, q in np.ndindex(x.shape[0], num_groups):
         part = (n, slice(q * run, (q + 1) * run))
         mu, variance = mean_and_variance(x[part].ravel().tolist())
-        y[part] = elementwise(lambda v, mu=mu, s=math.sqrt(variance + eps): (v - mu) / s, x[part])
+        y[part] = _standardised(x[part], mu, math.sqrt(variance + eps))
     return _scale_and_shift(y, weight, bias)

@@ -1,8 +1,9 @@
 """Literal loops for the operations that look through windows: convolution, pooling, resampling, padding.
 
-Every function transcribes one equation, one output value at a time, in float64. Nothing is clever, nothing is shared
-with the library: these are the expected values. The identifiers E1, E2, E11 and E12 name the documents' equations as
-the docs list them. `x` is (N, C, H, W); a window's row and column offsets are u and v.
+Every function transcribes one equation, one output value at a time, in float64. Nothing is clever, nothing
+is shared with the library: these are the expected values. The identifiers E1, E2, E11 and E12 name the
+documents' equations as the docs list them. `x` is (N, C, H, W); a window's row and column offsets are u and
+v.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def conv2d(
     dilation: int | Pair = 1,
     groups: int = 1,
 ) -> Array:
-    """E1 in full: y[n,k,i,j] = bias[k] + sum_{c,u,v} w[k,c,u,v] x[n, q C/G + c, i s + u d - p, j s + v d - p]."""
+    """E1: y[n,k,i,j] = bias[k] + sum_{c,u,v} w[k,c,u,v] x[n, q C/G + c, i s + u d - p, j s + v d - p]."""
     (sh, sw), (ph, pw), (dh, dw) = pair(stride), pair(padding), pair(dilation)
     N, C, H, W = x.shape
     K, _, R, S = w.shape
@@ -50,13 +51,15 @@ def conv2d(
         q = k // (K // groups)
         total = 0.0 if bias is None else bias[k]
         for c, u, v in np.ndindex(C // groups, R, S):
-            total += w[k, c, u, v] * _at(x, n, q * (C // groups) + c, i * sh + u * dh - ph, j * sw + v * dw - pw)
+            total += w[k, c, u, v] * _at(
+                x, n, q * (C // groups) + c, i * sh + u * dh - ph, j * sw + v * dw - pw
+            )
         y[n, k, i, j] = total
     return y
 
 
 def document_convolution(x: Array, w: Array) -> Array:
-    """E1 as printed, one plane: y(a, b) = sum_{u,v} w(u, v) x(a - u, b - v), x being 0 outside; all (a, b) reached."""
+    """E1 as printed, one plane: y(a, b) = sum_{u,v} w(u, v) x(a - u, b - v), x being 0 outside."""
     (H, W), (m, n) = x.shape, w.shape
     y = np.zeros((H + m - 1, W + n - 1))
     for a, b in np.ndindex(y.shape):
@@ -76,7 +79,7 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: int | Pair = 1,
 ) -> Array:
-    """E12: every x[n,c,i,j] stamps its filter w[c,k] onto y at rows i s + u d - p and columns j s + v d - p."""
+    """E12: every x[n,c,i,j] stamps its filter w[c,k] onto y, at (i s + u d - p, j s + v d - p)."""
     (sh, sw), (ph, pw), (dh, dw) = pair(stride), pair(padding), pair(dilation)
     oh, ow = pair(output_padding)
     N, C, H, W = x.shape
@@ -97,7 +100,11 @@ def conv_transpose2d(
 
 
 def unfold(
-    x: Array, kernel_size: int | Pair, dilation: int | Pair = 1, padding: int | Pair = 0, stride: int | Pair = 1
+    x: Array,
+    kernel_size: int | Pair,
+    dilation: int | Pair = 1,
+    padding: int | Pair = 0,
+    stride: int | Pair = 1,
 ) -> Array:
     """im2col: column l holds window l; its row (c R + u) S + v is x[n, c, i s + u d - p, j s + v d - p]."""
     (R, S), (dh, dw), (ph, pw), (sh, sw) = pair(kernel_size), pair(dilation), pair(padding), pair(stride)
@@ -117,7 +124,7 @@ def fold(
     padding: int | Pair = 0,
     stride: int | Pair = 1,
 ) -> Array:
-    """col2im: every entry of every column is added to the pixel that it was, or would have been, read from."""
+    """col2im: every entry of every column is added to the pixel that unfold reads it from."""
     (R, S), (dh, dw), (ph, pw), (sh, sw) = pair(kernel_size), pair(dilation), pair(padding), pair(stride)
     H, W = pair(output_size)
     rows, cols = windows(H, R, sh, ph, dh), windows(W, S, sw, pw, dw)
@@ -141,7 +148,9 @@ def avg_pool2d(
     x: Array, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
 ) -> Array:
     """E2's companion: the mean of the same window, the zeros of the padding counted."""
-    return _pool(x, kernel_size, stride, padding, outside=0.0, combine=lambda window: sum(window) / len(window))
+    return _pool(
+        x, kernel_size, stride, padding, outside=0.0, combine=lambda window: sum(window) / len(window)
+    )
 
 
 def _pool(x, kernel_size, stride, padding, outside, combine) -> Array:  # type: ignore[no-untyped-def]
@@ -157,7 +166,7 @@ def _pool(x, kernel_size, stride, padding, outside, combine) -> Array:  # type: 
 
 
 def max_pool2d_backward(x: Array, g: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
-    """E2's backward: each g[n,c,i,j] goes to its window's maximum; of equals, to the first in row-major order."""
+    """E2's backward: each g[n,c,i,j] goes to its window's maximum, the first in row-major order."""
     dx = np.zeros(x.shape)
     for n, c, i, j in np.ndindex(g.shape):
         best, where = -math.inf, (0, 0)

@@ -1,8 +1,9 @@
-"""Hypothesis strategies: shapes, arrays, memory orders, and configurations of the operations that look through windows.
+"""Hypothesis strategies: shapes, arrays, memory orders, and configurations of convolutions and pools.
 
-Hypothesis draws what matters for finding faults (extents, strides, paddings, seeds) and shrinks it; the values
-themselves come from a generator with the drawn seed, because a fault that needs one particular value is not expected
-and one that needs generic values is. A configuration prints as a dataclass, so a failure can be typed in again.
+Hypothesis draws what matters for finding faults (extents, strides, paddings, seeds) and shrinks it; the
+values themselves come from a generator with the drawn seed, because a fault that needs one particular value
+is not expected and one that needs generic values is. A configuration prints as a dataclass, so a failure can
+be typed in again.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def broadcastable(draw: st.DrawFn, count: int = 2) -> list[tuple[int, ...]]:
 
 
 @st.composite
-def reductions(draw: st.DrawFn, min_dims: int = 0) -> tuple[tuple[int, ...], int | tuple[int, ...] | None, bool]:
+def reductions(
+    draw: st.DrawFn, min_dims: int = 0
+) -> tuple[tuple[int, ...], int | tuple[int, ...] | None, bool]:
     """(shape, dim, keepdim): dim None, one axis or several, counted from either end."""
     shape = draw(shapes(min_dims, 4))
     kept = draw(st.booleans())
@@ -74,7 +77,7 @@ def positive(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return np.asarray(rng.uniform(0.5, 2.0, shape))
 
 
-# --- memory orders ---------------------------------------------------------------------------------------------------
+# --- memory orders ---
 
 
 def fortran(a: Array) -> Array:
@@ -88,7 +91,7 @@ def channels_last(a: Array) -> Array:
 
 
 def sliced(a: Array) -> Array:
-    """Every second element of a larger array, whose other elements are NaN: whoever ignores strides reads them."""
+    """Every second element of a larger array, the others being NaN: whoever ignores strides reads them."""
     large = np.full([2 * n + 1 for n in a.shape], np.nan, a.dtype)
     window = large[tuple(slice(1, 2 * n + 1, 2) for n in a.shape)]
     window[...] = a
@@ -103,16 +106,20 @@ def reversed_axes(a: Array) -> Array:
 
 def memory_orders(a: Array) -> dict[str, Array]:
     """The same values in every memory order that differs from C for this shape."""
-    candidates: dict[str, Callable[[Array], Array]] = {"sliced": sliced, "reversed": reversed_axes, "fortran": fortran}
+    candidates: dict[str, Callable[[Array], Array]] = {
+        "sliced": sliced,
+        "reversed": reversed_axes,
+        "fortran": fortran,
+    }
     if a.ndim >= 3:
         candidates["channels_last"] = channels_last
     return {name: f(a) for name, f in candidates.items()} if a.ndim else {}
 
 
-# --- configurations --------------------------------------------------------------------------------------------------
+# --- configurations ---
 
 
-def _either(draw: st.DrawFn, pair: Pair) -> int | Pair:
+def _either(draw: st.DrawFn, pair: tuple[int, ...]) -> int | tuple[int, ...]:
     """Where both numbers agree, sometimes the single number that stands for them."""
     return pair[0] if pair[0] == pair[1] and draw(st.booleans()) else pair
 
@@ -124,7 +131,7 @@ def _pairs(draw: st.DrawFn, low: int, high: int) -> Pair:
 
 @dataclass(frozen=True)
 class Convolution:
-    """One call of conv2d or conv_transpose2d. `options` are the keyword arguments, as one would write them."""
+    """One call of conv2d or conv_transpose2d. `options` are its keyword arguments."""
 
     x_shape: tuple[int, int, int, int]
     w_shape: tuple[int, int, int, int]
@@ -148,7 +155,7 @@ class Convolution:
 
 @st.composite
 def convolutions(draw: st.DrawFn) -> Convolution:
-    """conv2d: kernels 1..3, strides 1..4 (past the kernel too), padding, dilation, groups, extents from one pixel."""
+    """conv2d: kernels 1..3, strides 1..4 (past the kernel too), padding, dilation, groups, from one pixel."""
     groups, per_group, filters = draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 2))
     kernel, stride = _pairs(draw, 1, 3), _pairs(draw, 1, 4)
     padding, dilation = _pairs(draw, 0, 2), _pairs(draw, 1, 3)
@@ -174,8 +181,8 @@ def transposed_convolutions(draw: st.DrawFn) -> Convolution:
         draw(st.integers(0, min(2, ((n - 1) * s + d * (k - 1) + o) // 2)))
         for n, s, d, k, o in zip((height, width), stride, dilation, kernel, extra, strict=True)
     )
-    options: dict[str, Any] = {"stride": _either(draw, stride), "padding": _either(draw, padding)}  # type: ignore[arg-type]
-    options |= {"output_padding": _either(draw, extra), "groups": groups, "dilation": _either(draw, dilation)}  # type: ignore[arg-type]
+    options: dict[str, Any] = {"stride": _either(draw, stride), "padding": _either(draw, padding)}
+    options |= {"output_padding": _either(draw, extra), "groups": groups, "dilation": _either(draw, dilation)}
     x_shape = (draw(st.integers(1, 2)), groups * per_group, height, width)
     w_shape = (groups * per_group, filters, *kernel)
     return Convolution(x_shape, w_shape, draw(st.booleans()), options, draw(seeds), groups * filters)
@@ -198,7 +205,7 @@ class Windows:
         return generic(np.random.default_rng(self.seed), self.shape)
 
     def pairs(self) -> tuple[Pair, Pair, Pair]:
-        """Kernel, stride and padding, each written as a pair; the stride is the kernel's where it is missing."""
+        """Kernel, stride and padding, each written as a pair; a missing stride is the kernel."""
         kernel = self.options["kernel_size"]
         stride = self.options.get("stride")
         values = (kernel, kernel if stride is None else stride, self.options.get("padding", 0))
@@ -207,17 +214,18 @@ class Windows:
 
 @st.composite
 def pools(draw: st.DrawFn, padded: bool = True) -> Windows:
-    """Pooling: kernels 1..3, stride absent, smaller or larger than the kernel, padding at most half the kernel."""
+    """Pooling: kernels 1..3, stride absent, smaller or larger than the kernel, padding up to half of it."""
     kernel, stride = _pairs(draw, 1, 3), _pairs(draw, 1, 4)
     padding = tuple(draw(st.integers(0, k // 2)) if padded else 0 for k in kernel)
     height, width = (
-        draw(st.integers(max(1, k - 2 * p), max(1, k - 2 * p) + 5)) for k, p in zip(kernel, padding, strict=True)
+        draw(st.integers(max(1, k - 2 * p), max(1, k - 2 * p) + 5))
+        for k, p in zip(kernel, padding, strict=True)
     )
     options: dict[str, Any] = {"kernel_size": _either(draw, kernel)}
     if draw(st.booleans()):
         options["stride"] = _either(draw, stride)
     if any(padding):
-        options["padding"] = _either(draw, padding)  # type: ignore[arg-type]
+        options["padding"] = _either(draw, padding)
     return Windows((draw(st.integers(1, 2)), draw(st.integers(1, 3)), height, width), options, draw(seeds))
 
 
@@ -226,7 +234,8 @@ def unfoldings(draw: st.DrawFn) -> Windows:
     """unfold and fold: as a convolution, without groups."""
     case = draw(convolutions())
     options = {name: case.options[name] for name in ("dilation", "padding", "stride")}
-    return Windows(case.x_shape, {"kernel_size": _either(draw, case.w_shape[2:]), **options}, case.seed)  # type: ignore[arg-type]
+    kernel = _either(draw, case.w_shape[2:])
+    return Windows(case.x_shape, {"kernel_size": kernel, **options}, case.seed)
 
 
 def columns_of(case: Windows) -> tuple[int, int, int]:
@@ -255,8 +264,13 @@ class Resampling:
 
 @st.composite
 def resamplings(draw: st.DrawFn, mode: str) -> Resampling:
-    """interpolate: up and down, by size or by scale factor (whole, halves and others that floats hold exactly)."""
-    shape = (draw(st.integers(1, 2)), draw(st.integers(1, 2)), draw(st.integers(1, 5)), draw(st.integers(1, 5)))
+    """interpolate: up and down, by size or by scale factor (whole, halves, quarters)."""
+    shape = (
+        draw(st.integers(1, 2)),
+        draw(st.integers(1, 2)),
+        draw(st.integers(1, 5)),
+        draw(st.integers(1, 5)),
+    )
     options: dict[str, Any] = {"mode": mode}
     if draw(st.booleans()):
         size = _pairs(draw, 1, 9)

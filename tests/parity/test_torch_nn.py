@@ -23,11 +23,14 @@ def to_numpy(state):
     return {name: value.detach().numpy().copy() for name, value in state.items()}
 
 
-# --- layers ----------------------------------------------------------------------------------------------------------
+# --- layers ---
 
 LAYERS = {
     "Conv2d": (lambda m: m.Conv2d(3, 6, 3, stride=2, padding=1), (2, 3, 7, 6)),
-    "Conv2d, groups, no bias": (lambda m: m.Conv2d(4, 6, (1, 3), groups=2, dilation=2, bias=False), (2, 4, 5, 6)),
+    "Conv2d, groups, no bias": (
+        lambda m: m.Conv2d(4, 6, (1, 3), groups=2, dilation=2, bias=False),
+        (2, 4, 5, 6),
+    ),
     "ConvTranspose2d": (
         lambda m: m.ConvTranspose2d(3, 4, 3, stride=2, padding=1, output_padding=1),
         (2, 3, 4, 5),
@@ -103,7 +106,7 @@ def test_loss_layers(options):
     assert math.isclose(l1, torch.nn.L1Loss()(torch.tensor(a), torch.tensor(b)).item(), rel_tol=1e-14)
 
 
-# --- load_state_dict refuses what does not fit -----------------------------------------------------------------------
+# --- load_state_dict refuses what does not fit ---
 
 
 @pytest.mark.parametrize("fault", ["missing", "unexpected", "shape"])
@@ -121,7 +124,17 @@ def test_state_dicts_that_do_not_fit(fault):
             m.Linear(3, 2).load_state_dict(state)
 
 
-# --- initialisation --------------------------------------------------------------------------------------------------
+def test_one_parameter_under_two_names():
+    for library in (torch.nn, nn):
+        module = library.Sequential(library.Linear(2, 2), library.Linear(2, 2))
+        module[1].weight = module[0].weight
+        state = module.state_dict()
+        assert "0.weight" in state and "1.weight" in state
+        assert sum(1 for _ in module.parameters()) == 3
+        module.load_state_dict(state)
+
+
+# --- initialisation ---
 
 
 def _bounds(array):
@@ -138,7 +151,8 @@ def _bounds(array):
     ],
 )
 def test_default_initialisation_is_torchs(make, fan_in):
-    """Uniform in ±1/sqrt(fan_in) for weights and biases: bound kept, nearly reached, mean and deviation within 5 sigma."""
+    """Uniform in ±1/sqrt(fan_in) for weights and biases: bound kept, nearly reached, mean and deviation
+    within 5 sigma."""
     bound = 1 / math.sqrt(fan_in)
     for layer in (make(nn), make(torch.nn)):
         weight = np.asarray(layer.weight.detach().numpy(), np.float64)
@@ -163,7 +177,9 @@ def test_initialisers_have_torchs_spread(name, shape):
     getattr(torch.nn.init, name)(theirs, **options)
     a, b = ours.detach().numpy().astype(np.float64), theirs.numpy().astype(np.float64)
     assert a.std() > 0
-    error = 5 * math.sqrt(2 * 2 / a.size)  # a normal's variance estimate is off by sqrt(2/n) relative; a uniform's less
+    error = 5 * math.sqrt(
+        2 * 2 / a.size
+    )  # a normal's variance estimate is off by sqrt(2/n) relative; a uniform's less
     assert abs(a.var() / b.var() - 1) < error
     assert abs(a.mean()) < 5 * a.std() / math.sqrt(a.size)
     if "uniform" in name:
@@ -172,7 +188,7 @@ def test_initialisers_have_torchs_spread(name, shape):
         assert np.abs(a).max() > 3 * a.std()
 
 
-# --- optimizers ------------------------------------------------------------------------------------------------------
+# --- optimizers ---
 
 OPTIMIZERS = {
     "SGD": ("SGD", {"lr": 0.1}),
@@ -252,7 +268,10 @@ def test_parameter_groups_and_parameters_without_a_gradient(kind):
     ours.append(nn.Parameter(unused.copy()))
     theirs.append(torch.nn.Parameter(torch.tensor(unused)))
     groups = lambda p: [{"params": p[:1], "lr": 0.3, "weight_decay": 0.2}, {"params": p[1:]}]  # noqa: E731
-    optimizer, peer = getattr(minidl.optim, kind)(groups(ours), lr=0.01), getattr(torch.optim, kind)(groups(theirs), lr=0.01)
+    optimizer, peer = (
+        getattr(minidl.optim, kind)(groups(ours), lr=0.01),
+        getattr(torch.optim, kind)(groups(theirs), lr=0.01),
+    )
     for step in range(5):
         _step(ours[:3], theirs[:3], optimizer, peer, np.random.default_rng(step).normal(size=(5, 3)))
     _compare(ours, theirs, 1e-12)
@@ -272,19 +291,19 @@ def test_parameter_groups_and_parameters_without_a_gradient(kind):
 )
 def test_options_that_torch_refuses(kind, options):
     ours, theirs = _two_models()
-    with pytest.raises(ValueError, match=".+"):
+    with pytest.raises(ValueError, match=r".+"):
         getattr(torch.optim, kind)(theirs, **options)
-    with pytest.raises(ValueError, match=".+"):
+    with pytest.raises(ValueError, match=r".+"):
         getattr(minidl.optim, kind)(ours, **options)
 
 
 def test_an_optimizer_without_parameters():
     for optim in (torch.optim, minidl.optim):
-        with pytest.raises(ValueError, match="empty|no parameters"):
+        with pytest.raises(ValueError, match=r"empty|no parameters"):
             optim.SGD([], lr=0.1)
 
 
-# --- schedules -------------------------------------------------------------------------------------------------------
+# --- schedules ---
 
 SCHEDULES = {
     "StepLR": ("StepLR", {"step_size": 3, "gamma": 0.5}),
@@ -316,6 +335,8 @@ def test_schedules_give_torchs_rates(name, resumed):
             optimizer.load_state_dict(states[0])
             schedule.load_state_dict(states[1])
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torch minds a step of the schedule without one of the optimizer
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # torch minds a step of the schedule without one of the optimizer
             schedule.step()
             expected.step()

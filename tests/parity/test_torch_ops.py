@@ -25,7 +25,14 @@ def test_conv_transpose2d(case):
     options = case.options
     agree(
         lambda F, x, w, b=None: F.conv_transpose2d(
-            x, w, b, options["stride"], options["padding"], options["output_padding"], options["groups"], options["dilation"]
+            x,
+            w,
+            b,
+            options["stride"],
+            options["padding"],
+            options["output_padding"],
+            options["groups"],
+            options["dilation"],
         ),
         *case.arrays(),
         terms=case.terms,
@@ -71,7 +78,13 @@ pictures = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st
 
 
 @many
-@given(shape=pictures, training=st.booleans(), affine=st.booleans(), momentum=st.sampled_from([0.1, 0.7]), seed=strategies.seeds)
+@given(
+    shape=pictures,
+    training=st.booleans(),
+    affine=st.booleans(),
+    momentum=st.sampled_from([0.1, 0.7]),
+    seed=strategies.seeds,
+)
 def test_batch_norm_and_its_running_statistics(shape, training, affine, momentum, seed):
     rng = np.random.default_rng(seed)
     mean, var = rng.normal(size=shape[1]), rng.uniform(0.5, 2, shape[1])
@@ -92,7 +105,13 @@ def test_batch_norm_and_its_running_statistics(shape, training, affine, momentum
 
 
 @many
-@given(groups=st.integers(1, 3), run=st.integers(1, 2), shape=pictures, affine=st.booleans(), seed=strategies.seeds)
+@given(
+    groups=st.integers(1, 3),
+    run=st.integers(1, 2),
+    shape=pictures,
+    affine=st.booleans(),
+    seed=strategies.seeds,
+)
 def test_group_norm(groups, run, shape, affine, seed):
     rng = np.random.default_rng(seed)
     x = strategies.separated(rng, (shape[0], groups * run, *shape[2:]))
@@ -195,14 +214,21 @@ def test_max_of_everything_with_ties_shares_the_gradient_as_torch(shape, seed):
 MATRICES = [((2, 3), (3, 4)), ((3,), (3,)), ((3,), (2, 3, 4)), ((5, 2, 3), (3,)), ((5, 1, 2, 3), (4, 3, 2))]
 
 
-@pytest.mark.parametrize("shapes", [*MATRICES, ((4, 2, 3), (3, 5)), ((2, 3), (4, 3, 5)), ((1, 1), (1, 1)), ((0, 3), (3, 2))])
+@pytest.mark.parametrize(
+    "shapes", [*MATRICES, ((4, 2, 3), (3, 5)), ((2, 3), (4, 3, 5)), ((1, 1), (1, 1)), ((0, 3), (3, 2))]
+)
 def test_matmul(shapes):
     rng = np.random.default_rng(0)
     agree(lambda F, a, b: F.matmul(a, b), *(rng.normal(size=s) for s in shapes))
     agree(lambda F, a, b: a @ b, *(rng.normal(size=s) for s in shapes))
 
 
-@given(outer=strategies.shapes(0, 3), extents=st.tuples(st.integers(1, 5), st.integers(1, 5)), bias=st.booleans(), seed=strategies.seeds)
+@given(
+    outer=strategies.shapes(0, 3),
+    extents=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    bias=st.booleans(),
+    seed=strategies.seeds,
+)
 def test_linear(outer, extents, bias, seed):
     rng = np.random.default_rng(seed)
     shapes = ((*outer, extents[0]), extents[::-1], extents[1:])[: 3 if bias else 2]
@@ -271,7 +297,10 @@ MISTAKES = {
         lambda F, x, w: F.conv_transpose2d(x, w, output_padding=1),
         _zeros(X, (4, 2, 3, 3)),
     ),
-    "conv_transpose2d: nothing left": (lambda F, x, w: F.conv_transpose2d(x, w, padding=9), _zeros(X, (4, 2, 3, 3))),
+    "conv_transpose2d: nothing left": (
+        lambda F, x, w: F.conv_transpose2d(x, w, padding=9),
+        _zeros(X, (4, 2, 3, 3)),
+    ),
     "unfold: kernel": (lambda F, x: F.unfold(x, 9), _zeros(X)),
     "fold: columns": (lambda F, x: F.fold(x, 4, 2), _zeros((1, 8, 8))),
     "max_pool2d: padding": (lambda F, x: F.max_pool2d(x, 2, padding=2), _zeros(X)),
@@ -296,7 +325,10 @@ MISTAKES = {
         lambda F, x: F.cross_entropy(x, F.tensor(np.full((2, 5, 5), 4))),
         _zeros(X),
     ),
-    "cross_entropy: negative class": (lambda F, x: F.cross_entropy(x, F.tensor(np.full((2, 5, 5), -1))), _zeros(X)),
+    "cross_entropy: negative class": (
+        lambda F, x: F.cross_entropy(x, F.tensor(np.full((2, 5, 5), -1))),
+        _zeros(X),
+    ),
     "cross_entropy: weights": (
         lambda F, x, w: F.cross_entropy(x, F.tensor(np.zeros((2, 5, 5), np.int64)), w),
         _zeros(X, (3,)),
@@ -305,7 +337,10 @@ MISTAKES = {
         lambda F, x: F.cross_entropy(x, F.tensor(np.zeros((2, 5, 5), np.int64)), reduction="median"),
         _zeros(X),
     ),
-    "backward: no scalar": (lambda F, x: (F.tensor(np.ones(3), requires_grad=True) * x).backward(), _zeros((3,))),
+    "backward: no scalar": (
+        lambda F, x: (F.tensor(np.ones(3), requires_grad=True) * x).backward(),
+        _zeros((3,)),
+    ),
     "requires_grad: integers": (lambda F: F.tensor(np.ones(3, np.int64), requires_grad=True), ()),
     "item: several": (lambda F, x: x.item(), _zeros((3,))),
 }

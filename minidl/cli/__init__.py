@@ -1,0 +1,86 @@
+"""The command line: ``minidl train``, ``evaluate``, ``predict`` and ``demo``. Every command is a thin call into the library.
+
+Exit codes: 0 done; 2 something the user gave cannot be used (one line on stderr says what and what to do); 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from minidl.errors import InputError
+
+#: Commands and the module that has each one, imported when it is asked for: ``minidl --help`` stays quick.
+COMMANDS = {
+    "demo": "minidl.cli.demo",
+    "train": "minidl.cli.train",
+    "evaluate": "minidl.cli.evaluate",
+    "predict": "minidl.cli.predict",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when first used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which one needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module."""
+        if cmd_name not in COMMANDS:
+            return None
+        from importlib import import_module
+
+        command: click.Command = import_module(COMMANDS[cmd_name]).command
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="minidl", prog_name="minidl")
+def cli() -> None:
+    """Train a U-Net on your pictures and masks, measure it, and use it.
+
+    \b
+    minidl demo                                   see it work, on generated pictures
+    minidl train DATA --out RUN                   train on a folder with images/ and masks/
+    minidl evaluate RUN DATA                      scores on the validation images
+    minidl predict RUN photo.png --out results    masks for new pictures
+    """
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; gives the exit code. Errors of the user's become one line on stderr."""
+    try:
+        result: Any = cli.main(args=arguments, prog_name="minidl", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 2
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context is not None else "minidl"
+        return _fail(f"{error.format_message().rstrip('.')}; see '{where} --help'")
+    except InputError as error:
+        return _fail(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("minidl: stopped", err=True)
+        return 130
+    except MemoryError as error:
+        return _fail(f"out of memory ({error}); use a smaller --crop, --batch-size or --base")
+
+
+def _fail(message: str) -> int:
+    line = " ".join(message.split())  # one line, whatever a library's message looks like
+    click.secho("minidl: error: ", fg="red", nl=False, err=True)
+    click.echo(line, err=True)
+    return 2
+
+
+def entry() -> None:
+    """For ``python -m minidl.cli`` and the installed script."""
+    sys.exit(main())

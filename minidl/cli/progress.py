@@ -1,0 +1,82 @@
+"""Progress bars on a terminal, plain lines elsewhere (a log file should not fill with bars)."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+
+class Progress:
+    """A :class:`minidl.train.trainer.Reporter` for people, and the ``progress(done, total)`` callable that scans want.
+
+    One bar at a time, on stderr, and only if that is a terminal. Messages go to stdout.
+
+    Args:
+        unit: what a unit of training is worth: images per step, so that the bar can say images/s.
+    """
+
+    def __init__(self, images_per_step: int = 1) -> None:
+        self.images_per_step = images_per_step
+        self.bar: Any = None
+        self.name = ""
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def phase(self, name: str, total: int, done: int = 0) -> None:
+        """A new bar."""
+        self.close()
+        self.name = name
+        training = name == "training"
+        self.bar = tqdm(
+            total=total * (self.images_per_step if training else 1),
+            initial=done * (self.images_per_step if training else 1),
+            desc=name,
+            unit=" images",
+            leave=False,
+            dynamic_ncols=True,
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+            bar_format="{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{rate_fmt}, {remaining} left{postfix}]",
+        )
+
+    def advance(self, amount: int = 1, **figures: Any) -> None:
+        """Move the bar and show the figures beside it."""
+        if self.bar is None:
+            return
+        if figures:
+            text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+            self.bar.set_postfix_str(text, refresh=False)
+        self.bar.update(amount * (self.images_per_step if self.name == "training" else 1))
+
+    def message(self, text: str) -> None:
+        """A line above the bar."""
+        if self.bar is not None and not self.bar.disable:
+            tqdm.write(text, file=sys.stdout)
+        else:
+            click.echo(text)
+
+    def counter(self, name: str) -> Any:
+        """A ``progress(done, total)`` callable with a bar of its own."""
+
+        def progress(done: int, total: int) -> None:
+            if self.bar is None or self.name != name:
+                self.phase(name, total)
+            self.advance(done - self.bar.n)
+
+        return progress

@@ -1,0 +1,129 @@
+"""Checkpoints: one safetensors file with everything that a run needs to go on, or to predict.
+
+The tensors (weights, running statistics, optimizer moments) are stored as such; all else (configuration, step, schedule, random state, history) is JSON
+in the file's metadata. No pickle: reading a checkpoint runs no code. A file is written beside the old one and takes its
+place in one step, so there is always a whole one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl._atomic import atomic_write
+from minidl.errors import InputError
+
+FORMAT = 1
+_KEY = "minidl"
+
+
+@dataclass
+class Checkpoint:
+    """The contents of a checkpoint.
+
+    Attributes:
+        config: of the training (:class:`minidl.train.TrainConfig` as a dictionary).
+        architecture: arguments of :class:`minidl.models.UNet`.
+        data: classes, colours, label mapping and so on, as the data set had them.
+        normalisation: mean and std of the channels.
+        step: optimizer steps done.
+        model: ``state_dict`` of the network.
+        optimizer: ``state_dict`` of the optimizer.
+        schedule: ``state_dict`` of the learning-rate schedule.
+        random: state of the random generator.
+        history: rows so far; ``running`` is what has been added up since the last one.
+        best: the best validation so far.
+    """
+
+    config: dict[str, Any]
+    architecture: dict[str, Any]
+    data: dict[str, Any]
+    normalisation: dict[str, Any]
+    step: int
+    model: dict[str, np.ndarray[Any, Any]]
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    schedule: dict[str, Any] = field(default_factory=dict)
+    random: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    running: dict[str, Any] = field(default_factory=dict)
+    best: float | None = None
+
+
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        InputError: the folder is not writable or the disk is full; the old file is untouched.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    # safetensors writes the bytes of strided arrays in the wrong order without a word: C order first. (Not with
+    # np.ascontiguousarray, which turns a 0-d array into a 1-d one.)
+    tensors = {f"model.{name}": np.asarray(a, order="C") for name, a in checkpoint.model.items()}
+    moments: dict[str, dict[str, Any]] = {}
+    for index, values in checkpoint.optimizer.get("state", {}).items():
+        moments[str(index)] = {}
+        for name, value in values.items():
+            if isinstance(value, np.ndarray):
+                tensors[f"optimizer.{index}.{name}"] = np.asarray(value, order="C")
+            else:
+                moments[str(index)][name] = value
+    rest = {f.name: getattr(checkpoint, f.name) for f in fields(Checkpoint) if f.name != "model"}
+    rest["optimizer"] = {"state": moments, "param_groups": checkpoint.optimizer.get("param_groups", [])}
+    text = json.dumps({"format": FORMAT, **rest}, allow_nan=True)
+    atomic_write(path, to_bytes(tensors, metadata={_KEY: text}))
+
+
+def load(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        InputError: it is missing, damaged, or not one of minidl's.
+    """
+    import safetensors
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint; train first, or name the folder that 'minidl train --out' wrote")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dictionary)
+    except (safetensors.SafetensorError, OSError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: damaged, or not a checkpoint ({reason}); use another checkpoint or train again") from None
+    if _KEY not in metadata:
+        raise InputError(f"{path}: a safetensors file, but not a checkpoint of minidl; give one that 'minidl train' wrote")
+    try:
+        return _from_parts(json.loads(metadata[_KEY]), tensors)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: a checkpoint of minidl that this version cannot read ({type(error).__name__}: {error}); train again"
+        ) from None
+
+
+def _from_parts(rest: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]]) -> Checkpoint:
+    if rest.pop("format") != FORMAT:
+        raise ValueError("another format")
+    state: dict[int, dict[str, Any]] = {int(i): dict(v) for i, v in rest["optimizer"]["state"].items()}
+    model = {}
+    for name, array in tensors.items():
+        part, _, key = name.partition(".")
+        if part == "model":
+            model[key] = array
+        else:
+            index, _, moment = key.partition(".")
+            state[int(index)][moment] = array
+    rest["optimizer"]["state"] = state
+    return Checkpoint(model=model, **rest)
+
+
+def describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a person may want to read of it, without the tensors: written beside the checkpoints as ``config.json``."""
+    shown = ("config", "architecture", "data", "normalisation")
+    return {name: value for name, value in asdict(checkpoint).items() if name in shown}

@@ -1,0 +1,91 @@
+"""Everything that decides how a run goes: stored in its checkpoints, so that it can be resumed, evaluated and repeated."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from minidl.errors import InputError
+
+OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("cosine", "poly", "constant")
+CLASS_WEIGHTS = ("none", "balanced")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The options of a training.
+
+    Args:
+        model: options of :class:`minidl.models.UNet` except channels and classes, which the data decide.
+        steps: optimizer steps in all; or
+        epochs: passes over the training images, used where ``steps`` is None.
+        batch_size: images in a step.
+        optimizer, lr, weight_decay, momentum: "adam", "adamw" or "sgd" (which alone uses the momentum).
+        schedule: "cosine" (to zero), "poly" (power 0.9, to zero) or "constant"; counted in steps.
+        warmup: steps in which the rate rises from a tenth to full.
+        class_weights: "none" or "balanced" (median frequency: rare classes weigh more).
+        augmentation: options of :class:`minidl.segmentation.augment.Augmentation`, ``crop`` included.
+        eval_every: steps between validations; by default one epoch, but at least 25 steps.
+        seed: decides initial weights, data order, augmentation and dropout.
+
+    Raises:
+        InputError: an option is out of range.
+    """
+
+    model: dict[str, Any] = field(default_factory=dict)
+    steps: int | None = None
+    epochs: int = 40
+    batch_size: int = 8
+    optimizer: str = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    schedule: str = "cosine"
+    warmup: int = 0
+    class_weights: str = "none"
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    eval_every: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("optimizer", self.optimizer, OPTIMIZERS),
+            ("schedule", self.schedule, SCHEDULES),
+            ("class_weights", self.class_weights, CLASS_WEIGHTS),
+        ):
+            if value not in choices:
+                raise InputError(f"{name}: {value!r} is not one of {', '.join(choices)}")
+        for name in ("steps", "epochs", "batch_size", "eval_every"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise InputError(f"{name}: {number} is too small; give 1 or more")
+        for name in ("lr", "weight_decay", "momentum", "warmup", "seed"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name}: {getattr(self, name)} is negative; give 0 or more")
+        if self.lr == 0:
+            raise InputError("lr: with a learning rate of 0 nothing is learned; give more")
+
+    def total_steps(self, images: int) -> int:
+        """Steps of the whole run for so many training images."""
+        return self.steps if self.steps is not None else max(1, -(-self.epochs * images // self.batch_size))
+
+    def evaluation_interval(self, images: int) -> int:
+        """Steps between two validations."""
+        return self.eval_every if self.eval_every is not None else max(25, -(-images // self.batch_size))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """The configuration that :meth:`to_dict` described.
+
+        Raises:
+            InputError: an unknown option.
+        """
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            raise InputError(f"configuration: unknown option {unknown[0]!r}; it was written by another version")
+        return cls(**values)

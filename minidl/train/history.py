@@ -1,0 +1,48 @@
+"""The course of a training: one row for each validation, as CSV for programs and as a plot for people.
+
+Rows hold no wall-clock times: a repeated or resumed run writes the same file, byte for byte.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+from minidl._atomic import atomic_write
+
+COLUMNS = ("step", "epoch", "lr", "train_loss", "train_iou", "val_iou", "val_accuracy")
+
+
+def write_csv(path: str | os.PathLike[str], rows: list[dict[str, Any]]) -> None:
+    """All rows, atomically; an absent value is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    atomic_write(path, text.getvalue())
+
+
+def write_plot(path: str | os.PathLike[str], rows: list[dict[str, Any]]) -> None:
+    """Loss and IoU over the steps, side by side, as a PNG file."""
+    from matplotlib.figure import Figure  # not pyplot: no windows, no global state
+
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _lines(left, rows, {"train_loss": "training"})
+    left.set(xlabel="step", ylabel="cross-entropy", title="Loss", ylim=(0, None))
+    _lines(right, rows, {"train_iou": "training batches", "val_iou": "validation"})
+    right.set(xlabel="step", ylabel="mean IoU", title="Intersection over union", ylim=(0, 1))
+    right.legend(loc="lower right")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    atomic_write(Path(path), buffer.getvalue())
+
+
+def _lines(axes: Any, rows: list[dict[str, Any]], columns: dict[str, str]) -> None:
+    for column, label in columns.items():
+        points = [(row["step"], row[column]) for row in rows if row.get(column) is not None]
+        axes.plot([p[0] for p in points], [p[1] for p in points], marker=".", label=label)
+    axes.grid(alpha=0.3)
