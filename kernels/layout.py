@@ -1,8 +1,9 @@
 """Memory order: which order a kernel takes, and the one place where arrays are converted.
 
-Shapes are always (N, C, H, W). In memory the elements may lie in C order (W fastest) or channels-last (C fastest), or belong to a
-slice. A kernel that is written for C order says so with :func:`c_order`; a view in any other order is then copied on the way
-in, and :data:`conversions` counts that, so that a test can assert how many copies a training step makes.
+Shapes are always (N, C, H, W). In memory the elements may lie in C order (W fastest) or channels-last (C
+fastest), or belong to a slice. A kernel that is written for C order says so with :func:`c_order`; a view in
+any other order is then copied on the way in, and :data:`conversions` counts that, so that a test can assert
+how many copies a training step makes.
 """
 
 from __future__ import annotations
@@ -47,5 +48,5 @@ def c_order(kernel: Kernel) -> Kernel:
     def wrapped(*args: Any, **options: Any) -> Any:
         return kernel(*(to_c_order(a) if isinstance(a, np.ndarray) else a for a in args), **options)
 
-    wrapped.takes = "C"
+    wrapped.takes = "C"  # type: ignore[attr-defined]
     return wrapped  # type: ignore[return-value]

@@ -17,7 +17,7 @@ from minidl import autograd, dispatch, ops, random
 from minidl._gradcheck import GradcheckError, gradcheck
 from minidl._tensor import Tensor, tensor
 from minidl.autograd import Function, is_grad_enabled, no_grad
-from minidl.dispatch import use
+from minidl.dispatch import get_num_threads, set_num_threads, use
 from minidl.ops import cat
 from minidl.random import manual_seed
 
@@ -34,6 +34,7 @@ __all__ = [
     "cat",
     "dispatch",
     "errors",
+    "get_num_threads",
     "gradcheck",
     "is_grad_enabled",
     "manual_seed",
@@ -44,6 +45,7 @@ __all__ = [
     "optim",
     "random",
     "segmentation",
+    "set_num_threads",
     "tensor",
     "train",
     "use",

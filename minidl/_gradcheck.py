@@ -1,17 +1,20 @@
 """Checking a backward against central differences.
 
-Let F map inputs to an output y, and v be a random cotangent of y. The backward must give the gradient of the scalar s(x) = Σ v ⊙ F(x). Each
-element of it is compared with the central difference
+Let F map inputs to an output y, and v be a random cotangent of y. The backward must give the gradient of the
+scalar s(x) = Σ v ⊙ F(x). Each element of it is compared with the central difference
 
     (s(x + h e_i) - s(x - h e_i)) / 2h = ∂s/∂x_i + O(h²)
 
-in float64. A *random* cotangent, because one of all ones hides mistakes: the sum of a softmax is constant, so a backward that returns zeros would pass.
+in float64. A *random* cotangent, because one of all ones hides mistakes: the sum of a softmax is constant, so
+a backward that returns zeros would pass.
 
-Tolerance. The difference carries a truncation error of about h² s'''/6 and a rounding error of about eps·|s| / h. With h = 1e-6 times the
-size of x_i both are near 1e-10 of the scale of s, so 1e-6 (relative to the largest gradient) separates rounding from mistakes.
+Tolerance. The difference carries a truncation error of about h² s'''/6 and a rounding error of about eps·|s|
+/ h. With h = 1e-6 times the size of x_i both are near 1e-10 of the scale of s, so 1e-6 (relative to the
+largest gradient) separates rounding from mistakes.
 
-Kinks. Where F has a corner within h of x_i (ReLU at 0, a tie in max pooling), the two one-sided slopes differ and no central difference is
-right. Such an element is recognised by slopes that still differ after h is made smaller, and is left out, unless too many are.
+Kinks. Where F has a corner within h of x_i (ReLU at 0, a tie in max pooling), the two one-sided slopes differ
+and no central difference is right. Such an element is recognised by slopes that still differ after h is made
+smaller, and is left out, unless too many are.
 """
 
 from __future__ import annotations
@@ -81,7 +84,14 @@ def gradcheck(
         for position, gradient in zip(checked, analytic, strict=True):
             count = gradient.size if max_elements is None else min(max_elements, gradient.size)
             elements = rng.permutation(gradient.size)[:count]
-            _compare(scalar, tensors[position], position, gradient, np.sort(elements), (step, rtol, atol, max_kinks))
+            _compare(
+                scalar,
+                tensors[position],
+                position,
+                gradient,
+                np.sort(elements),
+                (step, rtol, atol, max_kinks),
+            )
     except GradcheckError:
         if raise_exception:
             raise
@@ -107,7 +117,9 @@ def _run(fn: Callable[..., Any], tensors: list[Any]) -> list[Tensor]:
     return [y for y in outputs if isinstance(y, Tensor) and y.dtype.kind == "f"]
 
 
-def _analytic(outputs: list[Tensor], cotangents: list[Any], inputs: list[Tensor]) -> list[np.ndarray[Any, Any]]:
+def _analytic(
+    outputs: list[Tensor], cotangents: list[Any], inputs: list[Tensor]
+) -> list[np.ndarray[Any, Any]]:
     before = [x.grad for x in inputs]
     for x in inputs:
         x.grad = None
@@ -182,4 +194,4 @@ def _is_kink(
     """The slopes on the two sides of a smooth point approach each other in proportion to h; at a kink they do not."""
     _, closer = _slopes(scalar, x, index, h / 8, centre)
     noise = 64 * np.finfo(np.float64).eps * max(1.0, abs(centre)) / h
-    return spread > allowed + noise and closer > 0.5 * spread
+    return bool(spread > allowed + noise and closer > 0.5 * spread)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from types import ModuleType
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minidl._operators import Operators
+
 if TYPE_CHECKING:
-    from minidl import ops
     from minidl.autograd import Node
-else:
-    ops: ModuleType  # set by minidl.ops when it has been imported: the operations import this module, not the reverse
+
+Hook = Callable[..., Any]
 
 #: What Python numbers and lists of them become.
 DEFAULT_DTYPE = np.dtype(np.float32)
@@ -27,11 +27,38 @@ class Version:
         self.value = 0
 
 
-class Tensor:
+class HookHandle:
+    """What registering a hook gives: ``handle.remove()`` takes the hook off again, as does leaving ``with handle:``.
+
+    The handle is also the hook's key in the table that it is registered in. Calling it is the same as
+    ``remove()``.
+    """
+
+    __slots__ = ("_table",)
+
+    def __init__(self, table: dict[HookHandle, Hook], hook: Hook) -> None:
+        self._table = table
+        table[self] = hook
+
+    def remove(self) -> None:
+        """Take the hook off; doing it twice does no harm."""
+        self._table.pop(self, None)
+
+    def __call__(self) -> None:
+        self.remove()
+
+    def __enter__(self) -> HookHandle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+class Tensor(Operators):
     """An n-dimensional array that can be differentiated.
 
-    Made by :func:`minidl.tensor` or by operations. Arithmetic operators and methods only forward to :mod:`minidl.ops`, where every
-    operation has its one home.
+    Made by :func:`minidl.tensor` or by operations. Its arithmetic operators and methods are those of
+    :class:`~minidl._operators.Operators`.
 
     Attributes:
         data: the array itself (NumPy on the host). Writing into it is not noticed by the tape.
@@ -40,7 +67,17 @@ class Tensor:
         grad_fn: the node of the tape that made this tensor; ``None`` for a leaf.
     """
 
-    __slots__ = ("__weakref__", "_index", "_leaf_hooks", "_node", "_requires_grad", "_version", "data", "grad")
+    __slots__ = (
+        "__weakref__",
+        "_index",
+        "_leaf_hooks",
+        "_node",
+        "_requires_grad",
+        "_retains_grad",
+        "_version",
+        "data",
+        "grad",
+    )
     __array_priority__ = 1000  # numpy_array * tensor must come here, not run element by element
 
     data: Any
@@ -48,22 +85,21 @@ class Tensor:
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         # 0-d results of NumPy are scalars, not arrays; they are made arrays again.
-        self.data = data if hasattr(data, "strides") and not isinstance(data, np.generic) else np.asarray(data)
+        self.data = (
+            data if hasattr(data, "strides") and not isinstance(data, np.generic) else np.asarray(data)
+        )
         self.grad = None
         self._node: Node | None = None
         self._index = 0
         self._version = Version()
-        self._leaf_hooks: list[Callable[[Tensor], Tensor | None]] | None = None
+        self._leaf_hooks: dict[HookHandle, Hook] | None = None
         self._requires_grad = False
+        self._retains_grad = False
         if requires_grad:
             self.requires_grad = True
 
-    @classmethod
-    def _wrap(cls, array: Any) -> Tensor:
-        """A Tensor around an array, without a copy."""
-        return Tensor(array)
-
-    # -- what it is ------------------------------------------------------------------------------------------------
+    # -- what it is
+    # ------------------------------------------------------------------------------------------------
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -93,6 +129,11 @@ class Tensor:
         return int(self.data.size)
 
     @property
+    def T(self) -> Tensor:
+        """The transpose of a matrix (in general, the dimensions in reverse order)."""
+        return self.permute(*reversed(range(self.ndim)))
+
+    @property
     def requires_grad(self) -> bool:
         """Whether operations on this tensor are recorded on the tape."""
         return self._requires_grad
@@ -100,7 +141,9 @@ class Tensor:
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if value and self.data.dtype.kind != "f":
-            raise RuntimeError(f"requires_grad: only floating-point tensors have gradients, this one is {self.dtype}")
+            raise RuntimeError(
+                f"requires_grad: only floating-point tensors have gradients, this one is {self.dtype}"
+            )
         if not value and self._node is not None:
             raise RuntimeError("requires_grad: cannot be taken from a computed tensor; use detach()")
         self._requires_grad = bool(value)
@@ -120,7 +163,8 @@ class Tensor:
         """True if no recorded operation made this tensor: gradients accumulate in ``.grad`` of leaves only."""
         return self._node is None
 
-    # -- gradients -------------------------------------------------------------------------------------------------
+    # -- gradients
+    # -------------------------------------------------------------------------------------------------
 
     def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
         """Add this tensor's gradients to ``.grad`` of every leaf it depends on; see :func:`minidl.autograd.backward`.
@@ -135,24 +179,41 @@ class Tensor:
 
         autograd.backward(self, gradient, retain_graph)
 
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         """Call ``hook(gradient)`` when this tensor's gradient is known; what it returns (if anything) replaces it.
 
-        Returns a function that removes the hook again.
+        Returns:
+            a handle, whose ``remove()`` takes the hook off again.
+
+        Raises:
+            RuntimeError: this tensor does not require a gradient.
+
+        >>> import minidl
+        >>> x = minidl.tensor([1.0, 2.0], requires_grad=True)
+        >>> handle = x.register_hook(lambda gradient: gradient * 10)
+        >>> x.sum().backward()
+        >>> x.grad
+        tensor([10., 10.])
         """
         if not self.requires_grad:
             raise RuntimeError("register_hook: this tensor does not require a gradient")
         if self._node is None:
-            hooks = self._leaf_hooks = self._leaf_hooks or []
+            hooks = self._leaf_hooks = self._leaf_hooks or {}
         else:
-            hooks = self._node.hooks.setdefault(self._index, [])
-        hooks.append(hook)
-        return lambda: hooks.remove(hook)
+            hooks = self._node.hooks.setdefault(self._index, {})
+        return HookHandle(hooks, hook)
 
     def retain_grad(self) -> None:
-        """Have ``.grad`` filled in for this computed tensor too (by default only leaves keep theirs)."""
-        if self._node is None:
+        """Have ``.grad`` filled in for this computed tensor too (by default only leaves keep theirs).
+
+        Raises:
+            RuntimeError: this tensor does not require a gradient.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("retain_grad: this tensor does not require a gradient")
+        if self._node is None or self._retains_grad:
             return
+        self._retains_grad = True
 
         def keep(gradient: Tensor) -> None:
             total = gradient.data if self.grad is None else self.grad.data + gradient.data
@@ -166,13 +227,14 @@ class Tensor:
         result._version = self._version
         return result
 
-    # -- values ----------------------------------------------------------------------------------------------------
+    # -- values
+    # ----------------------------------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The array itself, sharing memory. Read-only while the tensor belongs to a graph, which must not change.
 
-        (torch refuses here and asks for ``detach()``; ``x.detach().numpy()`` works the same in both.) Writing into
-        the array of a tensor that belongs to no graph is possible and is *not* noticed by the tape.
+        (torch refuses here and asks for ``detach()``; ``x.detach().numpy()`` works the same in both.) Writing
+        into the array of a tensor that belongs to no graph is possible and is *not* noticed by the tape.
         """
         array: np.ndarray[Any, Any] = self.data if isinstance(self.data, np.ndarray) else self.data.get()
         if self.requires_grad:
@@ -209,7 +271,7 @@ class Tensor:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._forbid_in_place("__setitem__")
-        self.data[_plain_index(index)] = value.data if isinstance(value, Tensor) else value
+        self.data[plain_index(index)] = value.data if isinstance(value, Tensor) else value
         self.mark_changed()
 
     def mark_changed(self) -> None:
@@ -225,18 +287,6 @@ class Tensor:
                 "minidl.no_grad(), or build a new tensor"
             )
 
-    def astype(self, dtype: Any) -> Tensor:
-        """The same values in another dtype; the gradient is cast back."""
-        return ops.cast(self, dtype)
-
-    def float(self) -> Tensor:
-        """The same values as float32."""
-        return self.astype(np.float32)
-
-    def double(self) -> Tensor:
-        """The same values as float64."""
-        return self.astype(np.float64)
-
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of a 0-d tensor")
@@ -248,7 +298,7 @@ class Tensor:
     def __bool__(self) -> bool:
         return bool(self.item())
 
-    def __float__(self) -> float:  # type: ignore[valid-type]
+    def __float__(self) -> float:
         return float(self.item())
 
     def __int__(self) -> int:
@@ -263,116 +313,11 @@ class Tensor:
             suffix += ", requires_grad=True"
         return f"tensor({text}{suffix})"
 
-    # -- operators and methods: each one forwards to its op ---------------------------------------------------------
 
-    def __add__(self, other: Any) -> Tensor:
-        return ops.add(self, other)
-
-    def __radd__(self, other: Any) -> Tensor:
-        return ops.add(other, self)
-
-    def __sub__(self, other: Any) -> Tensor:
-        return ops.sub(self, other)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return ops.sub(other, self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return ops.mul(self, other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return ops.mul(other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return ops.div(self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return ops.div(other, self)
-
-    def __pow__(self, exponent: Any) -> Tensor:
-        return ops.pow(self, exponent)
-
-    def __rpow__(self, base: Any) -> Tensor:
-        return ops.pow(base, self)
-
-    def __neg__(self) -> Tensor:
-        return ops.neg(self)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return ops.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return ops.matmul(other, self)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        return ops.getitem(self, _plain_index(index))
-
-    def exp(self) -> Tensor:
-        """See :func:`minidl.ops.exp`."""
-        return ops.exp(self)
-
-    def log(self) -> Tensor:
-        """See :func:`minidl.ops.log`."""
-        return ops.log(self)
-
-    def sum(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
-        """See :func:`minidl.ops.sum`."""
-        return ops.sum(self, dim, keepdim)
-
-    def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
-        """See :func:`minidl.ops.mean`."""
-        return ops.mean(self, dim, keepdim)
-
-    def max(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        """See :func:`minidl.ops.max`."""
-        return ops.max(self, dim, keepdim)
-
-    def reshape(self, *shape: Any) -> Tensor:
-        """See :func:`minidl.ops.reshape`; the extents may be given one by one or as a tuple."""
-        return ops.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
-
-    def permute(self, *dims: Any) -> Tensor:
-        """See :func:`minidl.ops.permute`; the dimensions may be given one by one or as a tuple."""
-        return ops.permute(self, dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims)
-
-    def transpose(self, dim0: int, dim1: int) -> Tensor:
-        """See :func:`minidl.ops.transpose`."""
-        return ops.transpose(self, dim0, dim1)
-
-    @property
-    def T(self) -> Tensor:
-        """The transpose of a matrix."""
-        return ops.permute(self, tuple(reversed(range(self.ndim))))
-
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        """See :func:`minidl.ops.flatten`."""
-        return ops.flatten(self, start_dim, end_dim)
-
-    def relu(self) -> Tensor:
-        """See :func:`minidl.ops.relu`."""
-        return ops.relu(self)
-
-    def sigmoid(self) -> Tensor:
-        """See :func:`minidl.ops.sigmoid`."""
-        return ops.sigmoid(self)
-
-    def tanh(self) -> Tensor:
-        """See :func:`minidl.ops.tanh`."""
-        return ops.tanh(self)
-
-    def softmax(self, dim: int) -> Tensor:
-        """See :func:`minidl.ops.softmax`."""
-        return ops.softmax(self, dim)
-
-    def log_softmax(self, dim: int) -> Tensor:
-        """See :func:`minidl.ops.log_softmax`."""
-        return ops.log_softmax(self, dim)
-
-
-def _plain_index(index: Any) -> Any:
-    """Indices may be tensors: NumPy wants arrays."""
+def plain_index(index: Any) -> Any:
+    """An index as NumPy wants it: tensors in it become arrays."""
     if isinstance(index, tuple):
-        return tuple(_plain_index(i) for i in index)
+        return tuple(plain_index(i) for i in index)
     return index.data if isinstance(index, Tensor) else index
 
 
@@ -382,7 +327,8 @@ def tensor(array: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor
     Args:
         array: numbers, nested lists, a NumPy array or a Tensor.
         requires_grad: record operations on it, so that ``backward()`` fills in ``.grad``.
-        dtype: element type; by default that of an array, ``float32`` for Python floats, ``int64`` for Python integers.
+        dtype: element type; by default that of an array, ``float32`` for Python floats, ``int64`` for Python
+            integers.
 
     Raises:
         RuntimeError: a gradient is asked for something that is not floating-point.
@@ -398,7 +344,11 @@ def tensor(array: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor
     if isinstance(array, Tensor):
         array = array.data
     is_python = not hasattr(array, "dtype")
-    data = np.array(array, dtype=dtype, order="C") if isinstance(array, np.ndarray) or is_python else array.copy()
+    data = (
+        np.array(array, dtype=dtype, order="C")
+        if isinstance(array, np.ndarray) or is_python
+        else array.copy()
+    )
     if data.dtype.kind not in "fiub":
         raise TypeError(f"tensor: elements must be numbers, got {data.dtype}")
     if is_python and dtype is None and data.dtype == np.float64 and not _holds_float64(array):

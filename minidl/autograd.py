@@ -1,14 +1,15 @@
 """The tape: what ran, in which order, and how to walk back over it.
 
-Every differentiable operation is a :class:`Function`: a ``forward`` that maps arrays to an array, and beside it the
-``backward`` that maps the cotangent of the output (the gradient of the final scalar with respect to it) to the
-cotangents of the inputs. Calling ``Function.apply`` runs the forward and, if any input requires a gradient, leaves a
-:class:`Node` behind. The nodes form a directed acyclic graph from the result back to the leaves.
+Every differentiable operation is a :class:`Function`: a ``forward`` that maps arrays to an array, and beside
+it the ``backward`` that maps the cotangent of the output (the gradient of the final scalar with respect to
+it) to the cotangents of the inputs. Calling ``Function.apply`` runs the forward and, if any input requires a
+gradient, leaves a :class:`Node` behind. The nodes form a directed acyclic graph from the result back to the
+leaves.
 
-**Order.** A node may run its backward only when the cotangents from *all* of its consumers have arrived and were summed
-(the chain rule adds over paths). Inputs exist before the node that uses them, so the order of creation is a topological
-order, and walking the nodes from the youngest to the oldest is always right. The walk keeps its own heap; no recursion,
-so a chain of a hundred thousand operations is no problem.
+**Order.** A node may run its backward only when the cotangents from *all* of its consumers have arrived and
+were summed (the chain rule adds over paths). Inputs exist before the node that uses them, so the order of
+creation is a topological order, and walking the nodes from the youngest to the oldest is always right. The
+walk keeps its own heap; no recursion, so a chain of a hundred thousand operations is no problem.
 """
 
 from __future__ import annotations
@@ -18,16 +19,19 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from minidl import dispatch
-from minidl._tensor import Tensor, Version
+from minidl._tensor import Hook, HookHandle, Tensor, Version
 
 _grad_enabled: ContextVar[bool] = ContextVar("minidl_grad_enabled", default=True)
 _watcher: ContextVar[Callable[..., None] | None] = ContextVar("minidl_watcher", default=None)
 _birth = itertools.count()
+
+#: An array, the version counter of the tensor whose memory it is (if any), and the count when it was saved.
+Saved = tuple[Any, Version | None, int]
 
 
 def is_grad_enabled() -> bool:
@@ -85,12 +89,18 @@ class Node:
         recording = _grad_enabled.get()
         self.needs_input_grad = tuple(recording and isinstance(x, Tensor) and x.requires_grad for x in inputs)
         self._inputs: tuple[Any, ...] = inputs  # only while forward runs
-        self._saved: tuple[tuple[Any, Version | None, int], ...] | None = ()
+        self._saved: tuple[Saved, ...] | None = ()
         # Filled by ``finish``: where each input's cotangent goes, and what the outputs look like.
         self.edges: list[tuple[Node, int] | Tensor | None] = []
         self.output_shapes: list[tuple[int, ...]] = []
         self.output_dtypes: list[np.dtype[Any]] = []
-        self.hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] = {}
+        self.hooks: dict[int, dict[HookHandle, Hook]] = {}
+
+    if TYPE_CHECKING:  # the further attributes, which only their operation knows
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     def name(self) -> str:
         """``Conv2dBackward`` and the like, as torch's ``grad_fn.name()``."""
@@ -105,28 +115,34 @@ class Node:
         return list(self.edges)
 
     def save(self, *arrays: Any) -> None:
-        """Keep arrays for the backward. Inputs are remembered with their version, so a later change is noticed."""
-        versions = {id(x.data): x._version for x in self._inputs if isinstance(x, Tensor)}
-        rows = ((a, versions.get(id(a))) for a in arrays)
-        self._saved = tuple((a, version, version.value if version else 0) for a, version in rows)
+        """Keep arrays for the backward, each with the version of the input whose memory it is (outputs: see ``guard``)."""
+        self._saved = tuple(_with_version(array, self._inputs) for array in arrays)
+
+    def guard(self, outputs: tuple[Tensor, ...]) -> None:
+        """Outputs that were saved have become tensors: remember their versions too."""
+        if self._saved:
+            self._saved = tuple(
+                row if row[1] is not None else _with_version(row[0], outputs) for row in self._saved
+            )
 
     @property
     def saved(self) -> tuple[Any, ...]:
         """The saved arrays, in the order of :meth:`save`.
 
         Raises:
-            RuntimeError: an array was changed in place after forward, or the node was walked before and is empty.
+            RuntimeError: an array was changed in place after forward, or the node was walked before and is
+                empty.
         """
         if self._saved is None:
             raise RuntimeError(
-                f"{self.function.operation()}: backward() went through this part of the graph before, and what it had saved is gone; "
-                "pass retain_graph=True to the first backward() if you want a second one"
+                f"{self.function.operation()}: backward() went through this part of the graph before, and what it "
+                "had saved is gone; pass retain_graph=True to the first backward() if you want a second one"
             )
         for array, version, value in self._saved:
             if version is not None and version.value != value:
                 raise RuntimeError(
-                    f"{self.function.operation()}: an input of shape {tuple(array.shape)} that backward needs was changed in place "
-                    f"after forward (version {version.value}, expected {value})"
+                    f"{self.function.operation()}: an array of shape {tuple(array.shape)} that backward needs was "
+                    f"changed in place after forward (version {version.value}, expected {value})"
                 )
         return tuple(array for array, _, _ in self._saved)
 
@@ -161,11 +177,30 @@ class Node:
         return result
 
 
+def _with_version(array: Any, tensors: tuple[Any, ...]) -> Saved:
+    """An array with the version of the tensor, among these, that lies in the same memory."""
+    owner = _owner(array)
+    found = [t for t in tensors if isinstance(t, Tensor) and _owner(t.data) is owner]
+    if not found:
+        return array, None, 0
+    # The array's own tensor first: parts of one array may be tensors with versions of their own.
+    version = min(found, key=lambda t: t.data is not array)._version
+    return array, version, version.value
+
+
+def _owner(array: Any) -> Any:
+    """The object that owns an array's memory: the array itself, or what it is a view of."""
+    while (base := getattr(array, "base", None)) is not None:
+        array = base
+    return array
+
+
 class Function:
     """A differentiable operation: a forward and, beside it, its backward. Subclass it to add one.
 
-    ``forward(ctx, *inputs, **options)`` takes arrays (numbers and ``None`` are passed as they are) and returns an array or a tuple of
-    arrays. ``backward(ctx, *cotangents)`` returns one cotangent for each input, ``None`` where there is none.
+    ``forward(ctx, *inputs, **options)`` takes arrays (numbers and ``None`` are passed as they are) and
+    returns an array or a tuple of arrays. ``backward(ctx, *cotangents)`` returns one cotangent for each
+    input, ``None`` where there is none.
 
     >>> import minidl
     >>> class Cube(Function):
@@ -184,7 +219,8 @@ class Function:
     tensor([  3., 120.])
     """
 
-    #: The output shares its memory with the first input (reshape, slices): a change to one is a change to both.
+    #: The output shares its memory with the first input (reshape, slices): a change to one is a change to
+    #: both.
     is_view: ClassVar[bool] = False
 
     @staticmethod
@@ -214,11 +250,12 @@ class Function:
         node = Node(cls, inputs)
         with np.errstate(all="ignore"):  # infinities and NaN travel silently, as in torch
             result = cls.forward(node, *arrays, **options)
-        tensors = tuple(Tensor._wrap(y) for y in (result if isinstance(result, tuple) else (result,)))
+        tensors = tuple(Tensor(y) for y in (result if isinstance(result, tuple) else (result,)))
         outputs = tuple(t.data for t in tensors)
         if cls.is_view and dispatch.array_module(outputs[0]).may_share_memory(outputs[0], arrays[0]):
             tensors[0]._version = inputs[0]._version
         if any(node.needs_input_grad):
+            node.guard(tensors)
             node.finish(outputs)
             for index, tensor in enumerate(tensors):
                 if tensor.data.dtype.kind == "f":
@@ -238,11 +275,13 @@ def backward(tensor: Tensor, gradient: Any = None, retain_graph: bool = False) -
         retain_graph: keep what the nodes saved, so that backward may run again.
 
     Raises:
-        RuntimeError: nothing to differentiate, a missing or misshapen gradient, a graph already walked, or an array
-            that was changed in place in between.
+        RuntimeError: nothing to differentiate, a missing or misshapen gradient, a graph already walked, or an
+            array that was changed in place in between.
     """
     if not tensor.requires_grad:
-        raise RuntimeError("backward: this tensor does not require a gradient and was not computed from one that does")
+        raise RuntimeError(
+            "backward: this tensor does not require a gradient and was not computed from one that does"
+        )
     seed = _seed(tensor, gradient)
     if tensor._node is None:
         _accumulate(tensor, seed)
@@ -302,11 +341,11 @@ def _check(node: Node, position: int, edge: tuple[Node, int] | Tensor, cotangent
 
 def _run_hooks(node: Node, cotangents: list[Any | None]) -> list[Any | None]:
     for index, hooks in node.hooks.items():
-        for hook in hooks:
+        for hook in list(hooks.values()):
             present = cotangents[index]
             if present is None:
                 continue
-            replaced = hook(Tensor._wrap(present))
+            replaced = hook(Tensor(present))
             if replaced is not None:
                 cotangents[index] = replaced.data
     return cotangents
@@ -314,12 +353,12 @@ def _run_hooks(node: Node, cotangents: list[Any | None]) -> list[Any | None]:
 
 def _accumulate(leaf: Tensor, cotangent: Any) -> None:
     """Add to a leaf's gradient, which owns its memory and lies in C order whatever the cotangent looks like."""
-    for hook in leaf._leaf_hooks or ():
-        replaced = hook(Tensor._wrap(cotangent))
+    for hook in list((leaf._leaf_hooks or {}).values()):
+        replaced = hook(Tensor(cotangent))
         if replaced is not None:
             cotangent = replaced.data
     xp = dispatch.array_module(cotangent)
     if leaf.grad is None:
-        leaf.grad = Tensor._wrap(xp.array(cotangent, dtype=leaf.dtype, order="C"))
+        leaf.grad = Tensor(xp.array(cotangent, dtype=leaf.dtype, order="C"))
     else:
         leaf.grad.data += cotangent

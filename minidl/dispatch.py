@@ -4,12 +4,14 @@ Two questions are kept apart:
 
 * *Where do the data live?* The array's type says so: a NumPy array is on the host, a CuPy array on a GPU.
   :func:`array_module` gives the matching namespace, and element-wise ops are written against that.
-* *Which implementation of a hot loop runs there?* A preference local to the current context: ``minidl.use("numpy")``
+* *Which implementation of a hot loop runs there?* A preference local to the current context:
+``minidl.use("numpy")``
   picks the readable reference kernels (``kernels/reference/``), ``minidl.use("numba")`` the compiled ones
   (``kernels/cpu/``). A tape node keeps the kernels that its forward used, so that its backward uses the same.
 
-A kernel is found by name: function ``forward`` in file ``max_pool2d.py`` of the backend's folder. Where a backend has no such
-function, the reference kernel of the same device runs instead, and a :class:`KernelFallbackWarning` says so once.
+A kernel is found by name: function ``forward`` in file ``max_pool2d.py`` of the backend's folder. Where a
+backend has no such function, the reference kernel of the same device runs instead, and a
+:class:`KernelFallbackWarning` says so once.
 """
 
 from __future__ import annotations
@@ -56,13 +58,43 @@ class use:
     def __init__(self, backend: str) -> None:
         if backend not in HOST_BACKENDS:
             raise ValueError(f"use: there is no backend {backend!r}; choose from {', '.join(HOST_BACKENDS)}")
-        self._token: Token[str] = _preferred.set(backend)
+        self._backend = backend
+        self._before: list[Token[str]] = [_preferred.set(backend)]
+        self._entered = False
 
     def __enter__(self) -> use:
+        if self._entered:  # the first block has the preference from __init__, each further one sets its own
+            self._before.append(_preferred.set(self._backend))
+        self._entered = True
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _preferred.reset(self._token)
+        _preferred.reset(self._before.pop())
+
+
+def set_num_threads(count: int) -> None:
+    """Work on so many images at a time; BLAS then keeps to one thread each. 1, the default, leaves threads to BLAS.
+
+    Results do not depend on the number. Worth it for training and prediction: ``minidl train`` uses all
+    cores.
+
+    Raises:
+        ValueError: the count is not positive.
+
+    >>> set_num_threads(2); get_num_threads()
+    2
+    >>> set_num_threads(1)
+    """
+    from minidl.kernels import threads
+
+    threads.set_num_threads(count)
+
+
+def get_num_threads() -> int:
+    """How many images are worked on at a time."""
+    from minidl.kernels import threads
+
+    return threads.get_num_threads()
 
 
 def backend() -> str:
@@ -104,6 +136,12 @@ class Kernels:
             raise NotImplementedError(f"{self.operation}.{name}: no backend has this kernel")
         setattr(self, name, kernel)  # asked for once: the next access does not come here
         return kernel
+
+    def arrange(self, array: Any, kernel: str) -> Any:
+        """``array`` in the memory order that ``kernel`` takes, so that several kernels do not convert it each."""
+        from minidl.kernels.layout import to_c_order
+
+        return to_c_order(array) if getattr(getattr(self, kernel), "takes", None) == "C" else array
 
     def __repr__(self) -> str:
         return f"<kernels of {self.operation} in backend {self.backend!r}>"

@@ -4,8 +4,8 @@
 class InputError(ValueError):
     """Something the user gave (a file, a folder, an argument) cannot be used.
 
-    The message is a single line that names the file or argument, says what is wrong with it, and what to do about it.
-    The command line prints it as ``minidl: error: MESSAGE`` and exits with status 2.
+    The message is a single line that names the file or argument, says what is wrong with it, and what to do
+    about it. The command line prints it as ``minidl: error: MESSAGE`` and exits with status 2.
 
     >>> raise InputError("photo.png: not an image file; give PNG, JPEG, TIFF or BMP")
     Traceback (most recent call last):

@@ -1,7 +1,7 @@
 """The one source of random numbers for initialisation and dropout.
 
-A counter-based generator (Philox 4x64, Salmon et al. 2011): the n-th number is a function of the seed and n alone, so its whole state is a
-few integers, which checkpoints store as text.
+A counter-based generator (Philox 4x64, Salmon et al. 2011): the n-th number is a function of the seed and n
+alone, so its whole state is a few integers, which checkpoints store as text.
 """
 
 from __future__ import annotations
@@ -43,13 +43,34 @@ def set_state(state: dict[str, Any]) -> None:
     """Go on exactly where :func:`get_state` was called.
 
     Raises:
-        ValueError: the state is not one of a Philox generator.
+        ValueError: the state is not one of a Philox generator. The generator then stays where it was.
+
+    >>> import minidl
+    >>> here = minidl.random.get_state(); a = minidl.random.generator().random()
+    >>> minidl.random.set_state(here); a == minidl.random.generator().random()
+    True
     """
+    # On a generator of its own, which takes the place of the old one only if everything fits.
+    philox = np.random.Philox()
     try:
-        arrays = {k: np.array(v, np.uint64) for k, v in state["state"].items()}
-        generator().bit_generator.state = {**state, "state": arrays, "buffer": np.array(state["buffer"], np.uint64)}
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        # The buffer holds the 4 numbers of the last draw; those before buffer_pos have been given out.
+        if not 0 <= state["buffer_pos"] <= 4:
+            raise ValueError(f"buffer_pos is {state['buffer_pos']}, not in 0..4")
+        inner = {
+            name: _integers(state["state"][name], name, count) for name, count in (("counter", 4), ("key", 2))
+        }
+        whole: Any = {**state, "state": inner, "buffer": _integers(state["buffer"], "buffer", 4)}
+        philox.state = whole
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise ValueError(f"set_state: not a state of the random generator ({error})") from error
+    generator().bit_generator.state = philox.state
+
+
+def _integers(values: Any, name: str, count: int) -> np.ndarray[Any, Any]:
+    array = np.array(values, np.uint64)
+    if array.shape != (count,):
+        raise ValueError(f"{name} must be {count} integers, got {values!r}")
+    return array
 
 
 def _to_lists(value: Any) -> Any:

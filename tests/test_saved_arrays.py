@@ -133,3 +133,15 @@ def test_one_tensor_in_both_places_and_a_shared_cotangent():
     y = x * 1
     (y + y + y).backward(np.array([1.0, 10.0]))
     np.testing.assert_array_equal(x.grad.numpy(), [3, 30])
+
+
+@pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh", "relu", "softmax"])
+def test_a_change_of_a_saved_output_is_noticed(name):
+    """These keep their output for the backward, where it is cheaper than the input."""
+    x = leaf(1.0, 2.0)
+    y = getattr(x, name)(0) if name == "softmax" else getattr(x, name)()
+    with minidl.no_grad():
+        y[0] = 5.0
+    with pytest.raises(RuntimeError, match=name):
+        y.backward(np.ones(2))
+    assert x.grad is None

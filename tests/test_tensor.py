@@ -44,6 +44,26 @@ def test_item_and_conversion_to_arrays():
     np.testing.assert_array_equal(np.exp(np.asarray(x.detach())), np.exp([1.0, 2.0]))
 
 
+@pytest.mark.parametrize("method", ["double", "astype"])
+def test_a_cast_casts_the_gradient_back(method):
+    x = minidl.tensor(np.array([1.5, -2.0], np.float32), requires_grad=True)
+    y = x.double() if method == "double" else x.astype(np.float64)
+    assert y.dtype == np.float64 and y.requires_grad
+    np.testing.assert_array_equal(y.detach().numpy(), [1.5, -2.0])
+    y.backward(np.array([0.1, 10.0]))
+    assert x.grad.dtype == np.float32
+    np.testing.assert_array_equal(x.grad.numpy(), np.array([0.1, 10.0], np.float32))
+
+
+def test_a_cast_to_the_own_dtype_changes_nothing_and_float_gives_float32():
+    x = leaf(1.0, 2.0)
+    assert x.double().dtype == np.float64
+    x.double().backward(np.array([3.0, 4.0]))
+    np.testing.assert_array_equal(x.grad.numpy(), [3, 4])
+    assert x.float().dtype == np.float32
+    assert minidl.tensor(np.array([1, 2])).float().dtype == np.float32
+
+
 def test_a_users_own_operation_with_a_wrong_number_or_shape_of_gradients_is_named():
     from minidl.autograd import Function
 

@@ -8,7 +8,8 @@ everything is a matrix product (equation E11 in its im2col form; G is the cotang
     backward_weight  dW  = G colᵀ, summed over the images
 
 The whole of ``col`` would be kh*kw times the image. So the output is worked through in blocks of rows, small enough for ``col`` to hold at
-most :data:`COLUMN_BYTES` (or one output row, where a single row is larger). That bound is per call, whatever the size of the batch.
+most :data:`COLUMN_BYTES` (or one output row, where a single row is larger). That bound holds for each thread (see
+``kernels/threads.py``), whatever the size of the batch.
 
 Groups: channels and filters are cut into G parts that do not see each other; each part is a convolution of its own.
 """
@@ -22,12 +23,17 @@ import numpy as np
 
 from minidl.kernels.layout import c_order
 from minidl.kernels.reference.unfold import col2im, crop_image, im2col, pad_image
+from minidl.kernels.threads import for_each
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
 
 #: Bound of the column matrix that is held at any time, in bytes.
 COLUMN_BYTES = 2 * 2**20
+
+#: The images of a batch are cut into so many shares whose weight gradients are summed apart and then added up, in
+#: one order whatever the number of threads, so that the result does not depend on it.
+SHARES = 4
 
 
 def row_blocks(out: Pair, taps: int, itemsize: int) -> Iterator[Pair]:
@@ -44,20 +50,35 @@ def is_pointwise(weight: Array, size: tuple[int, ...], out: tuple[int, ...]) -> 
 
 @c_order
 def forward(
-    x: Array, weight: Array, bias: Array | None, out: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    out: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
 ) -> Array:
     """x (N, C, H, W), weight (K, C/groups, kh, kw), bias (K) or None, to y (N, K, OH, OW)."""
     n, k = x.shape[0], weight.shape[0]
     filters = weight.reshape(groups, k // groups, -1)
     y = np.empty((n, k, *out), x.dtype)
     if is_pointwise(weight, x.shape[2:], out) and padding == (0, 0):
-        np.matmul(filters, x.reshape(n, groups, x.shape[1] // groups, -1), out=y.reshape(n, groups, k // groups, -1))
+        np.matmul(
+            filters, x.reshape(n, groups, x.shape[1] // groups, -1), out=y.reshape(n, groups, k // groups, -1)
+        )
     else:
-        for image, result in zip(x, y, strict=True):
-            for g, parts in enumerate(np.split(pad_image(image, padding), groups)):
-                target = result[g * (k // groups) : (g + 1) * (k // groups)]
-                for rows, col in columns(parts, weight.shape, out, stride, dilation):
-                    np.matmul(filters[g], col, out=target[:, rows[0] : rows[1]].reshape(k // groups, -1, copy=False))
+
+        def one_image(i: int) -> None:
+            parts = zip(
+                np.split(pad_image(x[i], padding), groups), filters, np.split(y[i], groups), strict=True
+            )
+            for part, filters_g, y_part in parts:
+                for rows, col in columns(part, weight.shape, out, stride, dilation):
+                    target = y_part[:, rows[0] : rows[1]].reshape(k // groups, -1, copy=False)
+                    np.matmul(filters_g, col, out=target)
+
+        for_each(one_image, n)
     if bias is not None:
         y += bias.reshape(1, k, 1, 1)
     return y
@@ -83,7 +104,13 @@ def columns(
 
 @c_order
 def backward_data(
-    g: Array, weight: Array, x_shape: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
+    g: Array,
+    weight: Array,
+    x_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
 ) -> Array:
     """Cotangent g (N, K, OH, OW) to the cotangent of x (N, C, H, W)."""
     n, c, h, w = x_shape
@@ -91,36 +118,52 @@ def backward_data(
     filters = weight.reshape(groups, k // groups, -1)
     dx = np.empty(x_shape, g.dtype)
     if is_pointwise(weight, x_shape[2:], out) and padding == (0, 0):
-        np.matmul(filters.mT, g.reshape(n, groups, k // groups, -1), out=dx.reshape(n, groups, c // groups, -1))
+        np.matmul(
+            filters.mT, g.reshape(n, groups, k // groups, -1), out=dx.reshape(n, groups, c // groups, -1)
+        )
         return dx
-    padded = np.empty((c, h + 2 * padding[0], w + 2 * padding[1]), g.dtype)
-    for image, cotangent in zip(dx, g, strict=True):
-        padded[...] = 0
-        for part, filters_g, g_part in zip(
-            np.split(padded, groups), filters, np.split(cotangent, groups), strict=True
-        ):
+
+    def one_image(i: int) -> None:
+        padded = np.zeros((c, h + 2 * padding[0], w + 2 * padding[1]), g.dtype)
+        parts = zip(np.split(padded, groups), filters, np.split(g[i], groups), strict=True)
+        for part, filters_g, g_part in parts:
             for rows in row_blocks(out, filters.shape[2], g.itemsize):
                 block = g_part[:, rows[0] : rows[1]]
                 col = filters_g.T @ block.reshape(block.shape[0], -1)
                 col2im(col.reshape(-1, *weight.shape[2:], *block.shape[1:]), part, rows, stride, dilation)
-        image[...] = crop_image(padded, padding)
+        dx[i] = crop_image(padded, padding)
+
+    for_each(one_image, n)
     return dx
 
 
 @c_order
 def backward_weight(
-    g: Array, x: Array, weight_shape: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
+    g: Array,
+    x: Array,
+    weight_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
 ) -> Array:
     """Cotangent g (N, K, OH, OW) and input x (N, C, H, W) to the cotangent of the weight (K, C/groups, kh, kw)."""
-    k, out = weight_shape[0], (g.shape[2], g.shape[3])
-    dw = np.zeros((groups, k // groups, int(np.prod(weight_shape[1:]))), g.dtype)
-    for image, cotangent in zip(x, g, strict=True):
-        parts = zip(np.split(pad_image(image, padding), groups), np.split(cotangent, groups), dw, strict=True)
-        for part, g_part, dw_part in parts:
-            for rows, col in columns(part, weight_shape, out, stride, dilation):
-                block = g_part[:, rows[0] : rows[1]]
-                dw_part += block.reshape(block.shape[0], -1) @ col.T
-    return dw.reshape(weight_shape)
+    k, n, out = weight_shape[0], x.shape[0], (g.shape[2], g.shape[3])
+    shares = min(n, SHARES)
+    dw = np.zeros((shares, groups, k // groups, int(np.prod(weight_shape[1:]))), g.dtype)
+
+    def one_share(share: int) -> None:
+        for i in range(share * n // shares, (share + 1) * n // shares):
+            parts = zip(
+                np.split(pad_image(x[i], padding), groups), np.split(g[i], groups), dw[share], strict=True
+            )
+            for part, g_part, dw_part in parts:
+                for rows, col in columns(part, weight_shape, out, stride, dilation):
+                    block = g_part[:, rows[0] : rows[1]]
+                    dw_part += block.reshape(block.shape[0], -1) @ col.T
+
+    for_each(one_share, shares)
+    return dw.sum(axis=0).reshape(weight_shape)
 
 
 @c_order

@@ -12,10 +12,13 @@ Array = np.ndarray[Any, Any]
 
 
 @c_order
-def forward(logits: Array, target: Array, weight: Array | None, ignore_index: int) -> tuple[Array, Array, Array]:
+def forward(
+    logits: Array, target: Array, weight: Array | None, ignore_index: int
+) -> tuple[Array, Array, Array]:
     """logits (N, C, M), target (N, M) to the losses (N, M), log p (N, C, M) and the pixels' weights (N, M).
 
-    log p = z - max z - log sum exp(z - max z): the shift keeps every exponential at most one. Ignored pixels have weight and loss zero.
+    log p = z - max z - log sum exp(z - max z): the shift keeps every exponential at most one. Ignored pixels
+    have weight and loss zero.
     """
     valid = target != ignore_index
     label = np.where(valid, target, 0)

@@ -1,7 +1,8 @@
 """Resampling along one axis as a sparse matrix with at most two entries a row, and its transpose.
 
-Output i is a weighted sum of the input pixels ``index[0][i]`` and ``index[1][i]`` with weights ``weight[0][i]`` and ``weight[1][i]`` (nearest has one
-of each). Resizing an image does that along H and then along W; the adjoint runs backwards with the transposed matrices.
+Output i is a weighted sum of the input pixels ``index[0][i]`` and ``index[1][i]`` with weights
+``weight[0][i]`` and ``weight[1][i]`` (nearest has one of each). Resizing an image does that along H and then
+along W; the adjoint runs backwards with the transposed matrices.
 """
 
 from __future__ import annotations
@@ -51,11 +52,12 @@ def _scatter(g: Array, taps: Taps, axis: int, size: int) -> Array:
     for index, weight in taps:
         part = g if weight is None else g * _along(weight, axis).astype(g.dtype)
         for chosen in _without_repeats(index):
+            source, target = _as_slice(chosen), _as_slice(index[chosen])
             # Within one group no pixel is named twice, so that "+=" with a list of indices is right.
             if axis == 2:
-                x[:, :, index[chosen]] += part[:, :, chosen]
+                x[:, :, target] += part[:, :, source]
             else:
-                x[..., index[chosen]] += part[..., chosen]
+                x[..., target] += part[..., source]
     return x
 
 
@@ -64,3 +66,11 @@ def _without_repeats(index: Array) -> list[Array]:
     first = np.searchsorted(index, index, side="left")
     rank = np.arange(len(index)) - first  # 0 for the first output that reads a pixel, 1 for the second ...
     return [np.flatnonzero(rank == r) for r in range(int(rank.max(initial=-1)) + 1)]
+
+
+def _as_slice(positions: Array) -> Array | slice:
+    """Evenly spaced positions as a slice, for which NumPy makes no copy; others as they are."""
+    first, last = int(positions[0]), int(positions[-1])
+    step = int(positions[1]) - first if len(positions) > 1 else 1
+    evenly = np.array_equal(positions, np.arange(first, last + 1, step))
+    return slice(first, last + 1, step) if evenly else positions

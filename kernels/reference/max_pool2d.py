@@ -20,9 +20,9 @@ def forward(x: Array, kernel: Pair, out: Pair, stride: Pair, padding: Pair) -> t
     The first tap in row-major order wins a tie; NaN wins over everything, as in torch.
     """
     padded = _pad(x, padding)
-    tap_dtype = np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32
     best = np.empty((*x.shape[:2], *out), x.dtype)
-    tap = np.zeros(best.shape, tap_dtype)
+    tap = np.empty(best.shape, np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
+    tap[...] = _first_inside(kernel, out, stride, padding)
     for number, (ys, xs) in _taps(kernel, out, stride):
         value = padded[:, :, ys, xs]
         if number == 0:
@@ -31,12 +31,23 @@ def forward(x: Array, kernel: Pair, out: Pair, stride: Pair, padding: Pair) -> t
         # "not (value <= best)" rather than "value > best": true for a NaN too; a NaN that already won stays.
         wins = ~(value <= best) & (best == best)
         np.copyto(best, value, where=wins)
-        np.copyto(tap, tap_dtype(number), where=wins)
+        np.copyto(tap, tap.dtype.type(number), where=wins)
     return best, tap
 
 
+def _first_inside(kernel: Pair, out: Pair, stride: Pair, padding: Pair) -> Array:
+    """The first tap of each window (OH, OW) that lies on a pixel, not on padding.
+
+    It wins where no tap is larger than the padding, which is so in a window full of -inf.
+    """
+    u, v = (np.maximum(0, p - s * np.arange(n)) for n, s, p in zip(out, stride, padding, strict=True))
+    return u[:, None] * kernel[1] + v
+
+
 @c_order
-def backward(g: Array, tap: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair) -> Array:
+def backward(
+    g: Array, tap: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair
+) -> Array:
     """Cotangent g (N, C, OH, OW) to that of x: each value goes to the pixel that won its window."""
     n, c, h, w = x_shape
     dx = np.zeros((n, c, h + 2 * padding[0], w + 2 * padding[1]), g.dtype)

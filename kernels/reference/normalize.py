@@ -1,8 +1,9 @@
 """Standardising groups of values: the common core of batch and group normalisation.
 
-The input is seen as (A, B, M): statistics are taken over A and M, one mean and one variance for each of the B groups. Batch normalisation has
-A = N, B = C, M = H*W; group normalisation has A = 1, B = N*groups, M = (C/groups)*H*W. The inner sums run along contiguous memory,
-where NumPy adds pairwise, and the outer ones in float64.
+The input is seen as (A, B, M): statistics are taken over A and M, one mean and one variance for each of the B
+groups. Batch normalisation has A = N, B = C, M = H*W; group normalisation has A = 1, B = N*groups, M =
+(C/groups)*H*W. The inner sums run along contiguous memory, where NumPy adds pairwise, and the outer ones in
+float64.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def _group_mean(x: Array) -> Array:
 def forward(x: Array, eps: float) -> tuple[Array, Array, Array, Array]:
     """x (A, B, M) to xhat = (x - mean) / sqrt(var + eps), with mean, var (biased) and 1/sqrt(var + eps), each (B,).
 
-    Two passes: the variance is the mean square of the centred values, which does not cancel as E[x²] - E[x]² does.
+    Two passes: the variance is the mean square of the centred values, which does not cancel as E[x²] - E[x]²
+    does.
     """
     mean = _group_mean(x)
     centred = x - mean
@@ -39,10 +41,12 @@ def forward(x: Array, eps: float) -> tuple[Array, Array, Array, Array]:
 def backward(g: Array, xhat: Array, inv_std: Array) -> Array:
     """Cotangent of xhat (A, B, M) to that of x: inv_std * (g - mean(g) - xhat * mean(g * xhat)).
 
-    Mean and deviation depend on every value of the group: the two means take out of g what a common shift or a common stretch
-    of the group cannot change.
+    Mean and deviation depend on every value of the group: the two means take out of g what a common shift or
+    a common stretch of the group cannot change.
     """
-    dx = g - _group_mean(g)
-    dx -= xhat * _group_mean(g * xhat)
+    dx = g * xhat
+    np.multiply(xhat, _group_mean(dx), out=dx)
+    dx += _group_mean(g)
+    np.subtract(g, dx, out=dx)
     dx *= inv_std.reshape(1, -1, 1)
     return dx

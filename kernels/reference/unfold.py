@@ -4,8 +4,9 @@ For a padded image ``xp`` and a window of ``kh x kw`` taps,
 
     col[c, u, v, i, j] = xp[c, i*s + u*d, j*s + v*d]
 
-One strided copy per tap (u, v) does it: for a fixed tap, the pixels of all windows form a regular grid. Both directions take a
-range of output rows, so that a convolution can work through an image in blocks and never hold the whole matrix.
+One strided copy per tap (u, v) does it: for a fixed tap, the pixels of all windows form a regular grid. Both
+directions take a range of output rows, so that a convolution can work through an image in blocks and never
+hold the whole matrix.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def im2col(padded: Array, col: Array, rows: Pair, stride: Pair, dilation: Pair) 
 def col2im(col: Array, padded: Array, rows: Pair, stride: Pair, dilation: Pair) -> None:
     """Add ``col`` (C, kh, kw, rows, OW) into ``padded`` (C, Hp, Wp): the adjoint of :func:`im2col`.
 
-    Within one tap no pixel is touched twice (the grid's steps are at least one pixel), so a plain ``+=`` on the strided view is right.
+    Within one tap no pixel is touched twice (the grid's steps are at least one pixel), so a plain ``+=`` on
+    the strided view is right.
     """
     _, kh, kw, _, columns = col.shape
     for u in range(kh):

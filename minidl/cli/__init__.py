@@ -40,7 +40,8 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="minidl", prog_name="minidl")
-def cli() -> None:
+@click.option("--threads", type=click.IntRange(min=1), help="Images to work on at a time [default: the number of cores].")
+def cli(threads: int | None) -> None:
     """Train a U-Net on your pictures and masks, measure it, and use it.
 
     \b
@@ -49,6 +50,17 @@ def cli() -> None:
     minidl evaluate RUN DATA                      scores on the validation images
     minidl predict RUN photo.png --out results    masks for new pictures
     """
+    from minidl import set_num_threads
+
+    set_num_threads(threads or _cores())
+
+
+def _cores() -> int:
+    """The cores that this process may use (a container or taskset may allow fewer than there are)."""
+    import os
+
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def main(arguments: list[str] | None = None) -> int:

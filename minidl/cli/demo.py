@@ -18,7 +18,7 @@ from minidl.train.trainer import Trainer
 
 #: Small enough for a few minutes on two cores, large enough to see the cells' context.
 MODEL = {"base": 12, "depth": 3, "norm": "batch", "up": "nearest"}
-STEPS, BATCH, RATE = 240, 8, 4e-3
+STEPS, BATCH, RATE = 180, 8, 4e-3
 
 
 @click.command("demo", epilog="\b\nExample:\n  minidl demo --out demo-run\n")

@@ -17,6 +17,8 @@ from minidl.train.inference import evaluate_samples, load_run
 
 #: Rows of the contact sheet.
 SHOWN = 4
+#: Pictures are enlarged up to about this many pixels a side.
+READABLE = 240
 
 
 class Sheet:
@@ -33,9 +35,10 @@ class Sheet:
         """To be passed to :func:`minidl.train.evaluate_samples`."""
         if sample in self.samples:
             titles = ("image", "truth", "prediction") if not self.rows else None
-            row = side_by_side(
-                image, truth, prediction, self.data.colours, titles, ignore_index=self.data.ignore_index
-            )
+            # Small pictures are shown with larger pixels: a thumbnail is hard to judge.
+            times = max(1, READABLE // max(truth.shape))
+            shown = (np.repeat(np.repeat(a, times, axis=-2), times, axis=-1) for a in (image, truth, prediction))
+            row = side_by_side(*shown, self.data.colours, titles, ignore_index=self.data.ignore_index)
             self.rows.append(row)
 
     def write(self, path: Path) -> None:

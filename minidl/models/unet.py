@@ -9,18 +9,22 @@
               ⋮                                    ⋮
             (bottleneck block)  ───────────────────┘
 
-A block is two 3x3 convolutions, each followed (where asked for) by a normalisation, and by ReLU. On the way down each block is followed by 2x2 max pooling and
-has twice the channels of the one before; on the way up the picture is doubled, joined with the skip of its size, and a block
-brings the channels back. A 1x1 convolution gives the logits of the classes.
+A block is two 3x3 convolutions, each followed (where asked for) by a normalisation, and by ReLU. On the way
+down each block is followed by 2x2 max pooling and has twice the channels of the one before; on the way up the
+picture is doubled, joined with the skip of its size, and a block brings the channels back. A 1x1 convolution
+gives the logits of the classes.
 
 Where the two forms differ:
 
-* **Bottleneck.** The paper has one more block below the last pooling. The documents' program goes straight back up from the last pooling.
-* **Up.** The paper's "up-convolution" doubles the picture and halves the channels with one learned 2x2 filter (``up="transpose"``). The documents' *prose*
+* **Bottleneck.** The paper has one more block below the last pooling. The documents' program goes straight
+back up from the last pooling. * **Up.** The paper's "up-convolution" doubles the picture and halves the
+channels with one learned 2x2 filter (``up="transpose"``). The documents' *prose*
   says deconvolution, their *program* repeats pixels (``up="nearest"``), and the channels stay.
-* **Padding.** The paper's 3x3 convolutions have no padding: each takes one pixel off each side, and the skips are cropped to fit
+* **Padding.** The paper's 3x3 convolutions have no padding: each takes one pixel off each side, and the skips
+are cropped to fit
   (``padding="valid"``; 572 pixels in, 388 out). The program pads with zeros (``padding="same"``).
-* **Softmax.** The program ends in one; here the network gives logits, and the loss contains the softmax (see ``ops/cross_entropy.py`` for why).
+* **Softmax.** The program ends in one; here the network gives logits, and the loss contains the softmax (see
+``ops/cross_entropy.py`` for why).
 """
 
 from __future__ import annotations
@@ -39,7 +43,12 @@ class DoubleConv(nn.Module):
     """(3x3 convolution, norm, ReLU) twice, and dropout if any."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, padding: str = "same", norm: str = "none", dropout: float = 0.0
+        self,
+        in_channels: int,
+        out_channels: int,
+        padding: str = "same",
+        norm: str = "none",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         pad = 1 if padding == "same" else 0
@@ -74,10 +83,13 @@ class UNet(nn.Module):
         base: channels of the first block; doubled at each level down.
         depth: number of poolings.
         bottleneck: a block below the last pooling (the paper) or none (the documents' program).
-        padding: "same" (zeros around) or "valid" (none: the output is smaller than the input, see :meth:`output_size`).
+        padding: "same" (zeros around) or "valid" (none: the output is smaller than the input, see
+            :meth:`output_size`).
         norm: "none", "batch" or "group", after each 3x3 convolution.
-        up: "nearest" or "bilinear" doubling, or "transpose" (a learned 2x2 up-convolution that halves the channels).
-        dropout: probability, after the deepest two blocks on the way down (as the paper's "drop-out layers at the end of the contracting path").
+        up: "nearest" or "bilinear" doubling, or "transpose" (a learned 2x2 up-convolution that halves the
+            channels).
+        dropout: probability, after the deepest two blocks on the way down (as the paper's "drop-out layers at
+            the end of the contracting path").
 
     Raises:
         ValueError: an option that is not there, or a size that is not positive.
@@ -104,10 +116,21 @@ class UNet(nn.Module):
         for name, value, choices in (("norm", norm, NORMS), ("up", up, UPS), ("padding", padding, PADDINGS)):
             if value not in choices:
                 raise ValueError(f"UNet: {name} must be one of {', '.join(choices)}, got {value!r}")
-        for name, size in (("in_channels", in_channels), ("num_classes", num_classes), ("base", base), ("depth", depth)):
+        for name, size in (
+            ("in_channels", in_channels),
+            ("num_classes", num_classes),
+            ("base", base),
+            ("depth", depth),
+        ):
             if size < 1:
                 raise ValueError(f"UNet: {name} must be at least 1, got {size}")
-        self.in_channels, self.num_classes, self.depth, self.padding, self.up = in_channels, num_classes, depth, padding, up
+        self.in_channels, self.num_classes, self.depth, self.padding, self.up = (
+            in_channels,
+            num_classes,
+            depth,
+            padding,
+            up,
+        )
         #: "same" padding needs heights and widths that are multiples of this.
         self.multiple = 2**depth
         widths = [base * 2**level for level in range(depth + bottleneck)]
@@ -155,39 +178,48 @@ class UNet(nn.Module):
         """Extent of the output for an extent of the input that fits (572 gives 388 with the paper's network).
 
         Raises:
-            ValueError: it does not fit: with "same" padding not a multiple of ``multiple``, with "valid" an odd extent before a pooling.
+            ValueError: it does not fit, since an extent before a pooling would be odd, or nothing would be
+                left.
+
+        >>> unet_paper().output_size(571)
+        Traceback (most recent call last):
+        ValueError: UNet: an input extent of 571 cannot be halved 4 times, or leaves no output pixels; the
+            next that fits is 572
         """
-        lost = 4 if self.padding == "valid" else 0
-        n = size
-        for level in range(len(self.down)):
-            if level:
-                n = self._halve(n, size)
-            n -= lost
-        if len(self.down) == self.depth:
-            n = self._halve(n, size)
-        for _ in range(self.depth):
-            n = 2 * n - lost
+        n = self._output_size(size)
         if n < 1:
-            raise ValueError(f"UNet: an input extent of {size} leaves no output pixels")
+            rule = f" (a multiple of {self.multiple})" if self.padding == "same" else ""
+            raise ValueError(
+                f"UNet: an input extent of {size} cannot be halved {self.depth} times, or leaves no output "
+                f"pixels; the next that fits is {self.valid_size(size)}{rule}"
+            )
         return n
 
     def valid_size(self, size: int) -> int:
-        """The smallest usable input extent that is at least ``size``."""
-        for candidate in range(max(1, size), size + 100 * self.multiple):
-            try:
-                self.output_size(candidate)
-            except ValueError:
-                continue
-            return candidate
-        raise ValueError(f"UNet: no usable input extent near {size}")
+        """The smallest usable input extent that is at least ``size``.
 
-    def _halve(self, n: int, size: int) -> int:
-        if n < 2 or n % 2:
-            raise ValueError(
-                f"UNet: an input extent of {size} becomes {n} before a pooling, which cannot be halved"
-                + (f"; with padding='same' give a multiple of {self.multiple}" if self.padding == "same" else "")
-            )
-        return n // 2
+        >>> unet_paper().valid_size(571)
+        572
+        """
+        candidate = max(1, size)
+        while self._output_size(candidate) < 1:
+            candidate += 1
+        return candidate
+
+    def _output_size(self, size: int) -> int:
+        """As :meth:`output_size`, with 0 for an extent that does not fit."""
+        lost = 4 if self.padding == "valid" else 0  # pixels that a block's two convolutions take off
+        n = size
+        for _ in range(self.depth):
+            n -= lost
+            if n < 2 or n % 2:
+                return 0
+            n //= 2
+        if len(self.down) > self.depth:
+            n -= lost
+        for _ in range(self.depth):
+            n = 2 * n - lost
+        return max(0, n)
 
     def _check(self, shape: tuple[int, ...]) -> None:
         if len(shape) != 4 or shape[1] != self.in_channels:

@@ -2,18 +2,15 @@
 
 from minidl.nn import functional, init
 from minidl.nn.containers import ModuleList, Sequential
-from minidl.nn.layers import (
+from minidl.nn.layers import BatchNorm2d, Conv2d, ConvTranspose2d, GroupNorm, Linear
+from minidl.nn.module import Module, Parameter
+from minidl.nn.stateless import (
     AvgPool2d,
-    BatchNorm2d,
-    Conv2d,
-    ConvTranspose2d,
     CrossEntropyLoss,
     Dropout,
     Flatten,
-    GroupNorm,
     Identity,
     L1Loss,
-    Linear,
     MaxPool2d,
     ReLU,
     Sigmoid,
@@ -21,7 +18,6 @@ from minidl.nn.layers import (
     Tanh,
     Upsample,
 )
-from minidl.nn.module import Module, Parameter
 from minidl.nn.summary import Summary, summary
 
 __all__ = [

@@ -1,7 +1,8 @@
 """Initial values of weights: Glorot's (xavier), He's (kaiming) and torch's defaults.
 
-A weight has shape (out, in) or (K, C/groups, kh, kw). ``fan_in`` is how many numbers go into one output (in, or C/groups·kh·kw), ``fan_out`` how many outputs
-one input reaches (out, or K·kh·kw). Each rule keeps the variance of the signals level from layer to layer:
+A weight has shape (out, in) or (K, C/groups, kh, kw). ``fan_in`` is how many numbers go into one output (in,
+or C/groups·kh·kw), ``fan_out`` how many outputs one input reaches (out, or K·kh·kw). Each rule keeps the
+variance of the signals level from layer to layer:
 
     Glorot and Bengio 2010   var w = gain² · 2 / (fan_in + fan_out)
     He et al. 2015           var w = gain² / fan_in,   gain = √2 after a ReLU, which halves the second moment
@@ -28,7 +29,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity not in _GAINS:
-        raise ValueError(f"calculate_gain: nonlinearity must be one of {', '.join([*_GAINS, 'leaky_relu'])}, got {nonlinearity!r}")
+        known = ", ".join([*_GAINS, "leaky_relu"])
+        raise ValueError(f"calculate_gain: nonlinearity must be one of {known}, got {nonlinearity!r}")
     return _GAINS[nonlinearity]
 
 
@@ -41,6 +43,8 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     """
     if tensor.ndim < 2:
         raise ValueError(f"init: fans are defined for two dimensions or more, got shape {tensor.shape}")
+    if tensor.numel() == 0:
+        raise ValueError(f"init: a tensor of shape {tensor.shape} has no elements to fill")
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
 
@@ -99,7 +103,8 @@ def kaiming_normal_(
 def torch_default_(weight: Tensor, bias: Tensor | None) -> None:
     """What torch gives Linear and convolution layers: both evenly from ±1/√fan_in.
 
-    (torch writes the weight's rule as ``kaiming_uniform_(a=√5)``: gain² = 2/(1+5) = 1/3 makes the bound √(3·(1/3)/fan_in) the same number.)
+    (torch writes the weight's rule as ``kaiming_uniform_(a=√5)``: gain² = 2/(1+5) = 1/3 makes the bound
+    √(3·(1/3)/fan_in) the same number.)
     """
     kaiming_uniform_(weight, a=math.sqrt(5))
     if bias is not None:

@@ -1,11 +1,10 @@
-"""Layers: modules that hold parameters (or nothing) and call one operation.
+"""Layers that learn: modules that hold parameters and call one operation.
 
-Arguments, defaults, initial values and names of the parameters are torch's; the equations are in the operation of the same name.
+Arguments, defaults, initial values and names of the parameters are torch's; the equations are in the
+operation of the same name. Layers without parameters are in :mod:`minidl.nn.stateless`.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,13 @@ from minidl.ops._shapes import Pair, pair
 
 
 def _parameter(*shape: int) -> Parameter:
-    return Parameter(np.zeros(shape, DEFAULT_DTYPE))
+    return Parameter(Tensor(np.zeros(shape, DEFAULT_DTYPE)))
+
+
+def _require_positive(layer: str, **sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{layer}: {name} must be at least 1, got {size}")
 
 
 class Linear(Module):
@@ -30,6 +35,7 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
+        _require_positive("Linear", in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         self.weight = _parameter(out_features, in_features)
         self.register_parameter("bias", _parameter(out_features) if bias else None)
@@ -63,8 +69,11 @@ class _Convolution(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
+        _require_positive(name, in_channels=in_channels, out_channels=out_channels)
         if groups < 1 or in_channels % groups or out_channels % groups:
-            raise ValueError(f"{name}: groups {groups} must divide in_channels {in_channels} and out_channels {out_channels}")
+            raise ValueError(
+                f"{name}: groups {groups} must divide in_channels {in_channels} and out_channels {out_channels}"
+            )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = pair(kernel_size, "kernel_size", name, least=1)
         self.stride = pair(stride, "stride", name, least=1)
@@ -80,7 +89,9 @@ class _Convolution(Module):
         init.torch_default_(self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        text = (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        )
         plain = {"padding": (0, 0), "dilation": (1, 1), "groups": 1}
         text += "".join(f", {k}={getattr(self, k)}" for k, v in plain.items() if getattr(self, k) != v)
         return text if self.bias is not None else f"{text}, bias=False"
@@ -157,6 +168,7 @@ class BatchNorm2d(Module):
         track_running_stats: bool = True,
     ) -> None:
         super().__init__()
+        _require_positive("BatchNorm2d", num_features=num_features)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.register_parameter("weight", Parameter(np.ones(num_features, DEFAULT_DTYPE)) if affine else None)
         self.register_parameter("bias", _parameter(num_features) if affine else None)
@@ -185,7 +197,8 @@ class GroupNorm(Module):
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__()
-        if num_groups < 1 or num_channels % num_groups:
+        _require_positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
+        if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups {num_groups} must divide num_channels {num_channels}")
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
         self.register_parameter("weight", Parameter(np.ones(num_channels, DEFAULT_DTYPE)) if affine else None)
@@ -196,143 +209,3 @@ class GroupNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}"
-
-
-class ReLU(Module):
-    """max(0, x). ``inplace`` is accepted for torch's sake and changes nothing: results are always new tensors."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.relu(x)
-
-
-class Sigmoid(Module):
-    """1 / (1 + e^-x)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.sigmoid(x)
-
-
-class Tanh(Module):
-    """Hyperbolic tangent."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.tanh(x)
-
-
-class Softmax(Module):
-    """Probabilities along ``dim``."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.softmax(x, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class _Pool(Module):
-    """What the poolings share."""
-
-    def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0) -> None:
-        super().__init__()
-        self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
-
-class MaxPool2d(_Pool):
-    """The largest value of each window; :func:`minidl.ops.max_pool2d`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding)
-
-
-class AvgPool2d(_Pool):
-    """The mean of each window; :func:`minidl.ops.avg_pool2d`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
-
-
-class Upsample(Module):
-    """Resize images; :func:`minidl.ops.interpolate`."""
-
-    def __init__(
-        self,
-        size: Any = None,
-        scale_factor: Any = None,
-        mode: str = "nearest",
-        align_corners: bool | None = None,
-    ) -> None:
-        super().__init__()
-        self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.interpolate(x, self.size, self.scale_factor, self.mode, self.align_corners)
-
-    def extra_repr(self) -> str:
-        what = f"size={self.size}" if self.size is not None else f"scale_factor={self.scale_factor}"
-        return f"{what}, mode={self.mode!r}"
-
-
-class Dropout(Module):
-    """Zeroes elements in training; :func:`minidl.ops.dropout`."""
-
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p must be a probability between 0 and 1, got {p}")
-        self.p = p
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.dropout(x, self.p, self.training)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
-
-
-class Flatten(Module):
-    """(N, C, H, W) to (N, C·H·W)."""
-
-    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        super().__init__()
-        self.start_dim, self.end_dim = start_dim, end_dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.flatten(x, self.start_dim, self.end_dim)
-
-
-class Identity(Module):
-    """Gives back what it gets."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
-
-
-class CrossEntropyLoss(Module):
-    """Softmax cross-entropy from logits; :func:`minidl.ops.cross_entropy`."""
-
-    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__()
-        self.weight, self.ignore_index, self.reduction = weight, ignore_index, reduction
-
-    def forward(self, logits: Tensor, target: Any) -> Tensor:
-        return ops.cross_entropy(logits, target, self.weight, self.ignore_index, self.reduction)
-
-
-class L1Loss(Module):
-    """Mean absolute error; :func:`minidl.ops.l1_loss`."""
-
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__()
-        self.reduction = reduction
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return ops.l1_loss(input, target, self.reduction)

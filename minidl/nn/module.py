@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
-from minidl._tensor import Tensor
+from minidl._tensor import Hook, HookHandle, Tensor, tensor
+from minidl.nn import state
 
 Self = TypeVar("Self", bound="Module")
-Hook = Callable[..., Any]
 
 
 class Parameter(Tensor):
     """A tensor that a module learns: it requires a gradient and lies in C order.
+
+    Args:
+        data: a tensor, whose memory is shared if it lies in C order, or anything that :func:`minidl.tensor`
+            takes, which is copied.
+        requires_grad: False for one that is not to be learned for now.
 
     >>> import minidl
     >>> minidl.nn.Parameter(minidl.tensor([1.0, 2.0]))
@@ -25,8 +29,10 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        array = data.data if isinstance(data, Tensor) else np.asarray(data)
-        super().__init__(np.ascontiguousarray(array), requires_grad)
+        source = data if isinstance(data, Tensor) else tensor(data)
+        super().__init__(np.asarray(source.data, order="C"), requires_grad)
+        if self.data is source.data:
+            self._version = source._version
 
 
 class Module:
@@ -48,7 +54,7 @@ class Module:
     def __init__(self) -> None:
         # Past __setattr__, which needs these dictionaries to be there.
         for name in ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks"):
-            object.__setattr__(self, name, OrderedDict())
+            object.__setattr__(self, name, {})
         self.training = True
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
@@ -67,28 +73,50 @@ class Module:
                 output = replaced
         return output
 
-    # -- what belongs to the module --------------------------------------------------------------------------------
+    # -- what belongs to the module
+    # --------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "_parameters" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning attributes")
-        for table in (self._parameters, self._buffers, self._modules):
-            if name in table and table is not self._table_of(value):
-                if value is None or (table is self._buffers and isinstance(value, Tensor)):
-                    table[name] = value
-                    return
-                del table[name]
-        table = self._table_of(value)
-        if table is None:
+            raise AttributeError(
+                f"{type(self).__name__}: call super().__init__() before assigning attributes"
+            )
+        home = self._home(name, value)
+        if home is None:
             object.__setattr__(self, name, value)
-        else:
-            self.__dict__.pop(name, None)
-            table[name] = value
+            return
+        self._check_name(name, home, hasattr(type(self), name))
+        for table in (self.__dict__, self._parameters, self._buffers, self._modules):
+            if table is not home:
+                table.pop(name, None)
+        home[name] = value
 
-    def _table_of(self, value: Any) -> OrderedDict[str, Any] | None:
+    def _home(self, name: str, value: Any) -> dict[str, Any] | None:
+        """The table that an attribute belongs into, by its value or by the name that it replaces; None: no table."""
         if isinstance(value, Parameter):
             return self._parameters
-        return self._modules if isinstance(value, Module) else None
+        if isinstance(value, Module) and name not in self._parameters:
+            return self._modules
+        for table, kind, what in (
+            (self._parameters, Parameter, "parameter"),
+            (self._modules, Module, "submodule"),
+            (self._buffers, Tensor, "buffer"),
+        ):
+            if name in table:
+                _check_kind(f"{type(self).__name__}.{name}", value, kind, what)
+                return table
+        return None
+
+    def _check_name(self, name: str, table: dict[str, Any], taken: bool) -> None:
+        """Raise KeyError unless ``name`` is in the table already, or free and fit to be part of a dotted name."""
+        if name in table:
+            return
+        if not name or "." in name:
+            raise KeyError(f"{type(self).__name__}: a name must not be empty or contain a dot, got {name!r}")
+        if (
+            taken
+        ):  # the table would never be asked: Python looks there only for what it does not find elsewhere
+            raise KeyError(f"{type(self).__name__}: attribute {name!r} already exists")
 
     def __getattr__(self, name: str) -> Any:
         for table in ("_parameters", "_buffers", "_modules"):
@@ -108,16 +136,27 @@ class Module:
         return [*super().__dir__(), *self._parameters, *self._buffers, *self._modules]
 
     def register_parameter(self, name: str, parameter: Parameter | None) -> None:
-        """Add a parameter; ``None`` keeps the name for one that this module does without (``bias=False``)."""
-        self._parameters[name] = parameter
+        """Add a parameter; ``None`` keeps the name for one that this module does without (``bias=False``).
+
+        Raises:
+            KeyError: the name is taken, empty, or has a dot (as for :meth:`register_buffer` and
+                :meth:`add_module`).
+            TypeError: not a parameter.
+        """
+        self._register(self._parameters, name, parameter, Parameter, "parameter")
 
     def register_buffer(self, name: str, tensor: Tensor | None) -> None:
         """Add a tensor that is saved with the module but not learned (running statistics)."""
-        self._buffers[name] = tensor
+        self._register(self._buffers, name, tensor, Tensor, "buffer")
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a submodule under a name."""
-        self._modules[name] = module
+        self._register(self._modules, name, module, Module, "submodule")
+
+    def _register(self, table: dict[str, Any], name: str, value: Any, kind: type, what: str) -> None:
+        self._check_name(name, table, hasattr(self, name))
+        _check_kind(f"{type(self).__name__}.{name}", value, kind, what)
+        table[name] = value
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This module and all below it, each once, with dotted names."""
@@ -175,44 +214,30 @@ class Module:
         function(self)
         return self
 
-    # -- state -----------------------------------------------------------------------------------------------------
+    # -- state
+    # -----------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Copies of all parameters and buffers as arrays, under torch's keys (parameters of a module before its buffers)."""
-        return {name: np.array(tensor.data, order="C") for name, tensor in self._named_state()}
+        """Copies of all parameters and buffers as arrays, under torch's keys (a module's parameters before its buffers).
 
-    def _named_state(self) -> Iterator[tuple[str, Tensor]]:
-        """Parameters and buffers under all their names: a tensor that two modules share comes twice, as in torch."""
-        for prefix, module in self.named_modules():
-            for table in (module._parameters, module._buffers):
-                for name, tensor in table.items():
-                    if tensor is not None:
-                        yield f"{prefix}.{name}" if prefix else name, tensor
+        What two modules share comes under both names.
+        """
+        return {name: np.array(tensor.data, order="C") for name, tensor in state.named_state(self)}
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> None:
         """Copy arrays (NumPy, or anything ``np.asarray`` takes) into the parameters and buffers of the same names.
 
         Nothing is changed unless everything fits.
 
         Args:
-            state: as :meth:`state_dict` gives it, from here or from torch.
+            state_dict: as :meth:`state_dict` gives it, from here or from torch.
             strict: also complain of names that are missing or too many.
 
         Raises:
             KeyError: names are missing or unexpected.
-            ValueError: a shape differs.
+            ValueError: a shape differs, or something is not an array of real numbers.
         """
-        own = dict(self._named_state())
-        missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-        if strict and (missing or extra):
-            raise KeyError(f"load_state_dict: missing {missing}, unexpected {extra}")
-        arrays = {name: np.asarray(value) for name, value in state.items() if name in own}
-        for name, array in arrays.items():
-            if array.shape != own[name].shape:
-                raise ValueError(f"load_state_dict: {name} has shape {array.shape}, the module's has {own[name].shape}")
-        for name, array in arrays.items():
-            own[name].data[...] = array
-            own[name].mark_changed()
+        state.load(self, state_dict, strict)
 
     def train(self: Self, mode: bool = True) -> Self:
         """Training behaviour (dropout drops, batch normalisation uses the batch) for this module and all below."""
@@ -237,10 +262,10 @@ class Module:
 
     def astype(self: Self, dtype: Any) -> Self:
         """Convert all floating-point parameters and buffers in place."""
-        for _, tensor in [*self.named_parameters(), *self.named_buffers()]:
-            if tensor.dtype.kind == "f":
-                tensor.data = tensor.data.astype(dtype)
-                tensor.grad = None
+        for _, each in [*self.named_parameters(), *self.named_buffers()]:
+            if each.dtype.kind == "f":
+                each.data = each.data.astype(dtype)
+                each.grad = None
         return self
 
     def double(self: Self) -> Self:
@@ -251,21 +276,24 @@ class Module:
         """Convert to float32."""
         return self.astype(np.float32)
 
-    # -- hooks and text --------------------------------------------------------------------------------------------
+    # -- hooks and text
+    # --------------------------------------------------------------------------------------------
 
-    def register_forward_hook(self, hook: Hook) -> Callable[[], None]:
+    def register_forward_hook(self, hook: Hook) -> HookHandle:
         """Call ``hook(module, inputs, output)`` after every forward; a result replaces the output.
 
-        Returns a function that removes the hook.
+        Returns:
+            a handle, whose ``remove()`` takes the hook off again.
         """
-        return _register(self._forward_hooks, hook)
+        return HookHandle(self._forward_hooks, hook)
 
-    def register_forward_pre_hook(self, hook: Hook) -> Callable[[], None]:
+    def register_forward_pre_hook(self, hook: Hook) -> HookHandle:
         """Call ``hook(module, inputs)`` before every forward; a result replaces the inputs.
 
-        Returns a function that removes the hook.
+        Returns:
+            a handle, whose ``remove()`` takes the hook off again.
         """
-        return _register(self._forward_pre_hooks, hook)
+        return HookHandle(self._forward_pre_hooks, hook)
 
     def extra_repr(self) -> str:
         """What stands between the brackets of the layer's text."""
@@ -278,7 +306,6 @@ class Module:
         return f"{type(self).__name__}({self.extra_repr()}\n  " + "\n  ".join(below) + "\n)"
 
 
-def _register(table: OrderedDict[object, Hook], hook: Hook) -> Callable[[], None]:
-    key = object()
-    table[key] = hook
-    return lambda: table.pop(key, None) and None
+def _check_kind(name: str, value: Any, kind: type, what: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} is a {what}: expected a {kind.__name__} or None, got {type(value).__name__}")

@@ -22,7 +22,8 @@ class LayerSummary:
         kind: class of the layer.
         output_shape: of its (last) call.
         parameters: learned numbers that belong to this layer alone.
-        flops: multiplications and additions of its inner products (2 per term); element-wise work is not counted.
+        flops: multiplications and additions of its inner products (2 per term); element-wise work is not
+            counted.
         calls: how often it ran.
     """
 
@@ -45,7 +46,13 @@ class Summary:
     def __str__(self) -> str:
         head = ("layer", "kind", "output shape", "parameters", "MFLOPs")
         body = [
-            (r.name, r.kind, " x ".join(map(str, r.output_shape)), f"{r.parameters:,}", f"{r.flops / 1e6:,.2f}")
+            (
+                r.name,
+                r.kind,
+                " x ".join(map(str, r.output_shape)),
+                f"{r.parameters:,}",
+                f"{r.flops / 1e6:,.2f}",
+            )
             for r in self.rows
         ]
         total = ("total", "", "", f"{self.parameters:,}", f"{self.flops / 1e6:,.2f}")
@@ -79,7 +86,9 @@ def summary(model: Module, input_shape: Sequence[int]) -> Summary:
 
     def enter(module: Module, inputs: Any) -> None:
         own = sum(p.numel() for p in module._parameters.values() if p is not None)
-        row = rows.setdefault(id(module), LayerSummary(names[id(module)], type(module).__name__, (), own, 0, 0))
+        row = rows.setdefault(
+            id(module), LayerSummary(names[id(module)], type(module).__name__, (), own, 0, 0)
+        )
         running.append(row)
 
     def leave(module: Module, inputs: Any, output: Any) -> None:
@@ -97,7 +106,9 @@ def summary(model: Module, input_shape: Sequence[int]) -> Summary:
 
     modules = list(model.modules())
     modes = [m.training for m in modules]
-    removers = [m.register_forward_pre_hook(enter) for m in modules] + [m.register_forward_hook(leave) for m in modules]
+    removers = [m.register_forward_pre_hook(enter) for m in modules] + [
+        m.register_forward_hook(leave) for m in modules
+    ]
     parameters = list(model.parameters())
     dtype = parameters[0].dtype if parameters else DEFAULT_DTYPE
     try:

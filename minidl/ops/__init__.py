@@ -1,12 +1,13 @@
 """Every differentiable operation, with torch's names and argument order. One file each: notation, equation, shape rule, forward, backward.
 
-To read how an operation works, open the file of its name: ``minidl/ops/conv2d.py``. The functions below hide the modules they come from
-(``minidl.ops.conv2d`` is the function); code that needs more of a module says ``from minidl.ops.conv2d import Conv2d``.
+To read how an operation works, open the file of its name: ``minidl/ops/conv2d.py``. The functions below hide
+the modules they come from (``minidl.ops.conv2d`` is the function); code that needs more of a module says
+``from minidl.ops.conv2d import Conv2d``.
 """
 
 import sys as _sys
 
-from minidl import _tensor
+from minidl import _operators
 from minidl.ops.activations import relu, sigmoid, tanh
 from minidl.ops.arithmetic import add, cast, div, mul, neg, pow, sub
 from minidl.ops.avg_pool2d import avg_pool2d
@@ -70,5 +71,6 @@ __all__ = [
     "unfold",
 ]
 
-# Tensor's operators and methods forward to the functions here; the tensor module cannot import them itself, since they need it first.
-_tensor.ops = _sys.modules[__name__]
+# Tensor's operators and methods forward to the functions here; their module cannot import them itself, since
+# the operations need tensors first.
+_operators.ops = _sys.modules[__name__]

@@ -20,14 +20,18 @@ def pair(value: Any, name: str, operation: str, least: int = 0) -> Pair:
     ValueError: conv2d: stride must be at least 1, got (2, 0)
     """
     values = tuple(value) if isinstance(value, Sequence | np.ndarray) else (value, value)
-    if len(values) != 2 or not all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values):
+    if len(values) != 2 or not all(
+        isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values
+    ):
         raise TypeError(f"{operation}: {name} must be an integer or a pair of integers, got {value!r}")
     if min(values) < least:
         raise ValueError(f"{operation}: {name} must be at least {least}, got {value!r}")
     return int(values[0]), int(values[1])
 
 
-def conv_output(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, operation: str) -> Pair:
+def conv_output(
+    size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, operation: str
+) -> Pair:
     """Extents after a sliding window: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1 on each axis.
 
     The window covers ``dilation (kernel - 1) + 1`` pixels (its field of view).
@@ -121,4 +125,6 @@ def require_ndim(operation: str, name: str, array: Any, ndim: int, layout: str) 
     ValueError: conv2d: input must be 4-dimensional (N, C, H, W), got shape (2, 3)
     """
     if array.ndim != ndim:
-        raise ValueError(f"{operation}: {name} must be {ndim}-dimensional {layout}, got shape {tuple(array.shape)}")
+        raise ValueError(
+            f"{operation}: {name} must be {ndim}-dimensional {layout}, got shape {tuple(array.shape)}"
+        )

@@ -1,7 +1,7 @@
 """Activations, element by element: ReLU, sigmoid, tanh (the σ of equations E5, E6 and E8).
 
-Notation: x is the pre-activation z, y = σ(x) the activation a, g the cotangent of y. Each backward is the σ'(z) of E8, written in terms
-of what is cheapest to keep: the output.
+Notation: x is the pre-activation z, y = σ(x) the activation a, g the cotangent of y. Each backward is the
+σ'(z) of E8, written in terms of what is cheapest to keep: the output.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ class Relu(Function):
     def backward(ctx: Node, g: Any) -> Any:
         (y,) = ctx.saved
         xp = array_module(g)
-        # Not g * (y > 0): an infinite g times 0 would be NaN. Not y > 0: torch lets g pass where y is NaN.
-        return xp.where(y <= 0, g.dtype.type(0), g)
+        passes = ~(y <= 0)  # not y > 0: torch lets g pass where y is NaN
+        # The product takes a third of the time of the choice, but infinity times 0 is NaN where 0 is meant.
+        dx = g * passes
+        return dx if xp.isfinite(dx.sum()) else xp.where(passes, g, g.dtype.type(0))
 
 
 class Sigmoid(Function):

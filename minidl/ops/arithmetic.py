@@ -1,9 +1,10 @@
 """Element-wise arithmetic: sum, difference, product, quotient, power.
 
-Notation: ``x`` and ``y`` are tensors (or numbers) whose shapes broadcast to that of ``z``; ``g`` is the cotangent of ``z``.
+Notation: ``x`` and ``y`` are tensors (or numbers) whose shapes broadcast to that of ``z``; ``g`` is the
+cotangent of ``z``.
 
-Shape rule: axes are aligned at the right, extents of 1 stretch. The adjoint of stretching is summing, so each backward ends
-with :func:`~minidl.ops._shapes.unbroadcast`.
+Shape rule: axes are aligned at the right, extents of 1 stretch. The adjoint of stretching is summing, so each
+backward ends with :func:`~minidl.ops._shapes.unbroadcast`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from minidl._tensor import DEFAULT_DTYPE, Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
 from minidl.ops._shapes import broadcast, unbroadcast
+
+#: bool, integers, floating-point: what promotion goes by first.
+_KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
 class Add(Function):
@@ -92,7 +96,9 @@ class Pow(Function):
         xp = array_module(g)
 
         def base() -> Any:
-            return xp.where(xp.equal(y, 0), 0, g * y * xp.power(x, y - 1 if not np.isscalar(y) or y != 0 else 0.0))
+            return xp.where(
+                xp.equal(y, 0), 0, g * y * xp.power(x, y - 1 if not np.isscalar(y) or y != 0 else 0.0)
+            )
 
         def exponent() -> Any:
             x_log = xp.log(xp.asarray(x, dtype=g.dtype))
@@ -149,10 +155,28 @@ def _operands(operation: str, x: Any, y: Any, inexact: bool = False) -> tuple[An
     tensors = [t for t in (x, y) if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError(f"{operation}: at least one operand must be a tensor")
+    if len(tensors) == 2:
+        x, y = _promote(x, y)
     integers = all(t.dtype.kind in "iub" for t in tensors)
     if integers and (inexact or isinstance(x, float) or isinstance(y, float)):
         x, y = (Tensor(t.data.astype(DEFAULT_DTYPE)) if isinstance(t, Tensor) else t for t in (x, y))
     return x, y
+
+
+def _promote(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """torch's promotion, where it differs from NumPy's.
+
+    A floating-point tensor keeps its dtype beside integers of any width (NumPy makes float32 and int64
+    float64). Of two tensors of a kind, one with dimensions keeps its dtype beside one without.
+    """
+    rank_x, rank_y = _KINDS[x.dtype.kind], _KINDS[y.dtype.kind]
+    if rank_x != rank_y:
+        dtype = x.dtype if rank_x > rank_y else y.dtype
+    elif (x.ndim == 0) != (y.ndim == 0):
+        dtype = y.dtype if x.ndim == 0 else x.dtype
+    else:
+        return x, y
+    return cast(x, dtype), cast(y, dtype)
 
 
 def _operand(operation: str, value: Any) -> Any:
@@ -169,9 +193,11 @@ def add(x: Any, y: Any) -> Tensor:
     """z = x + y, element by element, with broadcasting.
 
     Args:
-        x, y: tensors, arrays or numbers, at least one of them a tensor.
+        x, y: tensors, arrays or numbers, at least one of them a tensor. The result has the dtype that torch
+            gives: float32 and int64 make float32.
 
     Raises:
+        TypeError: neither is a tensor.
         ValueError: the shapes do not broadcast.
 
     >>> import minidl

@@ -1,6 +1,7 @@
 """Batch normalisation (Ioffe and Szegedy 2015).
 
-Notation: x (N, C, *), M = N·H·W values a channel, γ (C) weight, β (C) bias, ε for safety, x̂ the standardised input, g the cotangent of y.
+Notation: x (N, C, *), M = N·H·W values a channel, γ (C) weight, β (C) bias, ε for safety, x̂ the standardised
+input, g the cotangent of y.
 
     forward, training    μ_c = mean, σ²_c = mean of (x - μ_c)² (divided by M),  x̂ = (x - μ) / √(σ² + ε),  y = γ x̂ + β
                          running ← (1 - m) running + m (μ, σ² M/(M-1))   (momentum m; the running variance is the unbiased one)
@@ -8,8 +9,8 @@ Notation: x (N, C, *), M = N·H·W values a channel, γ (C) weight, β (C) bias,
     backward, training   dβ = Σ g,  dγ = Σ g x̂,  dx = γ/√(σ²+ε) · (g - mean g - x̂ · mean(g x̂))
     backward, evaluation dx = γ/√(σ²+ε) · g
 
-Sums and means run over everything but the channel. In training every value of a channel moves its mean and deviation: the two means in dx take
-out of g what only a common shift or stretch of the channel could use.
+Sums and means run over everything but the channel. In training every value of a channel moves its mean and
+deviation: the two means in dx take out of g what only a common shift or stretch of the channel could use.
 """
 
 from __future__ import annotations
@@ -66,11 +67,11 @@ class BatchNormEval(Function):
 
 
 def affine(xhat: Any, weight: Any, bias: Any) -> Any:
-    """γ x̂ + β for each channel; xhat (N, C, M)."""
-    y = xhat if weight is None else xhat * weight.reshape(1, -1, 1)
-    if bias is None:
-        return y.copy() if y is xhat else y  # xhat is saved: the output must not be the same memory
-    return y + bias.reshape(1, -1, 1)
+    """γ x̂ + β for each channel, (N, C, M), in new memory: x̂ is saved for the backward."""
+    y = xhat.copy() if weight is None else xhat * weight.reshape(1, -1, 1)
+    if bias is not None:
+        y += bias.reshape(1, -1, 1)
+    return y
 
 
 def affine_backward(ctx: Node, g: Any, xhat: Any, weight: Any) -> tuple[Any, Any, Any]:
@@ -115,7 +116,8 @@ def batch_norm(
         eps: added to the variance.
 
     Raises:
-        ValueError: shapes that do not fit, a single value a channel in training, or evaluation without running statistics.
+        ValueError: shapes that do not fit, a single value a channel in training, or evaluation without
+            running statistics.
 
     >>> import minidl
     >>> x = minidl.tensor([[[[1.0, 3.0]]]])
@@ -137,7 +139,9 @@ def batch_norm(
         return BatchNormEval.apply(input, weight, bias, mean=mean, var=var, eps=eps)
     count = input.numel() // max(1, input.shape[1])
     if count < 2:
-        raise ValueError(f"batch_norm: training needs more than one value per channel, got input of shape {input.shape}")
+        raise ValueError(
+            f"batch_norm: training needs more than one value per channel, got input of shape {input.shape}"
+        )
     y, mean, var = BatchNorm.apply(input, weight, bias, eps=eps)
     unbiased = var.data * (count / (count - 1))
     for record, value in zip(running, (mean.data, unbiased), strict=True):

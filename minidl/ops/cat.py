@@ -1,6 +1,7 @@
 """Concatenation along one dimension, as the skip connections of a U-Net need it.
 
-Notation: x_1 ... x_m agree in every extent but that of ``dim``, whose extents add up. The adjoint cuts g into the same pieces.
+Notation: x_1 ... x_m agree in every extent but that of ``dim``, whose extents add up. The adjoint cuts g into
+the same pieces.
 """
 
 from __future__ import annotations
@@ -55,5 +56,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         raise ValueError("cat: tensors without dimensions cannot be joined")
     rest = {(t.ndim, *t.shape[:axis], *t.shape[axis + 1 :]) for t in tensors}
     if len(rest) != 1:
-        raise ValueError(f"cat: shapes {', '.join(str(t.shape) for t in tensors)} differ outside dimension {dim}")
+        raise ValueError(
+            f"cat: shapes {', '.join(str(t.shape) for t in tensors)} differ outside dimension {dim}"
+        )
     return Cat.apply(*tensors, axis=axis)

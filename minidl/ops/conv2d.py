@@ -1,28 +1,33 @@
 """Two-dimensional convolution (equation E1), the operation that everything else here serves.
 
-Notation: x (N, C, H, W) input, w (K, C/G, kh, kw) filters, β (K) bias, y (N, K, OH, OW) output, g the cotangent of y; stride s, padding p,
-dilation d, groups G. Filter k belongs to group q = ⌊k / (K/G)⌋ and sees the C/G channels of that group. x is 0 outside.
+Notation: x (N, C, H, W) input, w (K, C/G, kh, kw) filters, β (K) bias, y (N, K, OH, OW) output, g the
+cotangent of y; stride s, padding p, dilation d, groups G. Filter k belongs to group q = ⌊k / (K/G)⌋ and sees
+the C/G channels of that group. x is 0 outside.
 
 **Forward.**
 
     y[n,k,i,j] = β[k] + Σ_{c < C/G} Σ_u Σ_v  w[k,c,u,v] · x[n, q·C/G + c, i·s + u·d - p, j·s + v·d - p]
 
-This is *cross-correlation*, which networks compute and call convolution. The document's E1 prints true convolution, x(x-x', y-y'): the
-filter is flipped. The two differ by that flip and a shift: E1's y at (i+kh-1, j+kw-1) is the cross-correlation with flip(w) at (i, j). A
-network learns its filters, so which of the two it computes makes no difference to what it can learn.
+This is *cross-correlation*, which networks compute and call convolution. The document's E1 prints true
+convolution, x(x-x', y-y'): the filter is flipped. The two differ by that flip and a shift: E1's y at (i+kh-1,
+j+kw-1) is the cross-correlation with flip(w) at (i, j). A network learns its filters, so which of the two it
+computes makes no difference to what it can learn.
 
 **Shape rule.** OH = ⌊(H + 2p - d(kh-1) - 1) / s⌋ + 1, and the same for OW.
 
-**Backward** (equation E11; the documents only say "backpropagation"). y is linear in each of x, w and β, so each cotangent is the adjoint
-of one linear map: wherever the forward reads x[..] times w[..] into y[..], the backward adds g[..] times the other factor.
+**Backward** (equation E11; the documents only say "backpropagation"). y is linear in each of x, w and β, so
+each cotangent is the adjoint of one linear map: wherever the forward reads x[..] times w[..] into y[..], the
+backward adds g[..] times the other factor.
 
     dβ[k]       = Σ_{n,i,j} g[n,k,i,j]
     dw[k,c,u,v] = Σ_{n,i,j} g[n,k,i,j] · x[n, q·C/G + c, i·s + u·d - p, j·s + v·d - p]      cross-correlation of x with g
     dx[n,c,a,b] = Σ over all (k,u,v,i,j) with i·s + u·d - p = a, j·s + v·d - p = b of g[n,k,i,j] · w[k,c,u,v]
-                = full convolution of g, s-1 zeros put between its values, with the dilated w; p cropped on each side
+                = full convolution of g, s-1 zeros put between its values, with the dilated w; p cropped on
+                each side
 
-As matrices, with the windows of x as the columns of X: Y = W X, dW = G Xᵀ, dX = col2im(Wᵀ G). The kernels are in
-``kernels/reference/conv2d.py`` and its siblings; X is never held whole there (:data:`minidl.kernels.reference.conv2d.COLUMN_BYTES` bounds it).
+As matrices, with the windows of x as the columns of X: Y = W X, dW = G Xᵀ, dX = col2im(Wᵀ G). The kernels are
+in ``kernels/reference/conv2d.py`` and its siblings; X is never held whole there
+(:data:`minidl.kernels.reference.conv2d.COLUMN_BYTES` bounds it).
 """
 
 from __future__ import annotations
@@ -54,6 +59,7 @@ class Conv2d(Function):
     def backward(ctx: Node, g: Any) -> Any:
         x, weight = ctx.saved
         kernel, options = ctx.kernels, ctx.options
+        g = kernel.arrange(g, "backward_weight")  # once for all three
         dx = kernel.backward_data(g, weight, x.shape, *options) if ctx.needs_input_grad[0] else None
         dw = kernel.backward_weight(g, x, weight.shape, *options) if ctx.needs_input_grad[1] else None
         db = kernel.backward_bias(g) if ctx.needs_input_grad[2] else None
@@ -80,13 +86,15 @@ def conv2d(
         weight: (K, C/groups, kh, kw), of the same dtype.
         bias: (K) or None.
         stride, padding, dilation: an integer, or (vertical, horizontal).
-        groups: into how many parts that do not see each other the channels are cut; ``groups=C`` is a depthwise convolution.
+        groups: into how many parts that do not see each other the channels are cut; ``groups=C`` is a
+            depthwise convolution.
 
     Returns:
         (N, K, OH, OW).
 
     Raises:
-        ValueError: shapes that do not fit, groups that do not divide, or a window larger than the padded input.
+        ValueError: shapes that do not fit, groups that do not divide, or a window larger than the padded
+            input.
         TypeError: dtypes that differ or are not floating-point.
 
     >>> import minidl
@@ -99,7 +107,9 @@ def conv2d(
     """
     require_ndim("conv2d", "input", input, 4, "(N, C, H, W)")
     require_ndim("conv2d", "weight", weight, 4, "(K, C/groups, kh, kw)")
-    check_channels("conv2d", input, weight, bias, groups, channels=weight.shape[1] * groups, filters=weight.shape[0])
+    check_channels(
+        "conv2d", input, weight, bias, groups, channels=weight.shape[1] * groups, filters=weight.shape[0]
+    )
     return Conv2d.apply(
         input,
         weight,
@@ -127,4 +137,6 @@ def check_channels(
     dtypes = {t.dtype for t in (x, weight, bias) if t is not None}
     if len(dtypes) != 1 or x.dtype.kind != "f":
         names = " and ".join(sorted(map(str, dtypes)))
-        raise TypeError(f"{operation}: input, weight and bias must have one floating-point dtype, got {names}")
+        raise TypeError(
+            f"{operation}: input, weight and bias must have one floating-point dtype, got {names}"
+        )

@@ -1,6 +1,7 @@
 """Transposed convolution, the "deconvolution" of equation E12: a convolution's backward-data used as a forward.
 
-Notation: x (N, C, H, W), w (C, K/G, kh, kw), β (K), y (N, K, OH, OW), g the cotangent of y; stride s, padding p, dilation d, groups G.
+Notation: x (N, C, H, W), w (C, K/G, kh, kw), β (K), y (N, K, OH, OW), g the cotangent of y; stride s, padding
+p, dilation d, groups G.
 
 **Forward.** Every input pixel stamps its filter, scaled, onto the output; overlapping stamps add up:
 
@@ -8,11 +9,11 @@ Notation: x (N, C, H, W), w (C, K/G, kh, kw), β (K), y (N, K, OH, OW), g the co
 
 That is E11's dL/dx of the convolution whose weight is w read as (filters C, channels K/G).
 
-**Shape rule.** OH = (H - 1) s - 2p + d (kh - 1) + output_padding + 1. A stride s maps s different sizes to the same H; output_padding says
-which of them to go back to.
+**Shape rule.** OH = (H - 1) s - 2p + d (kh - 1) + output_padding + 1. A stride s maps s different sizes to
+the same H; output_padding says which of them to go back to.
 
-**Backward.** The adjoint of an adjoint is the map itself: dx = the convolution of g with w; dw = the convolution's dw with the parts
-of x and g exchanged; dβ = Σ g.
+**Backward.** The adjoint of an adjoint is the map itself: dx = the convolution of g with w; dw = the
+convolution's dw with the parts of x and g exchanged; dβ = Σ g.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class ConvTranspose2d(Function):
     def backward(ctx: Node, g: Any) -> Any:
         x, weight = ctx.saved
         kernel, options = ctx.kernels, ctx.options
+        g = kernel.arrange(g, "backward_weight")  # once for all three
         dx = kernel.forward(g, weight, None, x.shape[2:], *options) if ctx.needs_input_grad[0] else None
         dw = kernel.backward_weight(x, g, weight.shape, *options) if ctx.needs_input_grad[1] else None
         db = kernel.backward_bias(g) if ctx.needs_input_grad[2] else None
@@ -108,11 +110,15 @@ def conv_transpose2d(
     strides, dilations = pair(stride, "stride", name, least=1), pair(dilation, "dilation", name, least=1)
     paddings, extra = pair(padding, "padding", name), pair(output_padding, "output_padding", name)
     if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
-        raise ValueError(f"{name}: output_padding {extra} must be smaller than stride {strides} or dilation {dilations}")
+        raise ValueError(
+            f"{name}: output_padding {extra} must be smaller than stride {strides} or dilation {dilations}"
+        )
     size, kernel = (input.shape[2], input.shape[3]), (weight.shape[2], weight.shape[3])
     out = conv_transpose_output(size, kernel, strides, paddings, extra, dilations)
     if min(out) < 1:
-        raise ValueError(f"{name}: no output pixels are left, {out} (input {input.shape}, weight {weight.shape})")
+        raise ValueError(
+            f"{name}: no output pixels are left, {out} (input {input.shape}, weight {weight.shape})"
+        )
     return ConvTranspose2d.apply(
         input, weight, bias, out=out, stride=strides, padding=paddings, dilation=dilations, groups=groups
     )

@@ -1,17 +1,19 @@
 """Softmax cross-entropy from logits (equations E3, E6, E7).
 
-Notation: z (N, C, *) logits, y (N, *) class ids, w (C) class weights (1 by default), p = softmax(z), valid pixels are those with y ≠ ignore_index,
-ℓ_i the loss of pixel i, g the cotangent of the result.
+Notation: z (N, C, *) logits, y (N, *) class ids, w (C) class weights (1 by default), p = softmax(z), valid
+pixels are those with y ≠ ignore_index, ℓ_i the loss of pixel i, g the cotangent of the result.
 
     forward   ℓ_i = -w[y_i] · log p_i[y_i],   log p = (z - max z) - log Σ e^(z - max z)
               mean: L = Σ ℓ_i / Σ w[y_i] over the valid pixels      sum: L = Σ ℓ_i      none: ℓ, 0 at ignored pixels
     backward  dz_i = g · w[y_i] / Σ w[y] · (p_i - onehot(y_i)),  0 at ignored pixels
 
-The document's E3 is L = -(1/N) Σ_i Σ_j y_ij log ŷ_ij with one-hot y: the inner sum picks the one term written above. For a segmentation i runs over all
-valid pixels of all images, and with class weights the mean divides by the sum of the weights, not by N. δ = ŷ - y (E7) is the
-backward without weights; with the mean it carries the 1/N.
+The document's E3 is L = -(1/N) Σ_i Σ_j y_ij log ŷ_ij with one-hot y: the inner sum picks the one term written
+above. For a segmentation i runs over all valid pixels of all images, and with class weights the mean divides
+by the sum of the weights, not by N. δ = ŷ - y (E7) is the backward without weights; with the mean it carries
+the 1/N.
 
-The loss is computed from logits: log of a probability that has rounded to 0 would be -inf. With every pixel ignored the mean is 0/0 = NaN, as torch.
+The loss is computed from logits: log of a probability that has rounded to 0 would be -inf. With every pixel
+ignored the mean is 0/0 = NaN, as torch.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import numpy as np
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import kernels
+from minidl.dispatch import array_module, kernels
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -50,7 +52,7 @@ class CrossEntropy(Function):
         log_p, labels, pixel_weight = ctx.saved
         if ctx.total is not None:
             g = g / ctx.total
-        g = np.broadcast_to(g.reshape(labels.shape) if g.ndim else g, labels.shape)
+        g = g.reshape(labels.shape) if g.ndim else array_module(g).full(labels.shape, g)
         dz = ctx.kernels.backward(g, log_p, labels, pixel_weight, ctx.ignore_index)
         return dz.reshape(ctx.shape), None, None
 
@@ -97,7 +99,9 @@ def cross_entropy(
             f"cross_entropy: logits (N, C, ...) of shape {input.shape} do not fit targets (N, ...) of shape {target.shape}"
         )
     if reduction not in REDUCTIONS:
-        raise ValueError(f"cross_entropy: reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+        raise ValueError(
+            f"cross_entropy: reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}"
+        )
     classes = input.shape[1]
     labels = target.data.astype(np.int64, copy=False)
     bad = (labels != ignore_index) & ((labels < 0) | (labels >= classes))

@@ -1,6 +1,7 @@
 """Group normalisation (Wu and He 2018): the statistics of each image and group of channels, independent of the batch.
 
-Notation: x (N, C, *), G groups of C/G channels, M = (C/G)·H·W values a group, γ (C), β (C), g the cotangent of y.
+Notation: x (N, C, *), G groups of C/G channels, M = (C/G)·H·W values a group, γ (C), β (C), g the cotangent
+of y.
 
     forward   x̂ = (x - μ_{n,q}) / √(σ²_{n,q} + ε) with the mean and (biased) variance of image n and group q;   y = γ_c x̂ + β_c
     backward  dβ = Σ g,  dγ = Σ g x̂,  and with h = γ g:  dx = (h - mean h - x̂ mean(h x̂)) / √(σ² + ε), means over the group
@@ -43,7 +44,11 @@ class GroupNorm(Function):
 
 
 def group_norm(
-    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
     """Standardise each group of channels of each image, then scale and shift each channel.
 
@@ -64,5 +69,7 @@ def group_norm(
     """
     check_affine("group_norm", input, weight, bias)
     if num_groups < 1 or input.shape[1] % num_groups:
-        raise ValueError(f"group_norm: num_groups {num_groups} must divide the channels of input {input.shape}")
+        raise ValueError(
+            f"group_norm: num_groups {num_groups} must divide the channels of input {input.shape}"
+        )
     return GroupNorm.apply(input, weight, bias, groups=num_groups, eps=eps)

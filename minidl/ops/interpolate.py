@@ -1,14 +1,16 @@
 """Upsampling and downsampling by nearest neighbour or bilinearly (equation E12), and the adjoint.
 
-Notation: x (N, C, H, W), y (N, C, OH, OW), r = H / OH the step in the input for one output pixel (1 / scale_factor where that was given), g the
-cotangent of y. Both axes are treated alike and one after the other, so one axis tells all:
+Notation: x (N, C, H, W), y (N, C, OH, OW), r = H / OH the step in the input for one output pixel (1 /
+scale_factor where that was given), g the cotangent of y. Both axes are treated alike and one after the other,
+so one axis tells all:
 
     nearest   y[i] = x[⌊i r⌋]
     bilinear  y[i] = (1 - t) x[a] + t x[a+1],  a + t = max(0, (i + ½) r - ½)       (pixel centres are aligned)
               with align_corners: a + t = i (H - 1) / (OH - 1)                      (corner pixels are aligned)
 
-The neighbour a+1 stops at the last pixel. Each is a matrix with one or two entries a row, y = A_v x A_hᵀ; the backward is the transposed
-matrices, dx = A_vᵀ g A_h: what an output pixel read, it gives back with the same weights.
+The neighbour a+1 stops at the last pixel. Each is a matrix with one or two entries a row, y = A_v x A_hᵀ; the
+backward is the transposed matrices, dx = A_vᵀ g A_h: what an output pixel read, it gives back with the same
+weights.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ def _linear(size: int, out: int, scale: float | None, align_corners: bool) -> tu
     if align_corners:
         position = np.arange(out) * ((size - 1) / (out - 1) if out > 1 else 0.0)
     else:
-        position = np.maximum(0.0, (np.arange(out) + 0.5) * (size / out if scale is None else 1 / scale) - 0.5)
+        position = np.maximum(
+            0.0, (np.arange(out) + 0.5) * (size / out if scale is None else 1 / scale) - 0.5
+        )
     index = np.minimum(np.floor(position).astype(np.int64), size - 1)
     t = np.clip(position - index, 0.0, 1.0)
     return ((index, 1 - t), (np.minimum(index + 1, size - 1), t))
@@ -78,7 +82,8 @@ def interpolate(
         (N, C, OH, OW).
 
     Raises:
-        ValueError: both or neither of size and scale_factor, an unknown mode, align_corners with nearest, or an empty output.
+        ValueError: both or neither of size and scale_factor, an unknown mode, align_corners with nearest, or
+            an empty output.
 
     >>> import minidl
     >>> minidl.ops.interpolate(minidl.tensor([[[[1.0, 2.0]]]]), scale_factor=2)
@@ -106,9 +111,13 @@ def interpolate(
         scales = (float(given[0]), float(given[1]))
         out = (math.floor(inside[0] * given[0]), math.floor(inside[1] * given[1]))
     if min(*inside, *out) < 1:
-        raise ValueError(f"interpolate: cannot resize input of shape {input.shape} to {out}: an extent is empty")
+        raise ValueError(
+            f"interpolate: cannot resize input of shape {input.shape} to {out}: an extent is empty"
+        )
     if mode == "nearest":
         taps = tuple(_nearest(n, o, s) for n, o, s in zip(inside, out, scales, strict=True))
     else:
-        taps = tuple(_linear(n, o, s, bool(align_corners)) for n, o, s in zip(inside, out, scales, strict=True))
+        taps = tuple(
+            _linear(n, o, s, bool(align_corners)) for n, o, s in zip(inside, out, scales, strict=True)
+        )
     return Interpolate.apply(input, taps=taps)

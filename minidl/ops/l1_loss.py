@@ -51,9 +51,13 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     tensor(1.5)
     """
     if input.shape != target.shape:
-        raise ValueError(f"l1_loss: input has shape {input.shape} and target {target.shape}; they must be equal")
+        raise ValueError(
+            f"l1_loss: input has shape {input.shape} and target {target.shape}; they must be equal"
+        )
     if input.dtype.kind != "f" or input.dtype != target.dtype:
-        raise TypeError(f"l1_loss: input ({input.dtype}) and target ({target.dtype}) must have one floating-point dtype")
+        raise TypeError(
+            f"l1_loss: input ({input.dtype}) and target ({target.dtype}) must have one floating-point dtype"
+        )
     if reduction not in REDUCTIONS:
         raise ValueError(f"l1_loss: reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
     return L1Loss.apply(input, target, reduction=reduction)

@@ -1,7 +1,7 @@
 """Fully connected layer (equation E5).
 
-Notation: A (..., in) are rows of activations, W (out, in), b (out), Z the pre-activations; G is the cotangent of Z. The documents write one
-sample as a column, z = W a + b; a batch of rows is
+Notation: A (..., in) are rows of activations, W (out, in), b (out), Z the pre-activations; G is the cotangent
+of Z. The documents write one sample as a column, z = W a + b; a batch of rows is
 
     forward   Z = A Wᵀ + b
     backward  dA = G W,   dW = Gᵀ A,   db = Σ over rows of G
@@ -59,7 +59,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     tensor([[11.5]])
     """
     if weight.ndim != 2 or input.ndim < 1 or input.shape[-1] != weight.shape[1]:
-        raise ValueError(f"linear: weight (out, in) of shape {weight.shape} does not fit input (..., in) of shape {input.shape}")
+        raise ValueError(
+            f"linear: weight (out, in) of shape {weight.shape} does not fit input (..., in) of shape {input.shape}"
+        )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias must have shape {weight.shape[:1]}, got {bias.shape}")
     if input.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):

@@ -5,8 +5,8 @@ Notation: X (..., M, K), Y (..., K, N), Z = X Y (..., M, N); G is the cotangent 
     forward   Z[m, n] = sum over k of X[m, k] Y[k, n]
     backward  dX = G Yᵀ,  dY = Xᵀ G
 
-Shape rule: the inner extents agree, the leading ones broadcast; a vector counts as one row on the left and one column on the right, and
-that extent of 1 is dropped from the result.
+Shape rule: the inner extents agree, the leading ones broadcast; a vector counts as one row on the left and
+one column on the right, and that extent of 1 is dropped from the result.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     """
     x, y = (t if isinstance(t, Tensor) else Tensor(t) for t in (x, y))
     if x.ndim == 0 or y.ndim == 0:
-        raise ValueError(f"matmul: both factors need at least one dimension, got shapes {x.shape} and {y.shape}")
+        raise ValueError(
+            f"matmul: both factors need at least one dimension, got shapes {x.shape} and {y.shape}"
+        )
     if x.shape[-1] != y.shape[max(-2, -y.ndim)]:
         raise ValueError(f"matmul: inner extents differ in shapes {x.shape} and {y.shape}")
     if x.dtype != y.dtype:
@@ -69,5 +71,7 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     try:
         np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     except ValueError:
-        raise ValueError(f"matmul: leading extents of shapes {x.shape} and {y.shape} do not broadcast") from None
+        raise ValueError(
+            f"matmul: leading extents of shapes {x.shape} and {y.shape} do not broadcast"
+        ) from None
     return Matmul.apply(x, y)

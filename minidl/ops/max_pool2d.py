@@ -2,8 +2,9 @@
 
 Notation: x (N, C, H, W), window kh x kw, stride s, padding p, y (N, C, OH, OW), g the cotangent of y.
 
-The document prints p(x,y) = max_{x'} Σ_{y'} w·x(x-x', y-y'): the convolution formula with one Σ turned into max. It cannot be meant: pooling has no
-weights, and the printed form is linear along one axis (doubling one column's weights would change the maximum). What networks compute:
+The document prints p(x,y) = max_{x'} Σ_{y'} w·x(x-x', y-y'): the convolution formula with one Σ turned into
+max. It cannot be meant: pooling has no weights, and the printed form is linear along one axis (doubling one
+column's weights would change the maximum). What networks compute:
 
     forward   y[i,j] = max_{0 ≤ a < kh, 0 ≤ b < kw}  x[i·s + a - p, j·s + b - p]      (padding never wins)
     backward  dx at the arg-max of each window += g[i,j]; ties: the first in row-major order, as torch
@@ -61,12 +62,16 @@ def max_pool2d(
     return MaxPool2d.apply(input, kernel=kernel, stride=step, padding=pads)
 
 
-def check_pool(operation: str, x: Tensor, kernel_size: Any, stride: Any, padding: Any) -> tuple[Pair, Pair, Pair]:
+def check_pool(
+    operation: str, x: Tensor, kernel_size: Any, stride: Any, padding: Any
+) -> tuple[Pair, Pair, Pair]:
     """What every pooling asks of its arguments; gives (kernel, stride, padding) as pairs."""
     require_ndim(operation, "input", x, 4, "(N, C, H, W)")
     kernel = pair(kernel_size, "kernel_size", operation, least=1)
     step = kernel if stride is None else pair(stride, "stride", operation, least=1)
     pads = pair(padding, "padding", operation)
     if any(2 * p > k for p, k in zip(pads, kernel, strict=True)):
-        raise ValueError(f"{operation}: padding {pads} must be at most half of the window {kernel} (input {x.shape})")
+        raise ValueError(
+            f"{operation}: padding {pads} must be at most half of the window {kernel} (input {x.shape})"
+        )
     return kernel, step, pads

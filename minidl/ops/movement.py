@@ -1,18 +1,19 @@
 """Views: reshape, permute, transpose, flatten, indexing. They move no numbers, so their adjoints move none either.
 
-Notation: y is the output, g its cotangent. All of them share memory with their input where NumPy can (a reshape of a
-permuted array and an index by a list or mask must copy).
+Notation: y is the output, g its cotangent. All of them share memory with their input where NumPy can (a
+reshape of a permuted array and an index by a list or mask must copy).
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minidl._tensor import Tensor
+from minidl._tensor import Tensor, plain_index
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
 from minidl.ops._shapes import dims
@@ -72,7 +73,10 @@ class Getitem(Function):
 def _is_basic(index: Any) -> bool:
     """Integers, slices, None and ...: no element can be named twice."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all(p is None or p is ... or isinstance(p, slice | int | np.integer) and not isinstance(p, bool) for p in parts)
+    return all(
+        p is None or p is ... or (isinstance(p, slice | int | np.integer) and not isinstance(p, bool))
+        for p in parts
+    )
 
 
 def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
@@ -88,7 +92,11 @@ def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     """
     shape = tuple(int(n) for n in shape)
     known = math.prod(n for n in shape if n != -1)
-    fits = x.numel() == known if -1 not in shape else shape.count(-1) == 1 and known > 0 and x.numel() % known == 0
+    fits = (
+        x.numel() == known
+        if -1 not in shape
+        else shape.count(-1) == 1 and known > 0 and x.numel() % known == 0
+    )
     if not fits or any(n < -1 for n in shape):
         raise ValueError(f"reshape: {x.numel()} elements of shape {x.shape} do not fit into shape {shape}")
     return Reshape.apply(x, shape=shape)
@@ -156,6 +164,9 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     >>> minidl.tensor([[1, 2], [3, 4]])[:, 0]
     tensor([1, 3])
     """
+    index = plain_index(index)
+    if not _is_basic(index):
+        index = copy.deepcopy(index)  # the backward must see the arrays or lists in it as they are now
     try:
         return Getitem.apply(x, index=index)
     except IndexError as error:

@@ -1,6 +1,7 @@
 """Padding with a constant, or cropping where the padding is negative.
 
-Notation: y[i + left] = x[i], the constant elsewhere. The adjoint crops g where x was padded, and pads it with zeros where x was cropped.
+Notation: y[i + left] = x[i], the constant elsewhere. The adjoint crops g where x was padded, and pads it with
+zeros where x was cropped.
 """
 
 from __future__ import annotations
@@ -42,12 +43,14 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.
 
     Args:
         x: any shape.
-        pad: (left, right) for the last dimension, or (left, right, top, bottom) for the last two, and so on; negative ones crop.
+        pad: (left, right) for the last dimension, or (left, right, top, bottom) for the last two, and so on;
+            negative ones crop.
         mode: ``"constant"``.
         value: the constant.
 
     Raises:
-        ValueError: an odd number of widths, more of them than dimensions, a mode that is not there, or nothing left after cropping.
+        ValueError: an odd number of widths, more of them than dimensions, a mode that is not there, or
+            nothing left after cropping.
 
     >>> import minidl
     >>> minidl.ops.pad(minidl.tensor([[1, 2]]), (1, 0, 0, 1))
@@ -57,7 +60,9 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.
     if mode != "constant":
         raise ValueError(f"pad: mode must be 'constant', got {mode!r}")
     if len(pad) % 2 or len(pad) > 2 * x.ndim:
-        raise ValueError(f"pad: {len(pad)} widths for shape {x.shape}; give two for each padded dimension, the last one first")
+        raise ValueError(
+            f"pad: {len(pad)} widths for shape {x.shape}; give two for each padded dimension, the last one first"
+        )
     pairs = [(int(pad[i]), int(pad[i + 1])) for i in range(0, len(pad), 2)][::-1]
     widths = ((0, 0),) * (x.ndim - len(pairs)) + tuple(pairs)
     if any(n + a + b < 0 or n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(x.shape, widths, strict=True)):

@@ -8,8 +8,9 @@ Notation: R is the set of reduced positions, n their number, g the cotangent of 
 
 Shape rule: reduced dimensions vanish, or stay with extent 1 where ``keepdim=True``.
 
-Accuracy: NumPy adds pairwise only along contiguous memory. Elsewhere the rounding error of a float32 sum grows with its length instead of with its
-logarithm, so sums are accumulated in float64 unless the array lies in C order and its last dimension is reduced.
+Accuracy: NumPy adds pairwise only along contiguous memory. Elsewhere the rounding error of a float32 sum
+grows with its length instead of with its logarithm, so sums are accumulated in float64 unless the array lies
+in C order and its last dimension is reduced.
 """
 
 from __future__ import annotations

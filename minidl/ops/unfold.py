@@ -1,11 +1,13 @@
 """Windows as columns (im2col) and the adjoint (col2im), as public operations: what a convolution does inside.
 
-Notation: x (N, C, H, W), window kh x kw, stride s, padding p, dilation d, L = OH·OW windows in row-major order.
+Notation: x (N, C, H, W), window kh x kw, stride s, padding p, dilation d, L = OH·OW windows in row-major
+order.
 
     unfold  col[n, (c·kh + u)·kw + v, i·OW + j] = x[n, c, i·s + u·d - p, j·s + v·d - p]
     fold    x[n, c, a, b] = Σ of col over all windows and taps that read the pixel (a, b)
 
-Each is the adjoint of the other, so each one's backward is the other's forward. ``fold(unfold(x))`` is x times the number of windows that hold each pixel.
+Each is the adjoint of the other, so each one's backward is the other's forward. ``fold(unfold(x))`` is x
+times the number of windows that hold each pixel.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ class Adam(Optimizer):
         m ← β₁ m + (1 - β₁) g,      v ← β₂ v + (1 - β₂) g²
         w ← w - α · m̂ / (√v̂ + ε),   m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ)
 
-    The division by 1 - βᵗ makes up for the moments having started at zero. Weight decay λ adds λ w to the gradient first.
+    The division by 1 - βᵗ makes up for the moments having started at zero. Weight decay λ adds λ w to the
+    gradient first.
 
     Args:
         params: parameters, or groups of them as dictionaries.

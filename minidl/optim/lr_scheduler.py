@@ -1,7 +1,8 @@
 """Learning-rate schedules: the rate of step t as a closed formula of t, times the rate the optimizer began with.
 
-A closed formula (not a product of past factors) needs one number, t, to resume exactly. Call ``step()`` once after each optimizer step or once an epoch,
-whichever the schedule counts in. The first rate is set when the schedule is made.
+A closed formula (not a product of past factors) needs one number, t, to resume exactly. Call ``step()`` once
+after each optimizer step or once an epoch, whichever the schedule counts in. The first rate is set when the
+schedule is made.
 """
 
 from __future__ import annotations
@@ -129,7 +130,10 @@ class LinearLR(LRScheduler):
 
     def factor(self, t: int) -> float:
         """See the class."""
-        return self.start_factor + (self.end_factor - self.start_factor) * min(t, self.total_iters) / self.total_iters
+        return (
+            self.start_factor
+            + (self.end_factor - self.start_factor) * min(t, self.total_iters) / self.total_iters
+        )
 
 
 class PolynomialLR(LRScheduler):

@@ -17,21 +17,43 @@ class Optimizer:
 
     Attributes:
         param_groups: dictionaries with ``"params"`` and the options (``"lr"`` and so on) that hold for them.
-        state: for each parameter (by position, counted through all groups) what the optimizer remembers of it.
+        state: for each parameter (by position, counted through all groups) what the optimizer remembers of
+            it.
     """
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
-        given = list(params)
+        if isinstance(params, Tensor):
+            raise TypeError(
+                f"{type(self).__name__}: params must be a list of tensors or of groups, got one tensor"
+            )
+        given: list[Any] = list(params)
         if not given:
             raise ValueError(f"{type(self).__name__}: there are no parameters to optimise")
-        groups: list[dict[str, Any]] = given if isinstance(given[0], dict) else [{"params": given}]  # type: ignore[list-item]
-        self.param_groups = [{**defaults, **g, "params": list(g["params"])} for g in groups]
+        groups = given if isinstance(given[0], dict) else [{"params": given}]
+        self.param_groups = [{**defaults, **group, "params": self._tensors(group)} for group in groups]
         for group in self.param_groups:
             group.setdefault("initial_lr", group["lr"])
         everything = [p for g in self.param_groups for p in g["params"]]
         if len({id(p) for p in everything}) != len(everything):
             raise ValueError(f"{type(self).__name__}: a parameter is given twice")
         self.state: dict[int, dict[str, Any]] = {}
+
+    def _tensors(self, group: Any) -> list[Tensor]:
+        """The parameters of a group as it was given: leaves, since only they keep a gradient."""
+        name = type(self).__name__
+        if not isinstance(group, dict) or "params" not in group:
+            raise TypeError(
+                f'{name}: each group must be a dictionary with "params", got {type(group).__name__}'
+            )
+        tensors = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        for tensor in tensors:
+            if not isinstance(tensor, Tensor):
+                raise TypeError(f"{name}: only tensors can be optimised, got {type(tensor).__name__}")
+            if not tensor.is_leaf:
+                raise ValueError(
+                    f"{name}: a computed tensor (shape {tensor.shape}) cannot be optimised, only a leaf"
+                )
+        return tensors
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters (``.grad`` becomes None)."""
@@ -80,12 +102,15 @@ class Optimizer:
         for key, values in state_dict["state"].items():
             index = int(key)
             if not 0 <= index < len(parameters):
-                raise ValueError(f"{type(self).__name__}: the saved state has a parameter {index}, there are {len(parameters)}")
+                raise ValueError(
+                    f"{type(self).__name__}: the saved state has a parameter {index}, there are {len(parameters)}"
+                )
             state[index] = {}
             for name, value in values.items():
                 if isinstance(value, np.ndarray) and value.ndim and value.shape != parameters[index].shape:
                     raise ValueError(
-                        f"{type(self).__name__}: saved {name} of parameter {index} has shape {value.shape}, not {parameters[index].shape}"
+                        f"{type(self).__name__}: saved {name} of parameter {index} has shape {value.shape}, "
+                        f"not {parameters[index].shape}"
                     )
                 state[index][name] = value.copy() if isinstance(value, np.ndarray) else value
         self.state = state
@@ -93,7 +118,9 @@ class Optimizer:
             own.update({k: v for k, v in saved.items() if k != "params"})
 
 
-def check_range(name: str, optimizer: str, value: float, low: float = 0.0, high: float = float("inf")) -> None:
+def check_range(
+    name: str, optimizer: str, value: float, low: float = 0.0, high: float = float("inf")
+) -> None:
     """Raise unless low <= value < high."""
     if not low <= value < high:
         raise ValueError(f"{optimizer}: {name} must be in [{low}, {high}), got {value}")

@@ -2,8 +2,9 @@
 
 from minidl.train.checkpoint import Checkpoint
 from minidl.train.config import TrainConfig
-from minidl.train.inference import Evaluation, Run, evaluate_samples, load_run, probabilities
-from minidl.train.trainer import Reporter, Trainer
+from minidl.train.inference import Evaluation, Run, evaluate_samples, load_run, predict_image, probabilities
+from minidl.train.reporting import Reporter
+from minidl.train.trainer import Trainer
 
 __all__ = [
     "Checkpoint",
@@ -14,5 +15,6 @@ __all__ = [
     "Trainer",
     "evaluate_samples",
     "load_run",
+    "predict_image",
     "probabilities",
 ]

@@ -1,14 +1,15 @@
-"""Batches of training images: order, augmentation and normalisation, each a function of the seed and a number alone.
+"""Batches of training images: order, augmentation and normalisation, functions of a seed and a number alone.
 
-Sample number i (counted through all epochs) is image ``order(i // n)[i mod n]`` of the n training images, where ``order(e)`` is a random
-permutation drawn from (seed, e); its augmentation is drawn from (seed, i). Nothing depends on what was drawn before, so a
-run that is resumed at step s goes on with exactly the images that it would have had.
+Sample number i (counted through all epochs) is image ``order(i // n)[i mod n]`` of the n training images,
+where ``order(e)`` is a random permutation drawn from (seed, e); its augmentation is drawn from (seed, i).
+Nothing depends on what was drawn before, so a run that is resumed at step s goes on with exactly the images
+that it would have had.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,8 @@ Array = np.ndarray[Any, Any]
 #: Decoded training images are kept in memory up to this many bytes.
 CACHE_BYTES = 2**30
 
-# Streams of random numbers that must not overlap: the second word of the generator's key is stream * 2**48 + number.
+# Streams of random numbers that must not overlap: the second word of the generator's key is
+# stream * 2**48 + number.
 _ORDER, _AUGMENT = 1, 2
 
 
@@ -49,7 +51,7 @@ class Statistics:
     largest: tuple[int, int]
 
     def class_weights(self) -> Array:
-        """Median-frequency weights (Eigen and Fergus 2015): median of the present classes' shares over the class's share.
+        """Median-frequency weights (Eigen and Fergus 2015): the median class's share over the class's own.
 
         A class without pixels gets weight 0: there is nothing to learn it from.
 
@@ -85,7 +87,9 @@ class Cache:
         return image, mask
 
 
-def statistics(cache: Cache, samples: list[Sample], progress: Callable[[int, int], None] | None = None) -> Statistics:
+def statistics(
+    cache: Cache, samples: list[Sample], progress: Callable[[int, int], None] | None = None
+) -> Statistics:
     """Mean, deviation, class counts and sizes, in one pass and in float64."""
     channels, classes = cache.data.in_channels, cache.data.num_classes
     total, squares, count = np.zeros(channels), np.zeros(channels), 0
@@ -128,6 +132,9 @@ class Batches:
         augmentation: applied to each image; must make them all one size.
         normalisation: applied last.
         seed: see this module's text.
+        margin: pixels that the network's output lacks at each side (padding "valid"). Pictures are continued
+            by their mirror image that far, with a mask of ``ignore_index``, so that the pixels near the rim
+            are learned too (the overlap-tile strategy of Ronneberger et al. 2015, figure 2).
     """
 
     def __init__(
@@ -138,7 +145,9 @@ class Batches:
         augmentation: Augmentation,
         normalisation: Normalisation,
         seed: int,
+        margin: int = 0,
     ) -> None:
+        self.margin = margin
         self.cache, self.samples, self.batch_size = cache, samples, batch_size
         self.augmentation, self.normalisation, self.seed = augmentation, normalisation, seed
         self._order: tuple[int, Array] = (-1, np.zeros(0, np.int64))
@@ -149,6 +158,10 @@ class Batches:
         if self._order[0] != epoch:
             self._order = epoch, generator(self.seed, _ORDER, epoch).permutation(len(self.samples))
         image, mask = self.cache.load(self.samples[self._order[1][position]])
+        if self.margin:
+            border = (self.margin, self.margin)
+            image = np.pad(image, ((0, 0), border, border), mode="reflect")
+            mask = np.pad(mask, (border, border), constant_values=self.augmentation.ignore_index)
         return self.augmentation(image, mask, generator(self.seed, _AUGMENT, number))
 
     def batch(self, step: int) -> tuple[Array, Array]:
@@ -158,8 +171,8 @@ class Batches:
         images, masks = np.stack([p[0] for p in pairs]), np.stack([p[1] for p in pairs])
         return self.normalisation(images), masks.astype(np.int64)
 
-    def iterate(self, first: int, last: int) -> Iterator[tuple[Array, Array]]:
-        """Batches of steps [first, last); the next one is prepared in a thread while the current one is used."""
+    def iterate(self, first: int, last: int) -> Generator[tuple[Array, Array], None, None]:
+        """Batches of steps [first, last); a thread prepares the next one while the current one is used."""
         with ThreadPoolExecutor(1) as worker:
             waiting = worker.submit(self.batch, first) if first < last else None
             for step in range(first, last):

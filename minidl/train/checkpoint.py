@@ -1,15 +1,18 @@
 """Checkpoints: one safetensors file with everything that a run needs to go on, or to predict.
 
-The tensors (weights, running statistics, optimizer moments) are stored as such; all else (configuration, step, schedule, random state, history) is JSON
-in the file's metadata. No pickle: reading a checkpoint runs no code. A file is written beside the old one and takes its
-place in one step, so there is always a whole one.
+The tensors (weights, running statistics, optimizer moments) are stored as such; all else (configuration,
+step, schedule, random state, history) is JSON in the file's metadata. No pickle: reading a checkpoint runs no
+code. A file is written beside the old one and takes its place in one step, so there is always a whole one. A
+SHA-256 sum of the contents tells a damaged file from a whole one: one flipped bit of a weight would else go
+unnoticed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from minidl._atomic import atomic_write
 from minidl.errors import InputError
 
 FORMAT = 1
-_KEY = "minidl"
+_KEY, _SUM = "minidl", "sha256"
 
 
 @dataclass
@@ -29,7 +32,7 @@ class Checkpoint:
     Attributes:
         config: of the training (:class:`minidl.train.TrainConfig` as a dictionary).
         architecture: arguments of :class:`minidl.models.UNet`.
-        data: classes, colours, label mapping and so on, as the data set had them.
+        data: see :func:`minidl.train.inference.describe_data`.
         normalisation: mean and std of the channels.
         step: optimizer steps done.
         model: ``state_dict`` of the network.
@@ -76,7 +79,17 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     rest = {f.name: getattr(checkpoint, f.name) for f in fields(Checkpoint) if f.name != "model"}
     rest["optimizer"] = {"state": moments, "param_groups": checkpoint.optimizer.get("param_groups", [])}
     text = json.dumps({"format": FORMAT, **rest}, allow_nan=True)
-    atomic_write(path, to_bytes(tensors, metadata={_KEY: text}))
+    atomic_write(path, to_bytes(tensors, metadata={_KEY: text, _SUM: _digest(text, tensors)}))
+
+
+def _digest(text: str, tensors: dict[str, np.ndarray[Any, Any]]) -> str:
+    """SHA-256 of the JSON text and of each tensor's name, dtype, shape and bytes."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -89,21 +102,33 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; train first, or name the folder that 'minidl train --out' wrote")
+        raise InputError(
+            f"{path}: no such checkpoint; train first, or name the folder that 'minidl train --out' wrote"
+        )
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dictionary)
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
     except (safetensors.SafetensorError, OSError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: damaged, or not a checkpoint ({reason}); use another checkpoint or train again") from None
+        raise InputError(
+            f"{path}: damaged, or not a checkpoint ({reason}); use another checkpoint or train again"
+        ) from None
     if _KEY not in metadata:
-        raise InputError(f"{path}: a safetensors file, but not a checkpoint of minidl; give one that 'minidl train' wrote")
+        raise InputError(
+            f"{path}: a safetensors file, but not a checkpoint of minidl; give one that 'minidl train' wrote"
+        )
+    if metadata.get(_SUM) != _digest(metadata[_KEY], tensors):
+        raise InputError(
+            f"{path}: damaged (its contents do not match its checksum); use another checkpoint or train again"
+        )
     try:
         return _from_parts(json.loads(metadata[_KEY]), tensors)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{path}: a checkpoint of minidl that this version cannot read ({type(error).__name__}: {error}); train again"
+            f"{path}: a checkpoint of minidl that this version cannot read ({type(error).__name__}: {error});"
+            " use the version that wrote it, or train again"
         ) from None
 
 
@@ -124,6 +149,5 @@ def _from_parts(rest: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]]) 
 
 
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What a person may want to read of it, without the tensors: written beside the checkpoints as ``config.json``."""
-    shown = ("config", "architecture", "data", "normalisation")
-    return {name: value for name, value in asdict(checkpoint).items() if name in shown}
+    """What a person may want to read of it, written beside the checkpoints as ``config.json``."""
+    return {name: getattr(checkpoint, name) for name in ("config", "architecture", "data", "normalisation")}

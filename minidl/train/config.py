@@ -1,7 +1,8 @@
-"""Everything that decides how a run goes: stored in its checkpoints, so that it can be resumed, evaluated and repeated."""
+"""Everything that decides how a run goes: stored in its checkpoints, to resume, evaluate and repeat it."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -56,13 +57,22 @@ class TrainConfig:
         ):
             if value not in choices:
                 raise InputError(f"{name}: {value!r} is not one of {', '.join(choices)}")
-        for name in ("steps", "epochs", "batch_size", "eval_every"):
+        optional = ("steps", "eval_every")
+        for name, least in (
+            *(("steps", 1), ("epochs", 1), ("batch_size", 1), ("eval_every", 1)),
+            *(("warmup", 0), ("seed", 0)),
+        ):
+            whole = getattr(self, name)
+            if whole is None and name in optional:
+                continue
+            if not isinstance(whole, int) or isinstance(whole, bool) or whole < least:
+                raise InputError(f"{name}: {whole!r} does not do; give a whole number of {least} or more")
+        if self.seed >= 2**64:
+            raise InputError(f"seed: {self.seed} is too large; give a number below 2**64")
+        for name in ("lr", "weight_decay", "momentum"):
             number = getattr(self, name)
-            if number is not None and number < 1:
-                raise InputError(f"{name}: {number} is too small; give 1 or more")
-        for name in ("lr", "weight_decay", "momentum", "warmup", "seed"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name}: {getattr(self, name)} is negative; give 0 or more")
+            if not isinstance(number, int | float) or not 0 <= number < math.inf:
+                raise InputError(f"{name}: {number!r} does not do; give a finite number of 0 or more")
         if self.lr == 0:
             raise InputError("lr: with a learning rate of 0 nothing is learned; give more")
 
@@ -87,5 +97,7 @@ class TrainConfig:
         """
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
-            raise InputError(f"configuration: unknown option {unknown[0]!r}; it was written by another version")
+            raise InputError(
+                f"configuration: unknown option {unknown[0]!r}; it was written by another version"
+            )
         return cls(**values)

@@ -1,8 +1,9 @@
-"""Using a trained network: probabilities of pictures of any size, scores on a labelled split, masks for new pictures."""
+"""Using a trained network: probabilities of pictures of any size, scores on a split, masks for new pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def load_run(path: str | Path) -> Run:
     path = Path(path)
     if path.is_dir():
         if not (path / "best.safetensors").exists():
-            raise InputError(f"{path}: no best.safetensors in this folder; give the folder that 'minidl train --out' wrote")
+            raise InputError(f"{path}: no best.safetensors in this folder; {_without_best(path)}")
         path = path / "best.safetensors"
     saved = checkpoints.load(path)
     try:
@@ -70,10 +71,17 @@ def load_run(path: str | Path) -> Run:
     return Run(path, model.eval(), norm, saved.data, saved.step)
 
 
-def describe_data(data: DataSet) -> dict[str, Any]:
-    """What a checkpoint keeps of a data set."""
+def _without_best(folder: Path) -> str:
+    if (folder / "last.safetensors").exists():
+        return f"the run has not been validated yet; resume it, or give {folder / 'last.safetensors'}"
+    return "give the folder that 'minidl train --out' wrote"
+
+
+def describe_data(data: DataSet, options: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What a checkpoint keeps of a data set: ``options`` are the arguments of the scan, to repeat it."""
     return {
-        "root": str(data.root),
+        "root": os.path.realpath(data.root),
+        "options": options or {},
         "classes": list(data.classes),
         "colours": data.colours.tolist(),
         "ignore_index": data.ignore_index,
@@ -91,8 +99,8 @@ def probabilities(
 ) -> Array:
     """Class probabilities, float32 (K, H, W), of one image, float32 (C, H, W) in 0..1, of any size.
 
-    Small images are padded by reflection to a size the network takes; large ones are cut into overlapping tiles whose
-    results are blended.
+    Small images are padded by reflection to a size the network takes; large ones are cut into overlapping tiles
+    whose results are blended.
     """
     model.eval()
     size = model.valid_size(model.multiple * 4)
@@ -101,7 +109,7 @@ def probabilities(
     def forward(tiles: Array) -> Array:
         with no_grad():
             logits = model(Tensor(np.ascontiguousarray(normalisation(tiles))))
-            return ops.softmax(logits, dim=1).data  # type: ignore[no-any-return]
+            return ops.softmax(logits, dim=1).data
 
     return tiling.predict(
         forward,
@@ -118,17 +126,72 @@ def probabilities(
 
 @dataclass
 class Evaluation:
-    """Scores of a split; ``boundaries`` where a boundary class was named."""
+    """Scores of a split; ``boundaries`` where a boundary class was named.
+
+    ``loss`` is the mean cross-entropy of the labelled pixels, NaN if there are none.
+    """
 
     scores: Scores
+    loss: float = float("nan")
     boundaries: BoundaryScores | None = None
 
     def to_dict(self, classes: list[str]) -> dict[str, Any]:
         """JSON-able."""
-        result: dict[str, Any] = {"classes": classes, **self.scores.to_dict()}
+        loss = self.loss if np.isfinite(self.loss) else None
+        result: dict[str, Any] = {"classes": classes, "loss": loss, **self.scores.to_dict()}
         if self.boundaries is not None:
             result["boundaries"] = self.boundaries.to_dict()
         return result
+
+
+class _Loss:
+    """The (class-weighted) mean of -log p over labelled pixels, as `minidl.ops.cross_entropy` defines it."""
+
+    def __init__(self, weights: Array | None) -> None:
+        self.weights, self.total, self.count = weights, 0.0, 0.0
+
+    def add(self, p: Array, truth: Array, ignore_index: int) -> None:
+        """One picture: probabilities (K, H, W) and ids (H, W)."""
+        labelled = truth != ignore_index
+        ids = truth[labelled]
+        chosen = np.take_along_axis(p, np.where(labelled, truth, 0)[None], axis=0)[0][labelled]
+        # A probability that float32 rounds to 0 would make the loss infinite; a NaN stays one.
+        losses = -np.log(np.maximum(chosen, np.finfo(np.float32).tiny), dtype=np.float64)
+        weights = np.ones(ids.size) if self.weights is None else self.weights[ids].astype(np.float64)
+        self.total += float(losses @ weights)
+        self.count += float(weights.sum())
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.count if self.count else float("nan")
+
+
+class _Sections:
+    """Truth and probability of the interior for every section, for V_rand, V_info and the pixel error."""
+
+    def __init__(self, boundary: int) -> None:
+        self.boundary = boundary
+        self.truths: list[Array] = []
+        self.interiors: list[Array] = []
+
+    def add(self, p: Array, truth: Array, path: Path, ignore_index: int) -> None:
+        if (truth == ignore_index).any():
+            raise InputError(
+                f"{path}: has pixels without a label, for which V_rand and V_info are not defined;"
+                " leave out --boundary"
+            )
+        if self.truths and truth.shape != self.truths[0].shape:
+            raise InputError(
+                f"{path}: {truth.shape[1]}x{truth.shape[0]} pixels, the first section has"
+                f" {self.truths[0].shape[1]}x{self.truths[0].shape[0]}, and V_rand and V_info need sections of"
+                " one size; leave out --boundary"
+            )
+        self.truths.append(truth != self.boundary)
+        # Blending tiles rounds: a sum of shares may be above 1 by an ulp.
+        self.interiors.append(np.clip(1 - p[self.boundary], 0, 1))
+
+    def scores(self) -> BoundaryScores:
+        return score_sections(np.stack(self.truths), np.stack(self.interiors))
 
 
 def evaluate_samples(
@@ -139,6 +202,7 @@ def evaluate_samples(
     tick: Callable[[], None] = lambda: None,
     boundary: int | None = None,
     keep: Callable[[Sample, Array, Array, Array], None] | None = None,
+    weights: Array | None = None,
 ) -> Evaluation:
     """Predict labelled samples and compare.
 
@@ -148,33 +212,35 @@ def evaluate_samples(
         tick: called after each sample.
         boundary: id of the class that separates cells; then V_rand, V_info and pixel error are computed too.
         keep: called with (sample, image, truth, prediction), to draw pictures.
+        weights: of the classes, for the loss.
 
     Raises:
-        InputError: a file cannot be read, or the sections differ in size (with ``boundary``).
+        InputError: a file cannot be read; with ``boundary``, sections differ in size or have unlabelled pixels.
     """
     matrix = np.zeros((data.num_classes, data.num_classes), np.int64)
-    truths, interiors = [], []
+    loss = _Loss(weights)
+    sections = None if boundary is None else _Sections(boundary)
     for sample in samples:
         image, truth = data.load(sample)
         assert truth is not None, "DataSet.samples(labelled=True) checked it"
         p = probabilities(model, normalisation, image)
         prediction = p.argmax(axis=0)
         matrix += confusion_matrix(truth, prediction, data.num_classes, data.ignore_index)
-        if boundary is not None:
-            truths.append(truth != boundary)
-            interiors.append(1 - p[boundary])
+        loss.add(p, truth, data.ignore_index)
+        if sections is not None:
+            sections.add(p, truth, sample.mask_path or sample.image_path, data.ignore_index)
         if keep is not None:
             keep(sample, image, truth, prediction)
         tick()
-    boundaries = None
-    if boundary is not None:
-        if len({t.shape for t in truths}) != 1:
-            raise InputError(f"{data.root}: V_rand and V_info need sections of one size; leave out --boundary")
-        boundaries = score_sections(np.stack(truths), np.stack(interiors))
-    return Evaluation(Scores.from_confusion(matrix), boundaries)
+    return Evaluation(
+        Scores.from_confusion(matrix), loss.mean, None if sections is None else sections.scores()
+    )
 
 
-def predict_images(run: Run, images: list[tuple[Path, Array]]) -> Iterator[tuple[Path, Array, Array]]:
-    """(path, image, class ids) for each image, float32 (C, H, W) with the channels the network takes."""
-    for path, image in images:
-        yield path, image, probabilities(run.model, run.normalisation, image).argmax(axis=0).astype(np.uint8)
+def predict_image(run: Run, image: Array) -> Array:
+    """Class ids (H, W) of an image float32 (C, H, W) that has the network's channels.
+
+    uint8, or uint16 where a run has more than 256 classes.
+    """
+    ids = probabilities(run.model, run.normalisation, image).argmax(axis=0)
+    return ids.astype(np.uint8 if len(run.classes) <= 256 else np.uint16)

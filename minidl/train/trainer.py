@@ -4,82 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from minidl import ops, optim, random
-from minidl._atomic import atomic_write
+from minidl import ops, random
 from minidl._tensor import Tensor
 from minidl.errors import InputError
-from minidl.models import UNet
-from minidl.optim import lr_scheduler
-from minidl.segmentation.augment import Augmentation
 from minidl.segmentation.folder import DataSet
 from minidl.segmentation.metrics import Scores, confusion_matrix
 from minidl.train import checkpoint as checkpoints
-from minidl.train import history
+from minidl.train import history, run_folder
 from minidl.train.batches import Batches, Cache, Normalisation, Statistics, statistics
 from minidl.train.config import TrainConfig
-from minidl.train.inference import describe_data, evaluate_samples
-
-DEFAULT_CROP = 256
-
-
-class Reporter(Protocol):
-    """What the loop tells whoever watches: the command line draws bars, a notebook may print, a test may count."""
-
-    def phase(self, name: str, total: int, done: int = 0) -> None:
-        """A part of the work begins: ``total`` units, of which ``done`` are behind us already."""
-
-    def advance(self, amount: int = 1, **figures: Any) -> None:
-        """So many units are done; figures (loss, IoU) are what stands now."""
-
-    def message(self, text: str) -> None:
-        """One line for the person."""
+from minidl.train.inference import Evaluation, describe_data, evaluate_samples
+from minidl.train.reporting import Reporter, Silent
+from minidl.train.running import Running
+from minidl.train.setup import build_augmentation, build_model, build_optimizer, build_schedule
 
 
-class Silent:
-    """Reports nothing."""
-
-    def phase(self, name: str, total: int, done: int = 0) -> None:
-        """Nothing."""
-
-    def advance(self, amount: int = 1, **figures: Any) -> None:
-        """Nothing."""
-
-    def message(self, text: str) -> None:
-        """Nothing."""
-
-
-@dataclass
-class Running:
-    """Added up since the last row of the history."""
-
-    loss: float
-    steps: int
-    confusion: np.ndarray[Any, Any]
-
-    @classmethod
-    def empty(cls, classes: int) -> Running:
-        """Nothing yet."""
-        return cls(0.0, 0, np.zeros((classes, classes), np.int64))
-
-    @property
-    def mean_loss(self) -> float:
-        """Mean over the steps, NaN before the first."""
-        return self.loss / self.steps if self.steps else float("nan")
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {"loss": self.loss, "steps": self.steps, "confusion": self.confusion.tolist()}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Running:
-        """The inverse of :meth:`to_dict`."""
-        return cls(float(values["loss"]), int(values["steps"]), np.array(values["confusion"], np.int64))
+class _Stopped(Exception):
+    """Someone asked to stop."""
 
 
 class Trainer:
@@ -88,10 +35,11 @@ class Trainer:
     Args:
         data: as :func:`minidl.segmentation.folder.scan` gives it.
         config: the options.
-        out: the run's folder. After :meth:`run` it holds ``best.safetensors``, ``last.safetensors``, ``config.json``,
-            ``history.csv`` and ``history.png``.
+        out: the run's folder. After :meth:`run` it holds ``best.safetensors``, ``last.safetensors``,
+            ``config.json``, ``history.csv`` and ``history.png``.
         resume: go on from ``out/last.safetensors``, whose configuration then holds.
         reporter: is told what happens.
+        data_options: the arguments that ``data`` was scanned with; kept in the checkpoints.
 
     Raises:
         InputError: the data do not fit, ``out`` holds a run already (or none, with ``resume``).
@@ -104,53 +52,75 @@ class Trainer:
         out: str | Path,
         resume: bool = False,
         reporter: Reporter | None = None,
+        data_options: dict[str, Any] | None = None,
     ) -> None:
         self.data, self.out = data, Path(out)
         self.reporter: Reporter = reporter or Silent()
+        self.data_options = data_options
+        run_folder.check(self.out, resume)
         saved = checkpoints.load(self.out / "last.safetensors") if resume else None
-        if saved is None and (self.out / "last.safetensors").exists():
-            raise InputError(f"{self.out}: holds a run already; use --resume to go on with it, or give another --out")
+        if saved:
+            self._check_same_data(saved)
         self.config = TrainConfig.from_dict(saved.config) if saved else config
-        if saved and saved.data["classes"] != list(data.classes):
-            raise InputError(f"{data.root}: has other classes than the run in {self.out}; resume with the run's own data")
-        self.train_samples = data.samples("train")
-        self.val_samples = data.samples("val")
+        self.train_samples, self.val_samples = self._samples()
         self.cache = Cache(data)
         found = self._statistics()
         random.manual_seed(self.config.seed)
         options = {**self.config.model, "in_channels": data.in_channels, "num_classes": data.num_classes}
         self.architecture = saved.architecture if saved else options
-        self.model = _build(self.architecture)
+        self.model = build_model(self.architecture)
         self.normalisation = Normalisation(found.mean, found.std)
         self.batches = self._batches(found)
         self.class_weights = found.class_weights() if self.config.class_weights == "balanced" else None
         self.total = self.config.total_steps(len(self.train_samples))
-        self.optimizer = _optimizer(self.config, self.model)
-        self.schedule = _schedule(self.config, self.optimizer, self.total)
+        self.interval = self.config.evaluation_interval(len(self.train_samples))
+        self.optimizer = build_optimizer(self.config, self.model)
+        self.schedule = build_schedule(self.config, self.optimizer, self.total)
         self.step, self.rows, self.best = 0, list[dict[str, Any]](), float("-inf")
         self.running = Running.empty(data.num_classes)
         if saved:
             self._restore(saved)
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> bool:
-        """Train to the end, or until ``should_stop()`` is true after a step. True if the end was reached.
+        """Train to the end, or until ``should_stop()`` is true. True if the end was reached.
+
+        It is asked after each step and, while validating, after each image; all is saved before this returns.
 
         Raises:
-            InputError: the loss is no longer finite, or a file cannot be read or written.
+            InputError: the loss is no longer finite, or a file cannot be read or written. The checkpoints stay
+                as they were last saved; if there are none yet, nothing is left behind.
         """
-        self._create_folder()
-        interval = self.config.evaluation_interval(len(self.train_samples))
+        described = json.dumps(checkpoints.describe(self._checkpoint()), indent=2) + "\n"
+        created = run_folder.create(self.out, described)
+        try:
+            with np.errstate(all="ignore"):  # what is not finite is noticed in the loss
+                self._run(should_stop)
+        except _Stopped:
+            self.save("last")
+            return False
+        except BaseException:
+            run_folder.remove(self.out, created)
+            raise
+        return True
+
+    def _run(self, should_stop: Callable[[], bool]) -> None:
+        self._validate_if_due(should_stop)  # the run may have been stopped while it was validating
         self.reporter.phase("training", self.total, self.step)
-        for images, masks in self.batches.iterate(self.step, self.total):
-            loss = self._step(images, masks)
-            figures = {"loss": loss, "IoU": Scores.from_confusion(self.running.confusion).mean_iou}
-            self.reporter.advance(1, **figures)
-            if self.step % interval == 0 or self.step == self.total:
-                self._validate()
-                self.reporter.phase("training", self.total, self.step)
-            if should_stop() and self.step < self.total:
-                self.save("last")
-                return False
+        with closing(self.batches.iterate(self.step, self.total)) as batches:
+            for images, masks in batches:
+                loss = self._step(images, masks)
+                iou = Scores.from_confusion(self.running.confusion).mean_iou
+                self.reporter.advance(1, loss=loss, IoU=iou)
+                if self._validate_if_due(should_stop) and self.step < self.total:
+                    self.reporter.phase("training", self.total, self.step)
+                if self.step < self.total and should_stop():
+                    raise _Stopped
+
+    def _validate_if_due(self, should_stop: Callable[[], bool]) -> bool:
+        due = self.step > 0 and (self.step % self.interval == 0 or self.step == self.total)
+        if not due or (self.rows and self.rows[-1]["step"] == self.step):
+            return False
+        self._validate(should_stop)
         return True
 
     def _step(self, images: np.ndarray[Any, Any], masks: np.ndarray[Any, Any]) -> float:
@@ -164,9 +134,10 @@ class Trainer:
         value = float(loss.item())
         unlabelled = bool((masks == ignore).all())  # then the loss is 0/0, and there is nothing to learn
         if not np.isfinite(value) and not unlabelled:
+            rate = self.schedule.get_last_lr()[0]
             raise InputError(
-                f"the loss became {value} at step {self.step + 1} (learning rate {self.schedule.get_last_lr()[0]:.3g}); "
-                "train again with a lower --lr"
+                f"the loss became {value} at step {self.step + 1} (learning rate {rate:.3g});"
+                " train again with a lower --lr"
             )
         if not unlabelled:
             loss.backward()
@@ -179,36 +150,52 @@ class Trainer:
         self.running.confusion += confusion_matrix(masks, prediction, self.data.num_classes, ignore)
         return value
 
-    def _validate(self) -> None:
+    def _validate(self, should_stop: Callable[[], bool]) -> None:
         """Scores on the validation images; a row of history; checkpoints."""
         self.reporter.phase("validating", len(self.val_samples))
-        scores = evaluate_samples(
-            self.model, self.normalisation, self.data, self.val_samples, lambda: self.reporter.advance(1)
-        ).scores
-        loss = self.running.mean_loss
-        row = {
-            "step": self.step,
-            "epoch": round(self.step * self.config.batch_size / len(self.train_samples), 3),
-            "lr": self.optimizer.param_groups[0]["lr"],
-            "train_loss": _number(loss),
-            "train_iou": _number(Scores.from_confusion(self.running.confusion).mean_iou),
-            "val_iou": _number(scores.mean_iou),
-            "val_accuracy": _number(scores.accuracy),
-        }
+
+        def tick() -> None:
+            self.reporter.advance(1)
+            if should_stop():
+                raise _Stopped
+
+        result = evaluate_samples(
+            *(self.model, self.normalisation, self.data, self.val_samples, tick), weights=self.class_weights
+        )
+        scores = result.scores
+        if scores.support.sum() > 0 and not np.isfinite(result.loss):
+            raise InputError(
+                f"the loss on the validation images became {result.loss} at step {self.step};"
+                " train again with a lower --lr"
+            )
+        row = self._row(result)
+        better = np.isfinite(scores.mean_iou) and scores.mean_iou > self.best
+        # The history is in every checkpoint, and ``last`` is written last: if anything fails before that, a
+        # resumed run comes here again and writes the same files.
         self.rows.append(row)
         self.running = Running.empty(self.data.num_classes)
-        better = np.isfinite(scores.mean_iou) and scores.mean_iou > self.best
         if better:
             self.best = scores.mean_iou
-        self.save("last")
         if better or not (self.out / "best.safetensors").exists():
             self.save("best")
         history.write_csv(self.out / "history.csv", self.rows)
         history.write_plot(self.out / "history.png", self.rows)
-        self.reporter.message(
-            f"step {self.step:>5}/{self.total}  loss {loss:.4f}  val IoU {scores.mean_iou:.4f}"
-            f"  accuracy {scores.accuracy:.4f}{'  (best so far)' if better else ''}"
-        )
+        self.save("last")
+        self.reporter.message(history.line(row, self.total) + ("  (best so far)" if better else ""))
+
+    def _row(self, result: Evaluation) -> dict[str, Any]:
+        """See `minidl.train.history`."""
+        scores = result.scores
+        return {
+            "step": self.step,
+            "epoch": round(self.step * self.config.batch_size / len(self.train_samples), 3),
+            "lr": self.schedule.rate(self.config.lr, self.step - 1),
+            "train_loss": _number(self.running.mean_loss),
+            "train_iou": _number(Scores.from_confusion(self.running.confusion).mean_iou),
+            "val_loss": _number(result.loss),
+            "val_iou": _number(scores.mean_iou),
+            "val_accuracy": _number(scores.accuracy),
+        }
 
     def save(self, name: str) -> None:
         """Write ``out/NAME.safetensors``."""
@@ -218,7 +205,7 @@ class Trainer:
         return checkpoints.Checkpoint(
             config=self.config.to_dict(),
             architecture=self.architecture,
-            data=describe_data(self.data),
+            data=describe_data(self.data, self.data_options),
             normalisation={"mean": self.normalisation.mean, "std": self.normalisation.std},
             step=self.step,
             model=self.model.state_dict(),
@@ -230,6 +217,24 @@ class Trainer:
             best=self.best if np.isfinite(self.best) else None,
         )
 
+    def _check_same_data(self, saved: checkpoints.Checkpoint) -> None:
+        """Other images, or another share of them for validation, would be another run."""
+        now = describe_data(self.data)
+        for name, what in (
+            *(("classes", "classes"), ("ignore_index", "ignore index"), ("in_channels", "channels")),
+            *(("train", "training images"), ("val", "validation images")),
+        ):
+            there, here = (
+                d["splits"].get(name) if name in d["splits"] else d.get(name) for d in (saved.data, now)
+            )
+            if there != here:
+                raise InputError(
+                    f"{self.data.root}: has other {what} than the run in {self.out}; resume with the run's own"
+                    " data, and with the same --val, --ignore-index, --num-classes and --dataset-toml"
+                )
+        if self.data_options is None:
+            self.data_options = saved.data["options"]
+
     def _restore(self, saved: checkpoints.Checkpoint) -> None:
         path = self.out / "last.safetensors"
         try:
@@ -238,80 +243,38 @@ class Trainer:
             self.schedule.load_state_dict(saved.schedule)
             random.set_state(saved.random)
             self.running = Running.from_dict(saved.running)
-        except (KeyError, ValueError) as error:
+            mean, std = saved.normalisation["mean"], saved.normalisation["std"]
+        except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{path}: does not fit its own configuration ({error}); train again") from None
-        self.normalisation = Normalisation(tuple(saved.normalisation["mean"]), tuple(saved.normalisation["std"]))
+        self.normalisation = Normalisation(tuple(mean), tuple(std))
         self.batches.normalisation = self.normalisation
         self.step, self.rows = saved.step, list(saved.history)
         self.best = float("-inf") if saved.best is None else saved.best
-        if self.step >= self.total:
-            raise InputError(f"{self.out}: this run is finished ({self.step} steps); give another --out to train anew")
+        if self.rows and self.rows[-1]["step"] >= self.total:
+            raise InputError(
+                f"{self.out}: this run is finished ({self.step} steps); give another --out to train anew"
+            )
+
+    def _samples(self) -> tuple[list[Any], list[Any]]:
+        if not self.data.splits.get("val"):
+            raise InputError(
+                f"{self.data.root}: has no images for validation; add a folder val/, or more images"
+            )
+        return self.data.samples("train"), self.data.samples("val")
 
     def _statistics(self) -> Statistics:
         self.reporter.phase("reading", len(self.train_samples))
         found = statistics(self.cache, self.train_samples, lambda done, total: self.reporter.advance(1))
         if sum(found.pixels) == 0:
-            raise InputError(f"{self.data.root}: no training pixel has a label; check the masks and the ignore index")
+            raise InputError(
+                f"{self.data.root}: no training pixel has a label; check the masks and the ignore index"
+            )
         return found
 
     def _batches(self, found: Statistics) -> Batches:
-        """Crops as large as the pictures but at most DEFAULT_CROP, made to fit the network."""
-        given = dict(self.config.augmentation)
-        crop = given.pop("crop", None)
-        sides = (crop, crop) if isinstance(crop, int) else crop
-        if sides is None:
-            sides = tuple(min(DEFAULT_CROP, n) for n in found.largest)
-        fitting = tuple(self.model.valid_size(n) for n in sides)
-        if crop is not None and fitting != tuple(sides):
-            raise InputError(
-                f"crop: {' x '.join(map(str, sides))} does not fit the network; the next larger that does is "
-                f"{' x '.join(map(str, fitting))}"
-            )
-        square = fitting[0] == fitting[1]
-        augmentation = Augmentation(
-            **{"rotate90": square, **given}, crop=(fitting[0], fitting[1]), ignore_index=self.data.ignore_index
-        )
-        size, samples = self.config.batch_size, self.train_samples
-        return Batches(self.cache, samples, size, augmentation, self.normalisation, self.config.seed)
-
-    def _create_folder(self) -> None:
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{self.out}: cannot create this folder ({error.strerror}); give another --out") from None
-        text = json.dumps(checkpoints.describe(self._checkpoint()), indent=2)
-        atomic_write(self.out / "config.json", text + "\n")
-
-
-def _build(architecture: dict[str, Any]) -> UNet:
-    try:
-        return UNet(**architecture)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"model: {error}") from None
-
-
-def _optimizer(config: TrainConfig, model: UNet) -> optim.Optimizer:
-    parameters = list(model.parameters())
-    if config.optimizer == "sgd":
-        return optim.SGD(parameters, config.lr, config.momentum, weight_decay=config.weight_decay)
-    kind = optim.AdamW if config.optimizer == "adamw" else optim.Adam
-    return kind(parameters, config.lr, weight_decay=config.weight_decay)
-
-
-def _schedule(config: TrainConfig, optimizer: optim.Optimizer, total: int) -> lr_scheduler.LRScheduler:
-    """The rate of step t: a linear warm-up, then the schedule over the steps that are left."""
-    warm = min(config.warmup, total - 1)
-    left = max(1, total - warm)
-
-    def factor(t: int) -> float:
-        if t < warm:
-            return 0.1 + 0.9 * t / warm
-        share = min(1.0, (t - warm) / left)
-        if config.schedule == "cosine":
-            return float((1 + np.cos(np.pi * share)) / 2)
-        return float((1 - share) ** 0.9) if config.schedule == "poly" else 1.0
-
-    return lr_scheduler.LambdaLR(optimizer, factor)
+        augmentation, margin = build_augmentation(self.config, self.model, self.data, found)
+        size, seed = self.config.batch_size, self.config.seed
+        return Batches(self.cache, self.train_samples, size, augmentation, self.normalisation, seed, margin)
 
 
 def _crop_like(masks: np.ndarray[Any, Any], size: tuple[int, ...]) -> np.ndarray[Any, Any]:
@@ -322,5 +285,3 @@ def _crop_like(masks: np.ndarray[Any, Any], size: tuple[int, ...]) -> np.ndarray
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-

@@ -1,8 +1,9 @@
 """The documents' equations on image operations and losses (E1 to E4, E6, E11, E12), evaluated as printed.
 
-Each test evaluates the printed form literally, in plain loops that share nothing with minidl, and shows either
-that it agrees with minidl or why it cannot be meant. docs/equations.md tells the same in words. The equations
-of backpropagation (E5, E7 to E10) are in test_errata_backprop.py, the programs in test_errata_programs.py.
+Each test evaluates the printed form literally, in plain loops that share nothing with minidl, and shows
+either that it agrees with minidl or why it cannot be meant. docs/equations.md tells the same in words. The
+equations of backpropagation (E5, E7 to E10) are in test_errata_backprop.py, the programs in
+test_errata_programs.py.
 """
 
 import math

@@ -65,7 +65,7 @@ def test_the_second_documents_program_upsamples_and_learns_nothing_on_the_way():
 
 
 def test_the_second_documents_program_counted_by_hand():
-    """(9 C + 1) K numbers a 3x3 convolution, two of them a block; the way up reads skip and below; then 1x1."""
+    """(9 C + 1) K numbers a 3x3 convolution, two a block; the way up reads skip and below; last 1x1."""
 
     def conv(c, k):
         return (9 * c + 1) * k

@@ -1,7 +1,7 @@
 """The pages of docs/: their code runs, prints what they say, and the files and tests they name are there.
 
-A page is read as a lesson: its ```python blocks run in order, in one namespace. What a block prints must stand
-in a ```text block right after it. A block of ``>>>`` lines is a doctest.
+A page is read as a lesson: its ```python blocks run in order, in one namespace. What a block prints must
+stand in a ```text block right after it. A block of ``>>>`` lines is a doctest.
 """
 
 import contextlib

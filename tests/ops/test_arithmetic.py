@@ -103,6 +103,20 @@ def test_power_at_zero_has_the_polynomials_derivative():
         np.testing.assert_array_equal(gradient, slope * np.array([1.0, -2.0, 3.0]))
 
 
+def test_power_of_two_tensors_at_zero_and_at_negative_bases():
+    # 0^y: the slope along x is 0, 1 and 0 for y = 2, 1 and 0; along y it is the limit 0. (-2)^3: 3·4 along x.
+    base, exponent = np.array([0.0, 0.0, 0.0]), np.array([2.0, 1.0, 0.0])
+    y, (of_base, of_exponent) = run(ops.pow, (base, exponent), np.array([3.0, 5.0, 7.0]))
+    np.testing.assert_array_equal(y, [0, 0, 1])
+    np.testing.assert_array_equal(of_base, [0, 5, 0])
+    np.testing.assert_array_equal(of_exponent, [0, 0, 0])
+    cubes = np.array([3.0])
+    _, (of_base,) = run(
+        lambda x: x ** minidl.tensor(cubes.astype(x.dtype)), (np.array([-2.0]),), np.array([10.0])
+    )
+    np.testing.assert_array_equal(of_base, [120.0])
+
+
 def test_one_tensor_as_both_operands_gets_both_gradients():
     x = minidl.tensor(np.array([3.0, -2.0]), requires_grad=True)
     (x * x).backward(np.array([1.0, 10.0]))

@@ -111,6 +111,15 @@ def test_targets_of_any_integer_type(integers):
     )
 
 
+def test_minus_hundred_is_ignored_by_default_and_arrays_serve_as_targets():
+    logits, target = np.random.default_rng(0).normal(size=(3, 4)), np.array([1, -100, 3])
+    expected = float(formulas.cross_entropy(logits, target))
+    for labels in (target, minidl.tensor(target)):
+        assert math.isclose(
+            ops.cross_entropy(minidl.tensor(logits), labels).item(), expected, rel_tol=16 * EPS
+        )
+
+
 X = (2, 3, 4, 4)
 BAD = {
     "target past the classes": (X, np.full((2, 4, 4), 3), {}, "3"),
@@ -159,5 +168,8 @@ def test_l1_loss_refuses_shapes_that_differ_and_unknown_reductions():
     with pytest.raises((ValueError, RuntimeError)) as caught:
         ops.l1_loss(minidl.tensor(np.zeros((2, 3))), minidl.tensor(np.zeros((2, 4))))
     assert "l1_loss" in str(caught.value) and "(2, 3)" in str(caught.value) and "(2, 4)" in str(caught.value)
+    for wrong in (np.zeros(2, np.float32), np.zeros(2, int)):
+        with pytest.raises(TypeError, match="l1_loss"):
+            ops.l1_loss(minidl.tensor(np.zeros(2)), minidl.tensor(wrong))
     with pytest.raises(ValueError, match="median"):
         ops.l1_loss(minidl.tensor(np.zeros(2)), minidl.tensor(np.zeros(2)), reduction="median")

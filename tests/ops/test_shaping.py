@@ -49,6 +49,29 @@ def test_permute(data, shape, seed):
     check_op(lambda x: x.permute(*[d - len(dims) for d in dims]), oracle, x, seed=seed)
 
 
+@given(data=st.data(), shape=strategies.shapes(2, 4), seed=strategies.seeds)
+def test_transpose(data, shape, seed):
+    x = strategies.generic(np.random.default_rng(seed), shape)
+    one, other = (data.draw(st.integers(-len(shape), len(shape) - 1)) for _ in range(2))
+    target = list(shape)
+    target[one], target[other] = shape[other], shape[one]
+
+    def oracle(x):
+        y = np.zeros(target)
+        for index in np.ndindex(x.shape):
+            moved = list(index)
+            moved[one], moved[other] = index[other], index[one]
+            y[tuple(moved)] = x[index]
+        return y
+
+    check_op(lambda x: x.transpose(one, other), oracle, x, seed=seed)
+
+
+def test_T_is_the_transpose_of_a_matrix():
+    _, (gradient,) = run(lambda x: x.T, (np.zeros((2, 3)),), np.arange(6.0).reshape(3, 2))
+    np.testing.assert_array_equal(gradient, [[0, 2, 4], [1, 3, 5]])
+
+
 INDICES = {
     "one row": 1,
     "the last": -1,
@@ -164,6 +187,13 @@ def test_impossible_shapes_are_named(name):
         fn(minidl.tensor(np.zeros((2, 3))))
     message = str(caught.value)
     assert name.split()[0] in message and "(2, 3)" in message and named in message
+
+
+@pytest.mark.parametrize("dim", [2, -3])
+def test_cat_along_an_axis_that_is_not_there(dim):
+    x = minidl.tensor(np.zeros((2, 3)))
+    with pytest.raises(IndexError, match=r"cat.*(2, 3)"):
+        minidl.cat([x, x], dim=dim)
 
 
 def test_cat_of_nothing():

@@ -32,7 +32,7 @@ def tolerance(dtype: Any, terms: int, scale: float) -> float:
     return 4 * float(np.finfo(dtype).eps) * (terms + 8) * max(scale, 1.0)
 
 
-def size_of(*arrays: Array) -> float:
+def size_of(*arrays: NDArray[Any]) -> float:
     """The product of the arrays' largest values: a bound for one term of a sum of products of them."""
     product = 1.0
     for a in arrays:

@@ -17,7 +17,7 @@ from oracles.checks import cotangent_for, size_of, tolerance
 
 #: Five times the profile's examples (60 quick, 300 in CI): a call costs a millisecond, and nothing else is
 #: drawn here.
-many = hypothesis.settings(max_examples=5 * hypothesis.settings.default.max_examples)
+many = hypothesis.settings(max_examples=5 * hypothesis.settings().max_examples)
 
 
 class TorchFunctions:

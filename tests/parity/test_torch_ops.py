@@ -171,6 +171,13 @@ def test_powers(exponent, shape, seed):
     agree(lambda F, x: x**exponent, x, steepness=16)
 
 
+def test_power_at_zero():
+    base, exponent = (a.ravel() for a in np.meshgrid([0.0, 1.0, 2.0], [0.0, 1.0, 2.0, 0.5 + 1]))
+    agree(lambda F, x, y: F.pow(x, y), base, exponent, steepness=4)
+    agree(lambda F, y: 0.0**y, exponent)
+    agree(lambda F, y: 2**y, exponent)
+
+
 @pytest.mark.parametrize("name", ["exp", "log", "relu", "sigmoid", "tanh", "neg"])
 @given(shape=strategies.shapes(0, 4), seed=strategies.seeds)
 def test_pointwise(name, shape, seed):

@@ -1,0 +1,104 @@
+"""From a configuration to the parts of a training: network, optimizer, schedule, batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl import optim
+from minidl.errors import InputError
+from minidl.models import UNet
+from minidl.optim import lr_scheduler
+from minidl.segmentation.augment import Augmentation
+from minidl.segmentation.folder import DataSet
+from minidl.train.batches import Statistics
+from minidl.train.config import TrainConfig
+
+#: Side of the random crops, where pictures are larger and nothing else is asked for.
+DEFAULT_CROP = 256
+
+
+def build_model(architecture: dict[str, Any]) -> UNet:
+    """The network.
+
+    Raises:
+        InputError: an option that it has not, or out of range.
+    """
+    try:
+        return UNet(**architecture)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"model: {error}; correct this option") from None
+
+
+def build_optimizer(config: TrainConfig, model: UNet) -> optim.Optimizer:
+    """The optimizer of all parameters."""
+    parameters = list(model.parameters())
+    if config.optimizer == "sgd":
+        return optim.SGD(parameters, config.lr, config.momentum, weight_decay=config.weight_decay)
+    kind = optim.AdamW if config.optimizer == "adamw" else optim.Adam
+    return kind(parameters, config.lr, weight_decay=config.weight_decay)
+
+
+def build_schedule(config: TrainConfig, optimizer: optim.Optimizer, total: int) -> lr_scheduler.LRScheduler:
+    """The rate of step t = 0, 1, ...: a linear warm-up, then the schedule over the steps that are left."""
+    warm = min(config.warmup, total - 1)
+    left = max(1, total - warm)
+
+    def factor(t: int) -> float:
+        if t < warm:
+            return 0.1 + 0.9 * t / warm
+        share = min(1.0, (t - warm) / left)
+        if config.schedule == "cosine":
+            return float((1 + np.cos(np.pi * share)) / 2)
+        return float((1 - share) ** 0.9) if config.schedule == "poly" else 1.0
+
+    return lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def build_augmentation(
+    config: TrainConfig, model: UNet, data: DataSet, found: Statistics
+) -> tuple[Augmentation, int]:
+    """The augmentation, and by how much pictures are continued at each side (see `Batches`).
+
+    Crops are as given; else as large as the pictures, but at most DEFAULT_CROP, made to fit the network: with
+    padding "valid" that is the size of what comes *out*.
+
+    Raises:
+        InputError: the crop does not fit the network, or an option is out of range.
+    """
+    given = dict(config.augmentation)
+    crop = given.pop("crop", None)
+    margin = margin_of(model)
+    if crop is None:
+        sides = tuple(min(DEFAULT_CROP, n) + 2 * margin for n in found.largest)
+    else:
+        sides = (crop, crop) if isinstance(crop, int) else tuple(crop)
+    fitting = tuple(model.valid_size(n) for n in sides)
+    if crop is not None and fitting != sides:
+        raise InputError(
+            f"crop: {' x '.join(map(str, sides))} does not fit the network; the next larger that does is "
+            f"{' x '.join(map(str, fitting))}"
+        )
+    _check_batch_norm(config, model, fitting)
+    options = {"rotate90": fitting[0] == fitting[1], **given, "ignore_index": data.ignore_index}
+    return Augmentation.from_dict({**options, "crop": fitting}), margin
+
+
+def margin_of(model: UNet) -> int:
+    """Pixels that the output lacks at each side of the input: 0 with padding "same"."""
+    size = model.valid_size(model.multiple)
+    return (size - model.output_size(size)) // 2
+
+
+def _check_batch_norm(config: TrainConfig, model: UNet, crop: tuple[int, ...]) -> None:
+    """A single value has no variance: one picture of one pixel, at the bottom of the network."""
+    bottleneck = len(model.down) > model.depth
+    if config.model.get("norm") != "batch" or config.batch_size > 1 or not bottleneck:
+        return
+    if model.padding == "same" and crop == (model.multiple, model.multiple):
+        raise InputError(
+            f"batch_size: with 1, crops of {crop[0]} x {crop[1]} and {model.depth} poolings, batch"
+            " normalisation is left with a single value; give a larger --batch-size or a smaller --depth, or"
+            " --norm group"
+        )
