@@ -8,9 +8,9 @@ scalar s(x) = Σ v ⊙ F(x). Each element of it is compared with the central dif
 in float64. A *random* cotangent, because one of all ones hides mistakes: the sum of a softmax is constant, so
 a backward that returns zeros would pass.
 
-Tolerance. The difference carries a truncation error of about h² s'''/6 and a rounding error of about eps·|s|
-/ h. With h = 1e-6 times the size of x_i both are near 1e-10 of the scale of s, so 1e-6 (relative to the
-largest gradient) separates rounding from mistakes.
+Tolerance. The difference carries a truncation error of about h² s'''/6 and a rounding error of about
+eps·|s|/h. With h = 1e-6 times the size of x_i both are near 1e-10 of the scale of s, so 1e-6 (relative to
+the largest gradient) separates rounding from mistakes.
 
 Kinks. Where F has a corner within h of x_i (ReLU at 0, a tie in max pooling), the two one-sided slopes differ
 and no central difference is right. Such an element is recognised by slopes that still differ after h is made
@@ -106,7 +106,8 @@ def _checked(tensors: list[Any]) -> list[int]:
     for i in checked:
         if tensors[i].dtype != np.float64:
             raise TypeError(
-                f"gradcheck: input {i} is {tensors[i].dtype}; central differences need float64 (call .double() or dtype='float64')"
+                f"gradcheck: input {i} is {tensors[i].dtype}; central differences need float64 "
+                "(call .double(), or give dtype='float64')"
             )
     return checked
 
@@ -162,8 +163,8 @@ def _compare(
         )
     if kinks > max_kinks * max(1, len(rows)):
         raise GradcheckError(
-            f"gradcheck: input {position}: {kinks} of {len(rows)} elements sit on a kink, where no derivative exists; "
-            "move the inputs away from ties and corners"
+            f"gradcheck: input {position}: {kinks} of {len(rows)} elements sit on a kink, where there is no "
+            "derivative; move the inputs away from ties and corners"
         )
 
 
@@ -191,7 +192,7 @@ def _is_kink(
     spread: float,
     allowed: float,
 ) -> bool:
-    """The slopes on the two sides of a smooth point approach each other in proportion to h; at a kink they do not."""
+    """Whether the slopes on the two sides stay apart: at a smooth point they approach each other with h."""
     _, closer = _slopes(scalar, x, index, h / 8, centre)
     noise = 64 * np.finfo(np.float64).eps * max(1.0, abs(centre)) / h
     return bool(spread > allowed + noise and closer > 0.5 * spread)

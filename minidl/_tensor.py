@@ -28,10 +28,9 @@ class Version:
 
 
 class HookHandle:
-    """What registering a hook gives: ``handle.remove()`` takes the hook off again, as does leaving ``with handle:``.
+    """What registering a hook gives: ``remove()`` takes the hook off again, as does leaving ``with handle:``.
 
-    The handle is also the hook's key in the table that it is registered in. Calling it is the same as
-    ``remove()``.
+    Calling the handle is the same as ``remove()``. In the table of hooks it is the hook's key.
     """
 
     __slots__ = ("_table",)
@@ -98,8 +97,7 @@ class Tensor(Operators):
         if requires_grad:
             self.requires_grad = True
 
-    # -- what it is
-    # ------------------------------------------------------------------------------------------------
+    # -- what it is ------------------------------------------------------------------------------------------
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -160,14 +158,15 @@ class Tensor(Operators):
 
     @property
     def is_leaf(self) -> bool:
-        """True if no recorded operation made this tensor: gradients accumulate in ``.grad`` of leaves only."""
+        """True if no recorded operation made this tensor: only leaves collect gradients in ``.grad``."""
         return self._node is None
 
-    # -- gradients
-    # -------------------------------------------------------------------------------------------------
+    # -- gradients -------------------------------------------------------------------------------------------
 
     def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
-        """Add this tensor's gradients to ``.grad`` of every leaf it depends on; see :func:`minidl.autograd.backward`.
+        """Add this tensor's gradients to ``.grad`` of every leaf it depends on.
+
+        Arguments and errors as :func:`minidl.autograd.backward`.
 
         >>> import minidl
         >>> x = minidl.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -180,7 +179,7 @@ class Tensor(Operators):
         autograd.backward(self, gradient, retain_graph)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
-        """Call ``hook(gradient)`` when this tensor's gradient is known; what it returns (if anything) replaces it.
+        """Call ``hook(gradient)`` when this tensor's gradient is known; what it returns replaces it.
 
         Returns:
             a handle, whose ``remove()`` takes the hook off again.
@@ -222,16 +221,15 @@ class Tensor(Operators):
         self.register_hook(keep)
 
     def detach(self) -> Tensor:
-        """The same array outside the graph. Memory is shared, and in-place changes through either are noticed."""
+        """The same array outside the graph. Memory is shared; in-place changes through either are noticed."""
         result = Tensor(self.data)
         result._version = self._version
         return result
 
-    # -- values
-    # ----------------------------------------------------------------------------------------------------
+    # -- values ----------------------------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """The array itself, sharing memory. Read-only while the tensor belongs to a graph, which must not change.
+        """The array itself, sharing memory; read-only if the tensor requires a gradient.
 
         (torch refuses here and asks for ``detach()``; ``x.detach().numpy()`` works the same in both.) Writing
         into the array of a tensor that belongs to no graph is possible and is *not* noticed by the tape.
@@ -275,7 +273,7 @@ class Tensor(Operators):
         self.mark_changed()
 
     def mark_changed(self) -> None:
-        """Say that ``.data`` was written to: a pending backward that saved it will raise instead of computing rubbish."""
+        """Say that ``.data`` was written to: a pending backward that saved it will raise an error."""
         self._version.value += 1
 
     def _forbid_in_place(self, operation: str) -> None:
@@ -283,8 +281,8 @@ class Tensor(Operators):
 
         if self.requires_grad and autograd.is_grad_enabled():
             raise RuntimeError(
-                f"{operation}: this tensor requires a gradient, and in-place changes are not recorded; do it within "
-                "minidl.no_grad(), or build a new tensor"
+                f"{operation}: this tensor requires a gradient, and in-place changes are not recorded; do it "
+                "within minidl.no_grad(), or build a new tensor"
             )
 
     def __len__(self) -> int:
@@ -327,8 +325,7 @@ def tensor(array: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor
     Args:
         array: numbers, nested lists, a NumPy array or a Tensor.
         requires_grad: record operations on it, so that ``backward()`` fills in ``.grad``.
-        dtype: element type; by default that of an array, ``float32`` for Python floats, ``int64`` for Python
-            integers.
+        dtype: element type; by default an array's own, float32 for Python floats, int64 for Python integers.
 
     Raises:
         RuntimeError: a gradient is asked for something that is not floating-point.

@@ -2,9 +2,8 @@
 
 Every differentiable operation is a :class:`Function`: a ``forward`` that maps arrays to an array, and beside
 it the ``backward`` that maps the cotangent of the output (the gradient of the final scalar with respect to
-it) to the cotangents of the inputs. Calling ``Function.apply`` runs the forward and, if any input requires a
-gradient, leaves a :class:`Node` behind. The nodes form a directed acyclic graph from the result back to the
-leaves.
+it) to the cotangents of the inputs. ``Function.apply`` runs the forward and leaves a :class:`Node` behind, if
+any input requires a gradient. The nodes form a directed acyclic graph from the result to the leaves.
 
 **Order.** A node may run its backward only when the cotangents from *all* of its consumers have arrived and
 were summed (the chain rule adds over paths). Inputs exist before the node that uses them, so the order of
@@ -64,7 +63,7 @@ class no_grad(contextlib.ContextDecorator):
 
 @contextlib.contextmanager
 def watch(callback: Callable[..., None]) -> Iterator[None]:
-    """Call ``callback(function, arrays, output, options)`` after every operation in this block (profiles, summaries)."""
+    """Call ``callback(function, arrays, output, options)`` after every operation in this block."""
     token = _watcher.set(callback)
     try:
         yield
@@ -73,7 +72,7 @@ def watch(callback: Callable[..., None]) -> Iterator[None]:
 
 
 class Node:
-    """One application of a :class:`Function`: handed to its forward as ``ctx``, kept on the tape for its backward.
+    """One application of a :class:`Function`: the ``ctx`` of its forward, kept on the tape for its backward.
 
     Attributes:
         needs_input_grad: for each input, whether its cotangent is wanted at all.
@@ -115,11 +114,11 @@ class Node:
         return list(self.edges)
 
     def save(self, *arrays: Any) -> None:
-        """Keep arrays for the backward, each with the version of the input whose memory it is (outputs: see ``guard``)."""
+        """Keep arrays for the backward; if they are inputs or outputs, a later change of them is noticed."""
         self._saved = tuple(_with_version(array, self._inputs) for array in arrays)
 
     def guard(self, outputs: tuple[Tensor, ...]) -> None:
-        """Outputs that were saved have become tensors: remember their versions too."""
+        """The outputs are tensors now: keep the versions of those that were saved."""
         if self._saved:
             self._saved = tuple(
                 row if row[1] is not None else _with_version(row[0], outputs) for row in self._saved
@@ -130,19 +129,19 @@ class Node:
         """The saved arrays, in the order of :meth:`save`.
 
         Raises:
-            RuntimeError: an array was changed in place after forward, or the node was walked before and is
-                empty.
+            RuntimeError: an array was changed in place after forward, or a walk has emptied the node.
         """
         if self._saved is None:
             raise RuntimeError(
-                f"{self.function.operation()}: backward() went through this part of the graph before, and what it "
-                "had saved is gone; pass retain_graph=True to the first backward() if you want a second one"
+                f"{self.function.operation()}: backward() went through this part of the graph before, and "
+                "what it had saved is gone; pass retain_graph=True to the first backward() if you want a "
+                "second one"
             )
         for array, version, value in self._saved:
             if version is not None and version.value != value:
                 raise RuntimeError(
-                    f"{self.function.operation()}: an array of shape {tuple(array.shape)} that backward needs was "
-                    f"changed in place after forward (version {version.value}, expected {value})"
+                    f"{self.function.operation()}: an array of shape {tuple(array.shape)} that backward "
+                    f"needs was changed in place after forward (version {version.value}, expected {value})"
                 )
         return tuple(array for array, _, _ in self._saved)
 
@@ -219,8 +218,7 @@ class Function:
     tensor([  3., 120.])
     """
 
-    #: The output shares its memory with the first input (reshape, slices): a change to one is a change to
-    #: both.
+    #: The output shares its memory with the first input, as that of a reshape: one changes with the other.
     is_view: ClassVar[bool] = False
 
     @staticmethod
@@ -235,7 +233,7 @@ class Function:
 
     @staticmethod
     def flops(arrays: tuple[Any, ...], output: Any, **options: Any) -> int:
-        """Multiplications and additions of the forward's inner products (two per term); 0 for element-wise work."""
+        """Operations of the forward's inner products, two for each term; element-wise work is not counted."""
         return 0
 
     @classmethod
@@ -267,7 +265,7 @@ class Function:
 
 
 def backward(tensor: Tensor, gradient: Any = None, retain_graph: bool = False) -> None:
-    """Add the gradient of ``tensor`` (times ``gradient``) to ``.grad`` of every leaf that it was computed from.
+    """Add the gradient of ``tensor`` (times ``gradient``) to ``.grad`` of every leaf it was computed from.
 
     Args:
         tensor: where to start; a scalar unless ``gradient`` is given.
@@ -319,7 +317,8 @@ def _seed(tensor: Tensor, gradient: Any) -> Any:
     if gradient is None:
         if tensor.data.size != 1:
             raise RuntimeError(
-                f"backward: a tensor of shape {tensor.shape} is no scalar; pass the gradient, an array of that shape"
+                f"backward: a tensor of shape {tensor.shape} is no scalar; pass the gradient, "
+                "an array of that shape"
             )
         return xp.ones_like(tensor.data)
     array = gradient.data if isinstance(gradient, Tensor) else xp.asarray(gradient)
@@ -335,7 +334,8 @@ def _check(node: Node, position: int, edge: tuple[Node, int] | Tensor, cotangent
         expected = edge[0].output_shapes[edge[1]]
     if cotangent.shape != expected:
         raise RuntimeError(
-            f"{node.name()}: gradient {position} has shape {cotangent.shape}, but input {position} has shape {expected}"
+            f"{node.name()}: gradient {position} has shape {cotangent.shape}, "
+            f"but input {position} has shape {expected}"
         )
 
 
@@ -352,7 +352,7 @@ def _run_hooks(node: Node, cotangents: list[Any | None]) -> list[Any | None]:
 
 
 def _accumulate(leaf: Tensor, cotangent: Any) -> None:
-    """Add to a leaf's gradient, which owns its memory and lies in C order whatever the cotangent looks like."""
+    """Add to a leaf's gradient, which owns its memory and lies in C order, whatever the cotangent's order."""
     for hook in list((leaf._leaf_hooks or {}).values()):
         replaced = hook(Tensor(cotangent))
         if replaced is not None:

@@ -5,9 +5,9 @@ Two questions are kept apart:
 * *Where do the data live?* The array's type says so: a NumPy array is on the host, a CuPy array on a GPU.
   :func:`array_module` gives the matching namespace, and element-wise ops are written against that.
 * *Which implementation of a hot loop runs there?* A preference local to the current context:
-``minidl.use("numpy")``
-  picks the readable reference kernels (``kernels/reference/``), ``minidl.use("numba")`` the compiled ones
-  (``kernels/cpu/``). A tape node keeps the kernels that its forward used, so that its backward uses the same.
+  ``minidl.use("numpy")`` picks the readable reference kernels (``kernels/reference/``),
+  ``minidl.use("numba")`` the compiled ones (``kernels/cpu/``). A tape node keeps the kernels that its forward
+  used, so that its backward uses the same.
 
 A kernel is found by name: function ``forward`` in file ``max_pool2d.py`` of the backend's folder. Where a
 backend has no such function, the reference kernel of the same device runs instead, and a
@@ -73,10 +73,9 @@ class use:
 
 
 def set_num_threads(count: int) -> None:
-    """Work on so many images at a time; BLAS then keeps to one thread each. 1, the default, leaves threads to BLAS.
+    """Work on so many images at a time, with BLAS on one thread for each; 1 (the default) leaves it to BLAS.
 
-    Results do not depend on the number. Worth it for training and prediction: ``minidl train`` uses all
-    cores.
+    Results do not depend on the number. It pays in training and prediction: ``minidl train`` uses all cores.
 
     Raises:
         ValueError: the count is not positive.
@@ -127,7 +126,8 @@ class Kernels:
         kernel = _find(self.backend, self.operation, name)
         if kernel is None and self.backend != REFERENCE:
             warnings.warn(
-                f"{self.operation}.{name}: no kernel in backend {self.backend!r}; the {REFERENCE!r} kernel runs instead",
+                f"{self.operation}.{name}: no kernel in backend {self.backend!r}; "
+                f"the {REFERENCE!r} kernel runs instead",
                 KernelFallbackWarning,
                 stacklevel=3,
             )
@@ -138,7 +138,7 @@ class Kernels:
         return kernel
 
     def arrange(self, array: Any, kernel: str) -> Any:
-        """``array`` in the memory order that ``kernel`` takes, so that several kernels do not convert it each."""
+        """``array`` in the memory order that ``kernel`` takes, once for several kernels that read it."""
         from minidl.kernels.layout import to_c_order
 
         return to_c_order(array) if getattr(getattr(self, kernel), "takes", None) == "C" else array

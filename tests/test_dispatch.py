@@ -1,4 +1,4 @@
-"""Which kernel runs: the preference and its scope, falling back, and the backend that a tape node remembers."""
+"""Which kernel runs: the preference and its scope, falling back, and what a tape node remembers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def pool(x=X):
     return leaf, ops.max_pool2d(leaf, 2)
 
 
-# --- the preference --------------------------------------------------------------------------------------------------
+# --- the preference -----------------------------------------------------------------------------------------
 
 
 def test_the_reference_is_preferred_until_something_else_is():
@@ -138,7 +138,7 @@ def test_asynchronous_tasks_have_their_own_preference():
     assert asyncio.run(both()) == ["numba", "numpy"]
 
 
-# --- finding a kernel ------------------------------------------------------------------------------------------------
+# --- finding a kernel ---------------------------------------------------------------------------------------
 
 
 def test_the_preferred_kernels_run(fake):
@@ -154,7 +154,9 @@ def test_the_preferred_kernels_run(fake):
 
 def test_a_missing_file_falls_back_with_one_warning(fake):
     with minidl.use("fake"):
-        with pytest.warns(dispatch.KernelFallbackWarning, match=r"avg_pool2d.forward.*'fake'.*'numpy'") as caught:
+        with pytest.warns(
+            dispatch.KernelFallbackWarning, match=r"avg_pool2d.forward.*'fake'.*'numpy'"
+        ) as caught:
             y = ops.avg_pool2d(minidl.tensor(X), 2)
         assert y.item() == 1.5 and len(caught) == 1
         ops.avg_pool2d(minidl.tensor(X), 2)  # warnings are errors here: a second one would raise
@@ -175,9 +177,9 @@ def test_the_warning_can_be_made_an_error_by_its_class(fake):
 
 
 def test_a_kernel_that_nobody_has():
-    with pytest.raises(NotImplementedError, match="max_pool2d.sideways"):
+    with pytest.raises(NotImplementedError, match=r"max_pool2d.sideways"):
         _ = dispatch.kernels("max_pool2d", X).sideways
-    with pytest.raises(NotImplementedError, match="origami.forward"):
+    with pytest.raises(NotImplementedError, match=r"origami.forward"):
         _ = dispatch.kernels("origami", X).forward
 
 
@@ -196,7 +198,7 @@ def test_arrays_of_another_device_are_refused_by_name():
     class DeviceArray:
         pass
 
-    with pytest.raises(NotImplementedError, match="conv2d.*DeviceArray"):
+    with pytest.raises(NotImplementedError, match=r"conv2d.*DeviceArray"):
         dispatch.kernels("conv2d", DeviceArray())
 
 
@@ -209,7 +211,7 @@ def test_the_namespace_follows_the_arrays_type(monkeypatch):
     assert dispatch.array_module(ndarray()) is cupy
 
 
-# --- the tape remembers ----------------------------------------------------------------------------------------------
+# --- the tape remembers -------------------------------------------------------------------------------------
 
 
 def test_a_backward_outside_the_block_uses_the_backend_of_its_forward(fake):

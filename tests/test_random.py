@@ -37,7 +37,7 @@ def test_a_seed_that_is_none(seed):
 
 @pytest.mark.parametrize("before", [0, 1, 2, 3, 4, 5, 1000])
 def test_a_state_goes_through_json_and_continues_exactly(before):
-    """Philox makes four numbers at a time, and float32 draws use half a number: all places of the buffer are met."""
+    """Philox makes four numbers at a time, a float32 takes half of one: all places of the buffer are met."""
     minidl.manual_seed(3)
     minidl.random.generator().random(before)
     minidl.random.generator().random(1, dtype=np.float32)
@@ -100,7 +100,7 @@ def test_a_damaged_state_is_refused_and_changes_nothing(name):
     assert json.dumps(minidl.random.get_state()) == before
 
 
-# --- runs repeat -----------------------------------------------------------------------------------------------------
+# --- runs repeat --------------------------------------------------------------------------------------------
 
 
 def train(seed, steps=5):

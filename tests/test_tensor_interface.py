@@ -1,4 +1,4 @@
-"""What a Tensor looks like from outside: attributes, operators and methods, text, NumPy's protocols, writing in place."""
+"""A Tensor from outside: attributes, operators and methods, text, NumPy's protocols, writing in place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def tensor(values, **options):
     return minidl.tensor(np.array(values, np.float64), **options)
 
 
-# --- attributes ------------------------------------------------------------------------------------------------------
+# --- attributes ---------------------------------------------------------------------------------------------
 
 
 def test_shape_and_its_relatives():
@@ -69,7 +69,7 @@ def test_a_gradient_hook_sees_and_may_replace_and_goes_away():
         tensor([1.0]).register_hook(lambda g: None)
 
 
-# --- operators and methods -------------------------------------------------------------------------------------------
+# --- operators and methods ----------------------------------------------------------------------------------
 
 A, B = [[1.0, 2.0], [3.0, 4.0]], [[0.5, 4.0], [2.0, 1.0]]
 OPERATORS = {
@@ -154,7 +154,7 @@ def test_conversions_between_dtypes_carry_the_gradient_back():
     np.testing.assert_array_equal(x.detach().astype(np.int64).numpy(), [1, 2])
 
 
-# --- as a Python value -----------------------------------------------------------------------------------------------
+# --- as a Python value --------------------------------------------------------------------------------------
 
 
 def test_numbers_and_truth():
@@ -196,7 +196,7 @@ def test_text(text):
     assert repr(TEXTS[text]()) == text
 
 
-# --- NumPy's side ----------------------------------------------------------------------------------------------------
+# --- NumPy's side -------------------------------------------------------------------------------------------
 
 
 def test_numpy_shares_memory_and_is_read_only_within_a_graph():
@@ -237,7 +237,7 @@ def test_tensor_of_many_kinds():
             minidl.tensor(given)
 
 
-# --- writing in place ------------------------------------------------------------------------------------------------
+# --- writing in place ---------------------------------------------------------------------------------------
 
 
 def test_copy_and_setitem_write_in_place():
@@ -254,7 +254,7 @@ def test_copy_and_setitem_write_in_place():
 
 def test_what_requires_a_gradient_is_written_to_under_no_grad_only():
     x = tensor(A, requires_grad=True)
-    with pytest.raises(RuntimeError, match="copy_.*no_grad"):
+    with pytest.raises(RuntimeError, match=r"copy_.*no_grad"):
         x.copy_(B)
     with minidl.no_grad():
         x.copy_(B)

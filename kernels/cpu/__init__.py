@@ -1,13 +1,14 @@
 """Kernels compiled by Numba, fast on CPUs (backend ``"numba"``).
 
-A file here has the functions of the file of the same name in ``reference/``, with the same arguments, and gives the same results; its text
-says what it does differently and why that is faster. Operations without a file here run on the reference kernels.
+A file here has the functions of the file of the same name in ``reference/``, with the same arguments and
+the same results; its text says what it does differently and why that is faster. Operations without a file
+here run on the reference kernels.
 
 What every file keeps to:
 
-* All compiled code of an operation is in its one file, and compiled code calls none from another file: Numba's cache on disk notices a changed
-  file, but not a changed helper that was imported from elsewhere.
-* Compiled functions are called through :func:`launch`.
+* All compiled code of an operation is in its one file, and calls none from another: Numba's cache on disk
+  notices a changed file, but not a changed helper that was imported from elsewhere.
+* Functions that run in parallel are called through :func:`launch`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
-            return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+            return numba.njit(cache=True, **options)(function)
         except RuntimeError:  # "cannot cache function: no locator available"
-            return numba.njit(**options)(function)  # type: ignore[no-any-return]
+            return numba.njit(**options)(function)
 
     return decorate
 
@@ -38,8 +39,8 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
 def launch(function: Callable[..., Any], *args: Any) -> Any:
     """Call a compiled function that runs in parallel, one at a time.
 
-    Each such call uses all cores by itself, and Numba's threading layer ``workqueue`` (the one that is always there) aborts the process
-    when two Python threads enter it at once.
+    Each such call uses all cores by itself, and Numba's threading layer ``workqueue`` (the one that is always
+    there) aborts the process when two Python threads enter it at once.
     """
     with _launching:
         return function(*args)

@@ -2,18 +2,24 @@
 
 What is different from ``kernels/reference/max_pool2d.py``, and why it is faster:
 
-* The reference makes one pass over the *whole* batch for each tap of the window, each in several steps (compare, combine, two masked copies) with
-  temporary arrays as large as the output: for 2x2 windows some 20 trips to main memory. Here all taps of one output *row* are done before the next row
-  begins. The row and the few image rows under it stay in the first-level cache: each pixel is read from memory once, each maximum written once.
-* A tap's pixels lie ``stride`` apart, which vector instructions cannot load. So they are first gathered into a row without gaps; comparing and
-  choosing then runs on whole vectors, without branches (a branch on which of two pixels is larger is mispredicted every other time). This is
-  why the taps' numbers are kept as 32-bit integers, as wide as a float32, until the row is done: it made the forward 2.6 times faster.
-* No padded copy of the image: taps that would fall into the padding are cut off each row's range of columns.
-* The backward writes each value straight to the one pixel that won, instead of adding zeros to all the others.
+* The reference makes one pass over the *whole* batch for each tap of the window, each in several steps
+  (compare, combine, two masked copies) with temporary arrays as large as the output: for 2x2 windows some
+  20 trips to main memory. Here all taps of one output *row* are done before the next row begins. The row
+  and the few image rows under it stay in the first-level cache: each pixel is read from memory once, each
+  maximum written once.
+* A tap's pixels lie ``stride`` apart, which vector instructions cannot load. So they are first gathered
+  into a row without gaps; comparing and choosing then runs on whole vectors, without branches (a branch on
+  which of two pixels is larger is mispredicted every other time). This is why the taps' numbers are kept as
+  32-bit integers, as wide as a float32, until the row is done: it made the forward 2.6 times faster.
+* No padded copy of the image: taps that would fall into the padding are cut off each row's range of
+  columns.
+* The backward writes each value straight to the one pixel that won; the reference adds zeros to all the
+  others.
 * Planes (n, c) do not see each other: they are shared out among the cores.
 
-The results are the reference's to the bit. Forward: the first of equal values in row-major order wins, and a NaN wins over everything. Backward:
-where windows overlap, a pixel's values are summed in the reference's order, tap by tap, which is the windows' order backwards.
+The results are the reference's to the bit. Forward: the first of equal values in row-major order wins, and
+a NaN wins over everything. Backward: where windows overlap, a pixel's values are summed in the reference's
+order, tap by tap, which is the windows' order backwards.
 """
 
 from __future__ import annotations
@@ -32,7 +38,7 @@ Pair = tuple[int, int]
 
 @c_order
 def forward(x: Array, kernel: Pair, out: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
-    """x (N, C, H, W) to the maxima (N, C, OH, OW) and the winning tap u*kw + v of each window (same shape, integer).
+    """x (N, C, H, W) to the maxima (N, C, OH, OW) and the winning tap u*kw + v of each window, as integers.
 
     The padding is at most half of the window, so that every window holds a pixel.
     """
@@ -43,7 +49,9 @@ def forward(x: Array, kernel: Pair, out: Pair, stride: Pair, padding: Pair) -> t
 
 
 @c_order
-def backward(g: Array, tap: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair) -> Array:
+def backward(
+    g: Array, tap: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair
+) -> Array:
     """Cotangent g (N, C, OH, OW) to that of x: each value goes to the pixel that won its window."""
     dx = np.zeros(x_shape, g.dtype)
     launch(_backward, _planes(g), _planes(tap), _planes(dx), kernel[1], stride, padding)
@@ -72,7 +80,7 @@ def _forward(x: Array, best: Array, tap: Array, kernel: Pair, stride: Pair, padd
 def _pool_row(
     image: Array, best: Array, tap: Array, gathered: Array, top: int, kernel: Pair, stride: int, padding: int
 ) -> None:
-    """Fill ``best`` and ``tap`` (OW) for the windows that begin at image row ``top`` (negative in the padding)."""
+    """Fill ``best`` and ``tap`` (OW) for the windows that begin at image row ``top`` (perhaps negative)."""
     (height, width), (kh, kw) = image.shape, kernel
     first = max(0, -top)
     for j in range(best.size):  # begin with each window's first tap that lies inside the image
@@ -84,7 +92,7 @@ def _pool_row(
             begin = max(0, (padding - v + stride - 1) // stride)
             end = min(best.size, (width - 1 + padding - v) // stride + 1)
             for j in range(begin, end):
-                # Unsigned: Numba then leaves out the test for negative indices, which count from the end in Python.
+                # Unsigned indices spare the test for negative ones (which count from the end).
                 gathered[np.uintp(j)] = image[np.uintp(top + u), np.uintp(j * stride + v - padding)]
             _keep_larger(best[begin:end], tap[begin:end], gathered[begin:end], np.int32(u * kw + v))
 

@@ -1,1 +1,1 @@
-"""Reference kernels: NumPy, vectorised but plain. They are the oracle of every faster backend (backend ``"numpy"``)."""
+"""Backend ``"numpy"``: NumPy, vectorised but plain. These kernels are the oracle of every faster backend."""

@@ -1,4 +1,4 @@
-"""Average pooling: the taps of the window are added up and divided by their number (padding counts as zeros)."""
+"""Average pooling: the taps of a window are summed and divided by their number (padding counts as zeros)."""
 
 from __future__ import annotations
 

@@ -1,17 +1,19 @@
 """Convolution by im2col and matrix products (BLAS), in blocks of output rows.
 
-With the windows of one image as columns, ``col`` (C*kh*kw, P) for P output pixels, and the filters as rows, ``W`` (K, C*kh*kw),
-everything is a matrix product (equation E11 in its im2col form; G is the cotangent of Y, (K, P)):
+With the windows of one image as columns, ``col`` (C*kh*kw, P) for P output pixels, and the filters as rows,
+``W`` (K, C*kh*kw), everything is a matrix product (equation E11 in its im2col form; G is the cotangent of Y,
+(K, P)):
 
     forward          Y   = W col
     backward_data    col = Wᵀ G, added back to the image (col2im)
     backward_weight  dW  = G colᵀ, summed over the images
 
-The whole of ``col`` would be kh*kw times the image. So the output is worked through in blocks of rows, small enough for ``col`` to hold at
-most :data:`COLUMN_BYTES` (or one output row, where a single row is larger). That bound holds for each thread (see
-``kernels/threads.py``), whatever the size of the batch.
+The whole of ``col`` would be kh*kw times the image. So the output is worked through in blocks of rows, small
+enough for ``col`` to hold at most :data:`COLUMN_BYTES` (or one output row, where a single row is larger).
+That bound holds for each thread (see ``kernels/threads.py``), whatever the size of the batch.
 
-Groups: channels and filters are cut into G parts that do not see each other; each part is a convolution of its own.
+Groups: channels and filters are cut into G parts that do not see each other; each is a
+convolution of its own.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ Pair = tuple[int, int]
 #: Bound of the column matrix that is held at any time, in bytes.
 COLUMN_BYTES = 2 * 2**20
 
-#: The images of a batch are cut into so many shares whose weight gradients are summed apart and then added up, in
-#: one order whatever the number of threads, so that the result does not depend on it.
+#: The images of a batch are cut into so many shares, whose weight gradients are summed apart and then added
+#: up in one order, so that the result does not depend on the number of threads.
 SHARES = 4
 
 
@@ -147,7 +149,7 @@ def backward_weight(
     dilation: Pair,
     groups: int,
 ) -> Array:
-    """Cotangent g (N, K, OH, OW) and input x (N, C, H, W) to the cotangent of the weight (K, C/groups, kh, kw)."""
+    """Cotangent g (N, K, OH, OW) and input x (N, C, H, W) to that of the weight (K, C/groups, kh, kw)."""
     k, n, out = weight_shape[0], x.shape[0], (g.shape[2], g.shape[3])
     shares = min(n, SHARES)
     dw = np.zeros((shares, groups, k // groups, int(np.prod(weight_shape[1:]))), g.dtype)
@@ -168,5 +170,5 @@ def backward_weight(
 
 @c_order
 def backward_bias(g: Array) -> Array:
-    """Cotangent of the bias (K): the sum of g over images and pixels, rows first (NumPy sums rows pairwise)."""
+    """Cotangent of the bias (K): g summed over pixels, which NumPy adds pairwise, then over images."""
     return g.reshape(*g.shape[:2], -1).sum(axis=2).sum(axis=0)

@@ -34,7 +34,7 @@ def forward(
 
 @c_order
 def backward(g: Array, log_p: Array, target: Array, pixel_weight: Array, ignore_index: int) -> Array:
-    """Cotangent g (N, M) of the losses to that of the logits: g * weight * (softmax(z) - onehot(y)), equation E7."""
+    """Cotangent g (N, M) of the losses to that of the logits: g * weight * (softmax(z) - onehot(y)), E7."""
     valid = target != ignore_index
     label = np.where(valid, target, 0)[:, None]
     scale = np.where(valid, g * pixel_weight, 0)[:, None]

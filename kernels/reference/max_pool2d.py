@@ -1,4 +1,4 @@
-"""Max pooling: one pass over the image per tap of the window, keeping the largest value and which tap gave it."""
+"""Max pooling: one pass over the image for each tap of the window, keeping the largest value and its tap."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pair = tuple[int, int]
 
 @c_order
 def forward(x: Array, kernel: Pair, out: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
-    """x (N, C, H, W) to the maxima (N, C, OH, OW) and the winning tap u*kw + v of each window (same shape, integer).
+    """x (N, C, H, W) to the maxima (N, C, OH, OW) and the winning tap u*kw + v of each window (integers).
 
     The first tap in row-major order wins a tie; NaN wins over everything, as in torch.
     """

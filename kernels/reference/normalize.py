@@ -1,8 +1,8 @@
 """Standardising groups of values: the common core of batch and group normalisation.
 
 The input is seen as (A, B, M): statistics are taken over A and M, one mean and one variance for each of the B
-groups. Batch normalisation has A = N, B = C, M = H*W; group normalisation has A = 1, B = N*groups, M =
-(C/groups)*H*W. The inner sums run along contiguous memory, where NumPy adds pairwise, and the outer ones in
+groups. Batch normalisation has A = N, B = C, M = H*W; group normalisation A = 1, B = N*groups and
+M = (C/groups)*H*W. The inner sums run along contiguous memory, where NumPy adds pairwise, the outer ones in
 float64.
 """
 
@@ -24,10 +24,9 @@ def _group_mean(x: Array) -> Array:
 
 @c_order
 def forward(x: Array, eps: float) -> tuple[Array, Array, Array, Array]:
-    """x (A, B, M) to xhat = (x - mean) / sqrt(var + eps), with mean, var (biased) and 1/sqrt(var + eps), each (B,).
+    """x (A, B, M) to xhat = (x - mean) / sqrt(var + eps), mean, var (biased), 1 / sqrt(var + eps), each (B,).
 
-    Two passes: the variance is the mean square of the centred values, which does not cancel as E[x²] - E[x]²
-    does.
+    Two passes: the variance is the mean square of the centred values; E[x²] - E[x]² would cancel.
     """
     mean = _group_mean(x)
     centred = x - mean

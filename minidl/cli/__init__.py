@@ -1,16 +1,22 @@
-"""The command line: ``minidl train``, ``evaluate``, ``predict`` and ``demo``. Every command is a thin call into the library.
+"""The command line: ``minidl train``, ``evaluate``, ``predict``, ``demo``; thin calls into the library.
 
-Exit codes: 0 done; 2 something the user gave cannot be used (one line on stderr says what and what to do); 130 stopped by Ctrl-C.
+Exit codes: 0 done; 2 something the user gave cannot be used (one line on stderr says what and what to do);
+130 stopped by Ctrl-C, 143 by SIGTERM, 141 the reader of the output went away (``minidl ... | head``).
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from typing import Any
 
 import click
 
+from minidl import __version__
 from minidl.errors import InputError
+
+CTRL_C, BROKEN_PIPE = 128 + 2, 128 + 13  # as a shell reports a process that SIGINT, SIGPIPE ended
 
 #: Commands and the module that has each one, imported when it is asked for: ``minidl --help`` stays quick.
 COMMANDS = {
@@ -38,9 +44,15 @@ class LazyGroup(click.Group):
         return command
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="minidl", prog_name="minidl")
-@click.option("--threads", type=click.IntRange(min=1), help="Images to work on at a time [default: the number of cores].")
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="minidl")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Images to work on at a time [default: the number of cores].",
+)
 def cli(threads: int | None) -> None:
     """Train a U-Net on your pictures and masks, measure it, and use it.
 
@@ -57,8 +69,6 @@ def cli(threads: int | None) -> None:
 
 def _cores() -> int:
     """The cores that this process may use (a container or taskset may allow fewer than there are)."""
-    import os
-
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
@@ -70,27 +80,44 @@ def main(arguments: list[str] | None = None) -> int:
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as error:
         return error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        return 2
     except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        where = context.command_path if context is not None else "minidl"
-        return _fail(f"{error.format_message().rstrip('.')}; see '{where} --help'")
+        return _usage(error)
     except InputError as error:
         return _fail(str(error))
     except (KeyboardInterrupt, click.Abort):
         click.echo("minidl: stopped", err=True)
-        return 130
+        return CTRL_C
+    except BrokenPipeError:
+        return _broken_pipe()
+    except OSError as error:
+        where = error.filename or "a file"
+        return _fail(f"{where}: {error.strerror or error}; check the path, its permissions and the disk")
     except MemoryError as error:
         return _fail(f"out of memory ({error}); use a smaller --crop, --batch-size or --base")
 
 
+def _usage(error: click.ClickException) -> int:
+    """A mistyped command or option; ``minidl`` alone shows the help."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2 and later raise it, earlier ones print
+        click.echo(error.format_message())
+        return 0
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context is not None else "minidl"
+    return _fail(f"{error.format_message().rstrip('.')}; see '{where} --help'")
+
+
 def _fail(message: str) -> int:
     line = " ".join(message.split())  # one line, whatever a library's message looks like
-    click.secho("minidl: error: ", fg="red", nl=False, err=True)
-    click.echo(line, err=True)
+    colour = False if os.environ.get("NO_COLOR") else None  # None: if stderr is a terminal
+    click.echo(click.style("minidl: error: ", fg="red") + line, err=True, color=colour)
     return 2
+
+
+def _broken_pipe() -> int:
+    """Nobody reads the output any more. Python would complain once more when it flushes at exit: not so."""
+    with contextlib.suppress(OSError, ValueError):  # stdout may be no file of the system's
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
 
 
 def entry() -> None:

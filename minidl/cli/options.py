@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,45 +11,101 @@ from typing import Any, TypeVar
 import click
 
 from minidl.cli.progress import Progress
+from minidl.errors import InputError
 from minidl.segmentation.folder import DataSet, scan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+DATA_OPTIONS = ("dataset_toml", "val", "num_classes", "ignore_index")
 
 
 def data_options(command: Command) -> Command:
     """What scanning a data set takes."""
     for option in reversed(
         (
-            click.option("--dataset-toml", type=click.Path(path_type=Path), help="A dataset.toml that lies elsewhere than in DATA."),
-            click.option("--val", metavar="GLOB", help="Use the images whose stem matches for validation, e.g. '2[4-9]'."),
-            click.option("--num-classes", type=click.IntRange(min=2), help="Number of classes, if masks and dataset.toml do not tell."),
-            click.option("--ignore-index", type=int, help="Mask value of pixels without a label (default 255)."),
+            click.option(
+                "--dataset-toml",
+                type=click.Path(path_type=Path),
+                help="A dataset.toml that lies elsewhere than in DATA.",
+            ),
+            click.option(
+                "--val",
+                metavar="GLOB",
+                help="Use the images whose stem matches for validation, e.g. '2[4-9]'.",
+            ),
+            click.option(
+                "--num-classes",
+                type=click.IntRange(min=2),
+                help="Number of classes, if masks and dataset.toml do not tell.",
+            ),
+            click.option(
+                "--ignore-index",
+                type=int,
+                help="Mask value of pixels without a label [default: dataset.toml's, or 255].",
+            ),
         )
     ):
         command = option(command)
     return command
 
 
-def read_data(
-    root: Path,
-    progress: Progress,
-    dataset_toml: Path | None = None,
-    val: str | None = None,
-    num_classes: int | None = None,
-    ignore_index: int | None = None,
-) -> DataSet:
+def as_in_training(root: Path, given: dict[str, Any], trained_on: dict[str, Any]) -> dict[str, Any]:
+    """Data options that are not given are those of the training, if ``root`` is what it was trained on."""
+    if os.path.realpath(root) != trained_on.get("root"):
+        return given
+    taken = {
+        name: value
+        for name, value in trained_on.get("options", {}).items()
+        if value is not None and given.get(name) is None
+    }
+    if taken:
+        shown = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(v))}" for name, v in taken.items())
+        click.echo(f"note: as in training: {shown}")
+    return {**given, **taken}
+
+
+def to_keep(options: dict[str, Any]) -> dict[str, Any]:
+    """The data options as checkpoints keep them: JSON-able, and good in any working directory."""
+    toml = options.get("dataset_toml")
+    return {**options, "dataset_toml": None if toml is None else os.path.realpath(toml)}
+
+
+def read_data(root: Path, progress: Progress, options: dict[str, Any] | None = None) -> DataSet:
     """Scan a data set with a progress bar, and say what was found."""
-    data = scan(
-        root,
-        config=dataset_toml,
-        val=val,
-        num_classes=num_classes,
-        ignore_index=ignore_index,
-        progress=progress.counter("checking"),
-    )
+    given = dict(options or {})
+    data = scan(root, config=given.pop("dataset_toml", None), **given, progress=progress.counter("checking"))
     progress.close()
     splits = ", ".join(f"{len(samples)} {name}" for name, samples in data.splits.items())
     click.echo(f"{root}: {splits} images; {data.num_classes} classes: {', '.join(data.classes)}")
     for note in data.notes:
         click.echo(f"note: {note}")
     return data
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse early, before minutes of work, what cannot become a folder of results.
+
+    Raises:
+        InputError: it is a file, or lies in one, or in a folder without permission.
+    """
+    for place in (folder, *folder.absolute().parents):
+        if place.exists():
+            if not place.is_dir():
+                raise InputError(f"{folder}: {place} is a file, not a folder; give another --out")
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise InputError(f"{folder}: no permission to write in {place}; give another --out")
+            return
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder of results.
+
+    Raises:
+        InputError: that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot create this folder ({error.strerror}); give another --out"
+        ) from None

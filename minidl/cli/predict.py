@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
 
+from minidl.cli.options import check_writable, make_folder
 from minidl.cli.progress import Progress
 from minidl.errors import InputError
 from minidl.segmentation.files import read_image, write_png
 from minidl.segmentation.folder import match_channels
 from minidl.segmentation.pairing import list_images
 from minidl.segmentation.pictures import overlay
-from minidl.train.inference import load_run, predict_images
+from minidl.train.inference import Run, load_run, predict_image
 
 
 @click.command(
@@ -27,39 +26,62 @@ Examples:
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the masks and overlays.")
-@click.option("--overlays/--no-overlays", default=True, show_default=True, help="Also write each picture with its mask drawn over it.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Folder for the masks and overlays."
+)
+@click.option(
+    "--overlays/--no-overlays",
+    default=True,
+    show_default=True,
+    help="Also write each picture with its mask drawn over it.",
+)
 def command(run: Path, images: tuple[Path, ...], out: Path, overlays: bool) -> int:
-    """Write the mask of each image (files, or folders of them): NAME.png with the class id of every pixel, shown in the
-    classes' colours, and NAME_overlay.png to look at. Images of any size.
+    """Write the mask of each image (files, or folders of them): NAME.png with the class id of every pixel,
+    shown in the classes' colours, and NAME_overlay.png to look at. Images of any size.
 
     RUN is the folder that 'minidl train --out' wrote (its best checkpoint is used), or a checkpoint file.
+
+    All images are read once before the first mask is written: if one is bad, nothing is written.
     """
     trained = load_run(run)
     paths = _all_images(images)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot create this folder ({error.strerror}); give another --out") from None
+    check_writable(out)
+    _check_outputs(paths, out, overlays)
+    channels = trained.model.in_channels
     with Progress() as progress:
+        progress.phase("checking", len(paths))
+        for path in paths:
+            match_channels(read_image(path), channels, path)
+            progress.advance()
+        make_folder(out)
         progress.phase("predicting", len(paths))
         for path in paths:
-            image = match_channels(read_image(path), trained.model.in_channels, path)
-            for _, _, mask in predict_images(trained, [(path, image)]):
-                write_png(out / f"{path.stem}.png", mask, trained.colours)
-                if overlays:
-                    write_png(out / f"{path.stem}_overlay.png", _picture(image, mask, trained.colours))
+            _predict(trained, path, out, overlays)
             progress.advance()
     click.echo(f"{len(paths)} mask{'s' if len(paths) != 1 else ''} in {out}")
     return 0
 
 
-def _picture(image: np.ndarray[Any, Any], mask: np.ndarray[Any, Any], colours: np.ndarray[Any, Any]) -> Any:
-    return overlay(image, mask, colours, ignore_index=None)
+def _predict(trained: Run, path: Path, out: Path, overlays: bool) -> None:
+    image = match_channels(read_image(path), trained.model.in_channels, path)
+    mask = predict_image(trained, image)
+    colours = trained.colours
+    # A PNG palette holds 256 colours; with more classes the file holds 16-bit ids without colours.
+    write_png(_mask_path(out, path), mask, colours if len(colours) <= 256 else None)
+    if overlays:
+        write_png(_overlay_path(out, path), overlay(image, mask, colours, ignore_index=None))
+
+
+def _mask_path(out: Path, image: Path) -> Path:
+    return out / f"{image.stem}.png"
+
+
+def _overlay_path(out: Path, image: Path) -> Path:
+    return out / f"{image.stem}_overlay.png"
 
 
 def _all_images(given: tuple[Path, ...]) -> list[Path]:
-    """Files as named; of folders all images in them. No two may write the same file."""
+    """Files as named; of folders all images in them."""
     paths: list[Path] = []
     for path in given:
         if path.is_dir():
@@ -71,9 +93,22 @@ def _all_images(given: tuple[Path, ...]) -> list[Path]:
             paths.append(path)
         else:
             raise InputError(f"{path}: no such file; give image files, or a folder of them")
-    stems: dict[str, Path] = {}
-    for path in paths:
-        if path.stem in stems:
-            raise InputError(f"{path}: would write the same mask as {stems[path.stem]}; rename one, or predict them apart")
-        stems[path.stem] = path
     return paths
+
+
+def _check_outputs(paths: list[Path], out: Path, overlays: bool) -> None:
+    """No two images may write one file, and none may be overwritten."""
+    sources = {path.resolve() for path in paths}
+    written: dict[Path, Path] = {}
+    for path in paths:
+        for target in (_mask_path(out, path), *([_overlay_path(out, path)] if overlays else [])):
+            if target.resolve() in sources:
+                raise InputError(
+                    f"{path}: its mask would be written over the image {target}; give another --out"
+                )
+            if target in written:
+                raise InputError(
+                    f"{path}: would write {target.name}, as {written[target]} does; rename one of them, or"
+                    " predict them apart"
+                )
+            written[target] = path

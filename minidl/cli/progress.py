@@ -11,12 +11,12 @@ from tqdm import tqdm
 
 
 class Progress:
-    """A :class:`minidl.train.trainer.Reporter` for people, and the ``progress(done, total)`` callable that scans want.
+    """A `minidl.train.Reporter` for people, and the ``progress(done, total)`` callable that scans want.
 
     One bar at a time, on stderr, and only if that is a terminal. Messages go to stdout.
 
     Args:
-        unit: what a unit of training is worth: images per step, so that the bar can say images/s.
+        images_per_step: what a step of training is worth, so that the bar can say images/s.
     """
 
     def __init__(self, images_per_step: int = 1) -> None:
@@ -42,18 +42,22 @@ class Progress:
         """A new bar."""
         self.close()
         self.name = name
-        training = name == "training"
         self.bar = tqdm(
-            total=total * (self.images_per_step if training else 1),
-            initial=done * (self.images_per_step if training else 1),
+            total=total * self._images(),
+            initial=done * self._images(),
             desc=name,
             unit=" images",
             leave=False,
             dynamic_ncols=True,
             file=sys.stderr,
             disable=not sys.stderr.isatty(),
-            bar_format="{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{rate_fmt}, {remaining} left{postfix}]",
+            # rate_noinv_fmt: always images/s, where tqdm would turn slow rates around into s/images.
+            bar_format="{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} "
+            "[{rate_noinv_fmt}, {remaining} left{postfix}]",
         )
+
+    def _images(self) -> int:
+        return self.images_per_step if self.name == "training" else 1
 
     def advance(self, amount: int = 1, **figures: Any) -> None:
         """Move the bar and show the figures beside it."""
@@ -62,12 +66,14 @@ class Progress:
         if figures:
             text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
             self.bar.set_postfix_str(text, refresh=False)
-        self.bar.update(amount * (self.images_per_step if self.name == "training" else 1))
+        self.bar.update(amount * self._images())
 
     def message(self, text: str) -> None:
         """A line above the bar."""
         if self.bar is not None and not self.bar.disable:
-            tqdm.write(text, file=sys.stdout)
+            self.bar.clear()  # tqdm.write would do that only for bars on stdout
+            click.echo(text)
+            self.bar.refresh()
         else:
             click.echo(text)
 

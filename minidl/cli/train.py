@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shlex
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
+import numpy as np
 
-from minidl.cli.options import data_options, read_data
+from minidl.cli.options import DATA_OPTIONS, as_in_training, check_writable, data_options, read_data, to_keep
 from minidl.cli.progress import Progress
 from minidl.cli.report import write_overlays
+from minidl.cli.stopping import stop_on_signals, train_or_stop
 from minidl.errors import InputError
+from minidl.train import run_folder
+from minidl.train.checkpoint import load as load_checkpoint
 from minidl.train.config import CLASS_WEIGHTS, OPTIMIZERS, SCHEDULES, TrainConfig
 from minidl.train.trainer import Trainer
 
 _NETWORKS: dict[str, dict[str, Any]] = {
     "unet": {},
-    "unet-documents": {"base": 32, "depth": 4, "bottleneck": False, "norm": "none", "up": "nearest", "dropout": 0.0},
-    "unet-paper": {"base": 64, "depth": 4, "bottleneck": True, "norm": "none", "up": "transpose", "dropout": 0.5},
+    "unet-documents": {
+        "base": 32,
+        "depth": 4,
+        "bottleneck": False,
+        "norm": "none",
+        "up": "nearest",
+        "dropout": 0.0,
+    },
+    "unet-paper": {
+        "base": 64,
+        "depth": 4,
+        "bottleneck": True,
+        "norm": "none",
+        "up": "transpose",
+        "dropout": 0.5,
+    },
 }
 
 
@@ -36,106 +51,209 @@ Examples:
 """,
 )
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for checkpoints, history and pictures.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for checkpoints, history and pictures.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, with its own options.")
 @data_options
-@click.option("--epochs", type=click.IntRange(min=1), default=40, show_default=True, help="Passes over the training images.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=40,
+    show_default=True,
+    help="Passes over the training images.",
+)
 @click.option("--steps", type=click.IntRange(min=1), help="Optimizer steps in all, instead of --epochs.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Images in a step.")
-@click.option("--crop", type=click.IntRange(min=1), help="Side of the random crops [default: the images', at most 256].")
-@click.option("--lr", type=float, default=1e-3, show_default=True, help="Learning rate.")
-@click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="adam", show_default=True)
-@click.option("--schedule", type=click.Choice(SCHEDULES), default="cosine", show_default=True, help="Course of the learning rate.")
-@click.option("--warmup", type=click.IntRange(min=0), default=0, show_default=True, help="Steps in which the learning rate rises.")
-@click.option("--weight-decay", type=float, default=0.0, show_default=True)
-@click.option("--momentum", type=float, default=0.9, show_default=True, help="Of --optimizer sgd.")
-@click.option("--class-weights", type=click.Choice(CLASS_WEIGHTS), default="none", show_default=True, help="'balanced': rare classes weigh more.")
-@click.option("--network", type=click.Choice(list(_NETWORKS)), default="unet", show_default=True, help="'unet-documents' and 'unet-paper' set the five options below.")
-@click.option("--base", type=click.IntRange(min=1), default=16, show_default=True, help="Channels of the first block.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Images in a step."
+)
+@click.option(
+    "--crop", type=click.IntRange(min=1), help="Side of the random crops [default: the images', at most 256]."
+)
+@click.option(
+    "--lr", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True, help="Learning rate."
+)
+@click.option(
+    "--optimizer", type=click.Choice(OPTIMIZERS), default="adam", show_default=True, help="Rule of the steps."
+)
+@click.option(
+    "--schedule",
+    type=click.Choice(SCHEDULES),
+    default="cosine",
+    show_default=True,
+    help="Course of the learning rate.",
+)
+@click.option(
+    "--warmup",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Steps in which the learning rate rises.",
+)
+@click.option(
+    "--weight-decay",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="L2 penalty of the weights.",
+)
+@click.option(
+    "--momentum", type=click.FloatRange(0), default=0.9, show_default=True, help="Of --optimizer sgd."
+)
+@click.option(
+    "--class-weights",
+    type=click.Choice(CLASS_WEIGHTS),
+    default="none",
+    show_default=True,
+    help="'balanced': rare classes weigh more.",
+)
+@click.option(
+    "--network",
+    type=click.Choice(list(_NETWORKS)),
+    default="unet",
+    show_default=True,
+    help="'unet-documents' and 'unet-paper' set the five options below.",
+)
+@click.option(
+    "--base", type=click.IntRange(min=1), default=16, show_default=True, help="Channels of the first block."
+)
 @click.option("--depth", type=click.IntRange(1, 8), default=4, show_default=True, help="Number of poolings.")
-@click.option("--norm", type=click.Choice(["none", "batch", "group"]), default="batch", show_default=True, help="Normalisation.")
-@click.option("--up", type=click.Choice(["nearest", "bilinear", "transpose"]), default="nearest", show_default=True, help="Upsampling.")
-@click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), default=0.0, show_default=True)
-@click.option("--padding", type=click.Choice(["same", "valid"]), default="same", show_default=True, help="Of the 3x3 convolutions.")
+@click.option(
+    "--norm",
+    type=click.Choice(["none", "batch", "group"]),
+    default="batch",
+    show_default=True,
+    help="Normalisation.",
+)
+@click.option(
+    "--up",
+    type=click.Choice(["nearest", "bilinear", "transpose"]),
+    default="nearest",
+    show_default=True,
+    help="Upsampling.",
+)
+@click.option(
+    "--dropout",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    show_default=True,
+    help="Probability, in the deepest blocks.",
+)
+@click.option(
+    "--padding",
+    type=click.Choice(["same", "valid"]),
+    default="same",
+    show_default=True,
+    help="Of the 3x3 convolutions.",
+)
 @click.option("--flip/--no-flip", default=True, show_default=True, help="Augment by flips.")
-@click.option("--rotate90/--no-rotate90", default=None, help="Augment by quarter turns [default: where crops are square].")
-@click.option("--brightness", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Augment by changes of brightness.")
-@click.option("--contrast", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Augment by changes of contrast.")
-@click.option("--eval-every", type=click.IntRange(min=1), help="Steps between validations [default: an epoch, at least 25].")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="One seed gives one result, bit for bit.")
+@click.option(
+    "--rotate90/--no-rotate90",
+    default=None,
+    help="Augment by quarter turns [default: where crops are square].",
+)
+@click.option(
+    "--brightness",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Augment by changes of brightness.",
+)
+@click.option(
+    "--contrast",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Augment by changes of contrast.",
+)
+@click.option(
+    "--eval-every",
+    type=click.IntRange(min=1),
+    help="Steps between validations [default: an epoch, at least 25].",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="One seed gives one result, bit for bit.",
+)
 @click.pass_context
 def command(ctx: click.Context, data: Path, out: Path, resume: bool, **options: Any) -> int:
     """Train a U-Net on DATA, a folder with images/ and labels/ (or masks/) of the same names.
 
-    DATA may have train/, val/ and test/ folders, each with these two; otherwise the last fifth of the images by name is used for
-    validation. A dataset.toml in DATA can give class names, colours and what mask values mean.
+    DATA may have train/, val/ and test/ folders, each with these two; otherwise the last fifth of the images
+    by name is used for validation. A dataset.toml in DATA can give class names, colours and what mask values
+    mean.
 
     Ctrl-C saves and says how to go on.
     """
     if resume:
         _refuse_options_with_resume(ctx)
     config = _config(ctx, options)
-    with Progress(config.batch_size) as progress:
-        found = read_data(data, progress, **{k: options[k] for k in ("dataset_toml", "val", "num_classes", "ignore_index")})
-        trainer = Trainer(found, config, out, resume=resume, reporter=progress)
+    run_folder.check(out, resume)
+    check_writable(out)
+    reading = {name: options[name] for name in DATA_OPTIONS}
+    if resume:
+        reading = as_in_training(data, reading, load_checkpoint(out / "last.safetensors").data)
+    with Progress() as progress:
+        found = read_data(data, progress, reading)
+        trainer = Trainer(found, config, out, resume, progress, to_keep(reading))
         progress.images_per_step = trainer.config.batch_size
         parameters = sum(p.numel() for p in trainer.model.parameters())
-        click.echo(f"U-Net with {parameters:,} parameters; steps {trainer.step} to {trainer.total}; results go to {out}")
-        with stop_at_ctrl_c() as stopped:
-            finished = trainer.run(lambda: bool(stopped))
-    if not finished:
-        click.echo(f"\nstopped after step {trainer.step}, everything is saved; go on with:", err=True)
-        click.echo(f"  minidl train {_quoted(data)} --out {_quoted(out)} --resume", err=True)
-        return 130
+        click.echo(
+            f"U-Net with {parameters:,} parameters; steps {trainer.step} to {trainer.total};"
+            f" results go to {out}"
+        )
+        with stop_on_signals() as stop:
+            if not train_or_stop(trainer, stop, data, progress):
+                return stop.exit_code
     write_overlays(out, found, "val")
-    click.echo(f"best validation IoU {trainer.best:.4f}; weights in {out / 'best.safetensors'}; pictures in {out}")
+    best = f"{trainer.best:.4f}" if np.isfinite(trainer.best) else "-"
+    click.echo(
+        f"best validation IoU {best}; weights in {out / 'best.safetensors'}; pictures in {out / 'val.png'}"
+    )
+    command_line = shlex.join(["minidl", "evaluate", str(out), str(data)])
+    click.echo(f"scores of each class: {command_line}")
     return 0
 
 
 def _config(ctx: click.Context, options: dict[str, Any]) -> TrainConfig:
+    if options["steps"] is not None and _on_command_line(ctx, "epochs"):
+        raise InputError("--epochs: --steps is given, too; leave out one of them")
     names = ("base", "depth", "norm", "up", "dropout", "padding")
     model = {name: options[name] for name in names}
     preset = _NETWORKS[options["network"]]
     for name in preset:
-        if name in options and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise InputError(f"--{name}: {options['network']} has its own; leave out --{name} or use --network unet")
+        if name in options and _on_command_line(ctx, name):
+            raise InputError(
+                f"--{name}: {options['network']} has its own; leave out --{name} or use --network unet"
+            )
     model.update(preset)
     augmentation = {name: options[name] for name in ("flip", "brightness", "contrast")}
     if options["crop"] is not None:
         augmentation["crop"] = options["crop"]
     if options["rotate90"] is not None:
         augmentation["rotate90"] = options["rotate90"]
-    taken = ("steps", "epochs", "batch_size", "optimizer", "lr", "weight_decay", "momentum", "schedule", "warmup")
-    more = ("class_weights", "eval_every", "seed")
-    return TrainConfig(model=model, augmentation=augmentation, **{name: options[name] for name in (*taken, *more)})
+    more = {
+        name: options[name]
+        for name in (
+            *("steps", "epochs", "batch_size", "optimizer", "lr", "weight_decay", "momentum", "schedule"),
+            *("warmup", "class_weights", "eval_every", "seed"),
+        )
+    }
+    return TrainConfig(model=model, augmentation=augmentation, **more)
 
 
 def _refuse_options_with_resume(ctx: click.Context) -> None:
-    allowed = {"data", "out", "resume", "dataset_toml", "val", "num_classes", "ignore_index"}
+    allowed = {"data", "out", "resume", *DATA_OPTIONS}
     for name in ctx.params:
-        given = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if given and name not in allowed:
+        if name not in allowed and _on_command_line(ctx, name):
             raise InputError(f"--{name.replace('_', '-')}: a resumed run keeps its own options; leave it out")
 
 
-@contextmanager
-def stop_at_ctrl_c() -> Iterator[list[int]]:
-    """The first Ctrl-C fills the list, so that the loop can stop between two steps; a second one interrupts at once."""
-    stopped: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stopped.append(number)
-        signal.signal(signal.SIGINT, previous)
-        click.echo("\nfinishing this step and saving (Ctrl-C again to stop at once)", err=True)
-
-    previous = signal.signal(signal.SIGINT, note)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))
+def _on_command_line(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE

@@ -17,14 +17,15 @@ gives the logits of the classes.
 Where the two forms differ:
 
 * **Bottleneck.** The paper has one more block below the last pooling. The documents' program goes straight
-back up from the last pooling. * **Up.** The paper's "up-convolution" doubles the picture and halves the
-channels with one learned 2x2 filter (``up="transpose"``). The documents' *prose*
-  says deconvolution, their *program* repeats pixels (``up="nearest"``), and the channels stay.
+  back up from there.
+* **Up.** The paper's "up-convolution" doubles the picture and halves the channels with one learned 2x2 filter
+  (``up="transpose"``). The documents' *prose* says deconvolution, their *program* repeats pixels
+  (``up="nearest"``), and the channels stay.
 * **Padding.** The paper's 3x3 convolutions have no padding: each takes one pixel off each side, and the skips
-are cropped to fit
-  (``padding="valid"``; 572 pixels in, 388 out). The program pads with zeros (``padding="same"``).
+  are cropped to fit (``padding="valid"``; 572 pixels in, 388 out). The program pads with zeros
+  (``padding="same"``).
 * **Softmax.** The program ends in one; here the network gives logits, and the loss contains the softmax (see
-``ops/cross_entropy.py`` for why).
+  ``ops/cross_entropy.py`` for why).
 """
 
 from __future__ import annotations
@@ -83,12 +84,12 @@ class UNet(nn.Module):
         base: channels of the first block; doubled at each level down.
         depth: number of poolings.
         bottleneck: a block below the last pooling (the paper) or none (the documents' program).
-        padding: "same" (zeros around) or "valid" (none: the output is smaller than the input, see
+        padding: "same" (zeros around) or "valid" (none, so that the output is smaller than the input: see
             :meth:`output_size`).
         norm: "none", "batch" or "group", after each 3x3 convolution.
-        up: "nearest" or "bilinear" doubling, or "transpose" (a learned 2x2 up-convolution that halves the
-            channels).
-        dropout: probability, after the deepest two blocks on the way down (as the paper's "drop-out layers at
+        up: "nearest" or "bilinear" doubling, or "transpose": a learned 2x2 up-convolution, which also
+            halves the channels.
+        dropout: probability, after the deepest two blocks on the way down (the paper's "drop-out layers at
             the end of the contracting path").
 
     Raises:
@@ -178,13 +179,10 @@ class UNet(nn.Module):
         """Extent of the output for an extent of the input that fits (572 gives 388 with the paper's network).
 
         Raises:
-            ValueError: it does not fit, since an extent before a pooling would be odd, or nothing would be
-                left.
+            ValueError: it does not fit: an extent before a pooling is odd, or no pixels are left.
 
-        >>> unet_paper().output_size(571)
-        Traceback (most recent call last):
-        ValueError: UNet: an input extent of 571 cannot be halved 4 times, or leaves no output pixels; the
-            next that fits is 572
+        >>> unet_paper().output_size(572)
+        388
         """
         n = self._output_size(size)
         if n < 1:
@@ -243,7 +241,7 @@ def _crop(skip: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def unet_documents(num_classes: int = 2) -> UNet:
-    """The network of the documents' program: 3 channels in, blocks of 32, 64, 128 and 256, no bottleneck, nearest upsampling.
+    """The network of the documents' program: blocks of 32 to 256, no bottleneck, nearest upsampling.
 
     >>> sum(p.numel() for p in unet_documents(2).parameters())
     3716898
@@ -252,7 +250,7 @@ def unet_documents(num_classes: int = 2) -> UNet:
 
 
 def unet_paper(num_classes: int = 2, in_channels: int = 1, padding: str = "valid") -> UNet:
-    """The paper's network: blocks of 64 to 1024, up-convolutions, no padding (``padding="same"`` for equal sizes).
+    """The paper's network: blocks of 64 to 1024, up-convolutions, no padding unless ``padding="same"``.
 
     >>> model = unet_paper(num_classes=2)
     >>> sum(p.numel() for p in model.parameters()), model.output_size(572)

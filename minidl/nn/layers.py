@@ -72,7 +72,8 @@ class _Convolution(Module):
         _require_positive(name, in_channels=in_channels, out_channels=out_channels)
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(
-                f"{name}: groups {groups} must divide in_channels {in_channels} and out_channels {out_channels}"
+                f"{name}: groups {groups} must divide "
+                f"in_channels {in_channels} and out_channels {out_channels}"
             )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = pair(kernel_size, "kernel_size", name, least=1)

@@ -36,7 +36,9 @@ class Parameter(Tensor):
 
 
 class Module:
-    """Base class of layers and networks. Subclasses assign parameters and submodules as attributes and define ``forward``.
+    """Base class of layers and networks.
+
+    Subclasses assign parameters and submodules as attributes and define ``forward``.
 
     >>> from minidl import nn
     >>> class Twice(nn.Module):
@@ -73,8 +75,7 @@ class Module:
                 output = replaced
         return output
 
-    # -- what belongs to the module
-    # --------------------------------------------------------------------------------
+    # -- what belongs to the module --------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "_parameters" not in self.__dict__:
@@ -92,7 +93,7 @@ class Module:
         home[name] = value
 
     def _home(self, name: str, value: Any) -> dict[str, Any] | None:
-        """The table that an attribute belongs into, by its value or by the name that it replaces; None: no table."""
+        """The table that an attribute belongs to, by its value or by the name that it replaces, if any."""
         if isinstance(value, Parameter):
             return self._parameters
         if isinstance(value, Module) and name not in self._parameters:
@@ -108,7 +109,7 @@ class Module:
         return None
 
     def _check_name(self, name: str, table: dict[str, Any], taken: bool) -> None:
-        """Raise KeyError unless ``name`` is in the table already, or free and fit to be part of a dotted name."""
+        """Raise KeyError unless ``name`` is in the table already, or free and fit for a dotted name."""
         if name in table:
             return
         if not name or "." in name:
@@ -139,18 +140,27 @@ class Module:
         """Add a parameter; ``None`` keeps the name for one that this module does without (``bias=False``).
 
         Raises:
-            KeyError: the name is taken, empty, or has a dot (as for :meth:`register_buffer` and
-                :meth:`add_module`).
+            KeyError: the name is taken, empty, or has a dot.
             TypeError: not a parameter.
         """
         self._register(self._parameters, name, parameter, Parameter, "parameter")
 
     def register_buffer(self, name: str, tensor: Tensor | None) -> None:
-        """Add a tensor that is saved with the module but not learned (running statistics)."""
+        """Add a tensor that is saved with the module but not learned (running statistics).
+
+        Raises:
+            KeyError: the name is taken, empty, or has a dot.
+            TypeError: not a tensor.
+        """
         self._register(self._buffers, name, tensor, Tensor, "buffer")
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Add a submodule under a name."""
+        """Add a submodule under a name.
+
+        Raises:
+            KeyError: the name is taken, empty, or has a dot.
+            TypeError: not a module.
+        """
         self._register(self._modules, name, module, Module, "submodule")
 
     def _register(self, table: dict[str, Any], name: str, value: Any, kind: type, what: str) -> None:
@@ -214,18 +224,17 @@ class Module:
         function(self)
         return self
 
-    # -- state
-    # -----------------------------------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Copies of all parameters and buffers as arrays, under torch's keys (a module's parameters before its buffers).
+        """Copies of all parameters and buffers as arrays, under torch's keys.
 
-        What two modules share comes under both names.
+        A module's parameters come before its buffers; what two modules share comes under both names.
         """
         return {name: np.array(tensor.data, order="C") for name, tensor in state.named_state(self)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> None:
-        """Copy arrays (NumPy, or anything ``np.asarray`` takes) into the parameters and buffers of the same names.
+        """Copy arrays (or anything ``np.asarray`` takes) into the parameters and buffers of the same names.
 
         Nothing is changed unless everything fits.
 
@@ -240,7 +249,7 @@ class Module:
         state.load(self, state_dict, strict)
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Training behaviour (dropout drops, batch normalisation uses the batch) for this module and all below."""
+        """Training behaviour (dropout drops, batch normalisation uses the batch), here and in all below."""
         for module in self.modules():
             module.training = mode
         return self
@@ -276,8 +285,7 @@ class Module:
         """Convert to float32."""
         return self.astype(np.float32)
 
-    # -- hooks and text
-    # --------------------------------------------------------------------------------------------
+    # -- hooks and text --------------------------------------------------------------------------------------
 
     def register_forward_hook(self, hook: Hook) -> HookHandle:
         """Call ``hook(module, inputs, output)`` after every forward; a result replaces the output.

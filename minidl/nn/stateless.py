@@ -14,7 +14,7 @@ from minidl.ops._shapes import Pair
 
 
 class ReLU(Module):
-    """max(0, x). ``inplace`` is accepted for torch's sake and changes nothing: results are always new tensors."""
+    """max(0, x). ``inplace`` is taken for torch's sake and ignored: results are always new tensors."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()

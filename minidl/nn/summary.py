@@ -22,8 +22,7 @@ class LayerSummary:
         kind: class of the layer.
         output_shape: of its (last) call.
         parameters: learned numbers that belong to this layer alone.
-        flops: multiplications and additions of its inner products (2 per term); element-wise work is not
-            counted.
+        flops: of its inner products, two for each term; element-wise work is not counted.
         calls: how often it ran.
     """
 
@@ -57,8 +56,11 @@ class Summary:
         ]
         total = ("total", "", "", f"{self.parameters:,}", f"{self.flops / 1e6:,.2f}")
         widths = [max(len(row[i]) for row in (head, *body, total)) for i in range(5)]
-        lines = ["  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-                 for row in (head, *body, total)]  # fmt: skip
+        align = (str.ljust, str.ljust, str.ljust, str.rjust, str.rjust)
+        lines = [
+            "  ".join(put(cell, width) for put, cell, width in zip(align, row, widths, strict=True))
+            for row in (head, *body, total)
+        ]
         rule = "-" * len(lines[0])
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 

@@ -1,4 +1,6 @@
-"""Every differentiable operation, with torch's names and argument order. One file each: notation, equation, shape rule, forward, backward.
+"""Every differentiable operation, with torch's names and argument order.
+
+Each has a file of its own: notation, equation, shape rule, forward, backward, the public function.
 
 To read how an operation works, open the file of its name: ``minidl/ops/conv2d.py``. The functions below hide
 the modules they come from (``minidl.ops.conv2d`` is the function); code that needs more of a module says

@@ -32,7 +32,9 @@ def pair(value: Any, name: str, operation: str, least: int = 0) -> Pair:
 def conv_output(
     size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, operation: str
 ) -> Pair:
-    """Extents after a sliding window: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1 on each axis.
+    """Extents after a sliding window; on each axis
+
+        out = ⌊(size + 2 padding - dilation (kernel - 1) - 1) / stride⌋ + 1
 
     The window covers ``dilation (kernel - 1) + 1`` pixels (its field of view).
 
@@ -47,8 +49,9 @@ def conv_output(
         span = d * (k - 1) + 1
         if n + 2 * p < span:
             raise ValueError(
-                f"{operation}: the window covers {span} pixels (kernel {tuple(kernel)}, dilation {tuple(dilation)}), "
-                f"more than the padded input of {n + 2 * p} (size {tuple(size)}, padding {tuple(padding)})"
+                f"{operation}: the window covers {span} pixels (kernel {tuple(kernel)}, "
+                f"dilation {tuple(dilation)}), more than the padded input of {n + 2 * p} "
+                f"(size {tuple(size)}, padding {tuple(padding)})"
             )
         out.append((n + 2 * p - span) // s + 1)
     return out[0], out[1]
@@ -57,7 +60,9 @@ def conv_output(
 def conv_transpose_output(
     size: Pair, kernel: Pair, stride: Pair, padding: Pair, output_padding: Pair, dilation: Pair
 ) -> Pair:
-    """Extents of a transposed convolution: (size - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1.
+    """Extents of a transposed convolution; on each axis
+
+        out = (size - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1
 
     >>> conv_transpose_output((4, 4), (2, 2), (2, 2), (0, 0), (0, 0), (1, 1))
     (8, 8)

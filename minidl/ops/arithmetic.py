@@ -147,7 +147,7 @@ def _gradients(ctx: Node, dx: Any, dy: Any) -> tuple[Any, Any]:
 
 
 def _operands(operation: str, x: Any, y: Any, inexact: bool = False) -> tuple[Any, Any]:
-    """Tensors stay, arrays become tensors, numbers stay numbers (they take the dtype of the tensor beside them).
+    """Tensors stay, arrays become tensors, numbers stay numbers (with the dtype of the tensor beside them).
 
     An integer tensor beside a Python float, or divided (``inexact``), becomes float32 first, as in torch.
     """

@@ -3,11 +3,12 @@
 Notation: x (N, C, *), M = N·H·W values a channel, γ (C) weight, β (C) bias, ε for safety, x̂ the standardised
 input, g the cotangent of y.
 
-    forward, training    μ_c = mean, σ²_c = mean of (x - μ_c)² (divided by M),  x̂ = (x - μ) / √(σ² + ε),  y = γ x̂ + β
-                         running ← (1 - m) running + m (μ, σ² M/(M-1))   (momentum m; the running variance is the unbiased one)
-    forward, evaluation  μ and σ² are the running ones
-    backward, training   dβ = Σ g,  dγ = Σ g x̂,  dx = γ/√(σ²+ε) · (g - mean g - x̂ · mean(g x̂))
-    backward, evaluation dx = γ/√(σ²+ε) · g
+    forward, training     μ_c = mean, σ²_c = mean of (x - μ_c)² (divided by M)
+                          x̂ = (x - μ) / √(σ² + ε),  y = γ x̂ + β
+                          running ← (1 - m) running + m (μ, σ² M/(M-1))    (momentum m; variance unbiased)
+    forward, evaluation   μ and σ² are the running ones
+    backward, training    dβ = Σ g,  dγ = Σ g x̂,  dx = γ/√(σ²+ε) · (g - mean g - x̂ · mean(g x̂))
+    backward, evaluation  dβ and dγ as above,  dx = γ/√(σ²+ε) · g
 
 Sums and means run over everything but the channel. In training every value of a channel moves its mean and
 deviation: the two means in dx take out of g what only a common shift or stretch of the channel could use.
@@ -25,7 +26,7 @@ from minidl.dispatch import kernels
 
 
 class BatchNorm(Function):
-    """y = γ x̂ + β with the statistics of this batch. Further outputs: mean and biased variance, for the running ones."""
+    """y = γ x̂ + β with the statistics of this batch, which (variance biased) are further outputs."""
 
     @staticmethod
     def forward(ctx: Node, x: Any, weight: Any, bias: Any, *, eps: float) -> Any:
@@ -91,7 +92,8 @@ def check_affine(operation: str, x: Tensor, weight: Tensor | None, bias: Tensor 
     for name, parameter in (("weight", weight), ("bias", bias)):
         if parameter is not None and parameter.shape != x.shape[1:2]:
             raise ValueError(
-                f"{operation}: {name} must have shape ({x.shape[1]},), got {parameter.shape} (input {x.shape})"
+                f"{operation}: {name} must have shape ({x.shape[1]},), got {parameter.shape} "
+                f"(input {x.shape})"
             )
 
 
@@ -129,7 +131,8 @@ def batch_norm(
     for name, record in zip(("running_mean", "running_var"), running, strict=True):
         if record is not None and record.shape != input.shape[1:2]:
             raise ValueError(
-                f"batch_norm: {name} must have shape ({input.shape[1]},), got {record.shape} (input {input.shape})"
+                f"batch_norm: {name} must have shape ({input.shape[1]},), got {record.shape} "
+                f"(input {input.shape})"
             )
     if not training:
         if running_mean is None or running_var is None:

@@ -9,9 +9,9 @@ the C/G channels of that group. x is 0 outside.
     y[n,k,i,j] = β[k] + Σ_{c < C/G} Σ_u Σ_v  w[k,c,u,v] · x[n, q·C/G + c, i·s + u·d - p, j·s + v·d - p]
 
 This is *cross-correlation*, which networks compute and call convolution. The document's E1 prints true
-convolution, x(x-x', y-y'): the filter is flipped. The two differ by that flip and a shift: E1's y at (i+kh-1,
-j+kw-1) is the cross-correlation with flip(w) at (i, j). A network learns its filters, so which of the two it
-computes makes no difference to what it can learn.
+convolution, x(x-x', y-y'): the filter is flipped. The two differ by that flip and a shift: E1's y at
+(i+kh-1, j+kw-1) is the cross-correlation with flip(w) at (i, j). A network learns its filters, so which of
+the two it computes makes no difference to what it can learn.
 
 **Shape rule.** OH = ⌊(H + 2p - d(kh-1) - 1) / s⌋ + 1, and the same for OW.
 
@@ -20,10 +20,11 @@ each cotangent is the adjoint of one linear map: wherever the forward reads x[..
 backward adds g[..] times the other factor.
 
     dβ[k]       = Σ_{n,i,j} g[n,k,i,j]
-    dw[k,c,u,v] = Σ_{n,i,j} g[n,k,i,j] · x[n, q·C/G + c, i·s + u·d - p, j·s + v·d - p]      cross-correlation of x with g
-    dx[n,c,a,b] = Σ over all (k,u,v,i,j) with i·s + u·d - p = a, j·s + v·d - p = b of g[n,k,i,j] · w[k,c,u,v]
-                = full convolution of g, s-1 zeros put between its values, with the dilated w; p cropped on
-                each side
+    dw[k,c,u,v] = Σ_{n,i,j} g[n,k,i,j] · x[n, q·C/G + c, i·s + u·d - p, j·s + v·d - p]
+                = cross-correlation of x with g
+    dx[n,c,a,b] = Σ g[n,k,i,j] · w[k,c,u,v] over all k, u, v, i, j with i·s + u·d - p = a, j·s + v·d - p = b
+                = full convolution of g, s-1 zeros put between its values, with the dilated w; p pixels
+                  cropped on each side
 
 As matrices, with the windows of x as the columns of X: Y = W X, dW = G Xᵀ, dX = col2im(Wᵀ G). The kernels are
 in ``kernels/reference/conv2d.py`` and its siblings; X is never held whole there
@@ -86,15 +87,14 @@ def conv2d(
         weight: (K, C/groups, kh, kw), of the same dtype.
         bias: (K) or None.
         stride, padding, dilation: an integer, or (vertical, horizontal).
-        groups: into how many parts that do not see each other the channels are cut; ``groups=C`` is a
-            depthwise convolution.
+        groups: number of parts, which do not see each other, that the channels are cut into; ``groups=C``
+            is a depthwise convolution.
 
     Returns:
         (N, K, OH, OW).
 
     Raises:
-        ValueError: shapes that do not fit, groups that do not divide, or a window larger than the padded
-            input.
+        ValueError: shapes that do not fit, groups that do not divide, or a window larger than the input.
         TypeError: dtypes that differ or are not floating-point.
 
     >>> import minidl

@@ -1,4 +1,4 @@
-"""Transposed convolution, the "deconvolution" of equation E12: a convolution's backward-data used as a forward.
+"""Transposed convolution, the "deconvolution" of equation E12: a convolution's backward used as a forward.
 
 Notation: x (N, C, H, W), w (C, K/G, kh, kw), β (K), y (N, K, OH, OW), g the cotangent of y; stride s, padding
 p, dilation d, groups G.

@@ -4,7 +4,9 @@ Notation: z (N, C, *) logits, y (N, *) class ids, w (C) class weights (1 by defa
 pixels are those with y ≠ ignore_index, ℓ_i the loss of pixel i, g the cotangent of the result.
 
     forward   ℓ_i = -w[y_i] · log p_i[y_i],   log p = (z - max z) - log Σ e^(z - max z)
-              mean: L = Σ ℓ_i / Σ w[y_i] over the valid pixels      sum: L = Σ ℓ_i      none: ℓ, 0 at ignored pixels
+              mean: L = Σ ℓ_i / Σ w[y_i] over the valid pixels
+              sum:  L = Σ ℓ_i
+              none: ℓ, 0 at ignored pixels
     backward  dz_i = g · w[y_i] / Σ w[y] · (p_i - onehot(y_i)),  0 at ignored pixels
 
 The document's E3 is L = -(1/N) Σ_i Σ_j y_ij log ŷ_ij with one-hot y: the inner sum picks the one term written
@@ -96,7 +98,8 @@ def cross_entropy(
         raise TypeError(f"cross_entropy: targets must be integer class ids, got {target.dtype}")
     if input.ndim < 2 or target.shape != (input.shape[0], *input.shape[2:]):
         raise ValueError(
-            f"cross_entropy: logits (N, C, ...) of shape {input.shape} do not fit targets (N, ...) of shape {target.shape}"
+            f"cross_entropy: logits (N, C, ...) of shape {input.shape} do not fit "
+            f"targets (N, ...) of shape {target.shape}"
         )
     if reduction not in REDUCTIONS:
         raise ValueError(
@@ -107,12 +110,13 @@ def cross_entropy(
     bad = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
     if bad.any():
         raise IndexError(
-            f"cross_entropy: class id {int(labels[bad][0])} is not in 0..{classes - 1} (logits {input.shape}) "
-            f"and is not ignore_index ({ignore_index})"
+            f"cross_entropy: class id {int(labels[bad][0])} is not in 0..{classes - 1} "
+            f"(logits {input.shape}) and is not ignore_index ({ignore_index})"
         )
     if weight is not None:
         weight = weight if isinstance(weight, Tensor) else Tensor(np.asarray(weight, input.dtype))
         if weight.shape != (classes,):
             raise ValueError(f"cross_entropy: weight must have shape ({classes},), got {weight.shape}")
         weight = weight.detach()
-    return CrossEntropy.apply(input, Tensor(labels), weight, ignore_index=ignore_index, reduction=reduction)
+    target = target if labels is target.data else Tensor(labels)  # the tensor itself: it knows of changes
+    return CrossEntropy.apply(input, target, weight, ignore_index=ignore_index, reduction=reduction)

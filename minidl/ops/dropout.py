@@ -1,7 +1,6 @@
 """Dropout: in training each element is zeroed with probability p, the others are scaled by 1/(1-p).
 
-Notation: m is the mask, 0 with probability p and 1/(1-p) otherwise, so that E[m x] = x; g is the cotangent of
-y.
+Notation: m is the mask, 0 with probability p and 1/(1-p) otherwise, so that E[m x] = x; g the cotangent of y.
 
     forward  y = m ⊙ x        backward  dx = m ⊙ g        (Srivastava et al. 2014, in the "inverted" form)
 """
@@ -22,8 +21,7 @@ class Dropout(Function):
     @staticmethod
     def forward(ctx: Node, x: Any, *, p: float) -> Any:
         xp = array_module(x)
-        # Drawn on the host in row-major order, whatever the memory order of x: one seed gives one mask
-        # everywhere.
+        # Drawn on the host in row-major order, whatever the memory order of x: one seed, one mask.
         kept = xp.asarray(random.generator().random(x.shape, dtype="float32") >= p)
         scale = 1 / (1 - p) if p < 1 else 0.0
         mask = kept * x.dtype.type(scale)

@@ -1,10 +1,11 @@
-"""Group normalisation (Wu and He 2018): the statistics of each image and group of channels, independent of the batch.
+"""Group normalisation (Wu and He 2018): statistics of each image and group of channels, whatever the batch.
 
-Notation: x (N, C, *), G groups of C/G channels, M = (C/G)·H·W values a group, γ (C), β (C), g the cotangent
-of y.
+Notation: x (N, C, *), G groups of C/G channels, (C/G)·H·W values a group, γ (C), β (C), g the cotangent of y.
 
-    forward   x̂ = (x - μ_{n,q}) / √(σ²_{n,q} + ε) with the mean and (biased) variance of image n and group q;   y = γ_c x̂ + β_c
-    backward  dβ = Σ g,  dγ = Σ g x̂,  and with h = γ g:  dx = (h - mean h - x̂ mean(h x̂)) / √(σ² + ε), means over the group
+    forward   x̂ = (x - μ_{n,q}) / √(σ²_{n,q} + ε),  y = γ_c x̂ + β_c
+              with the mean and (biased) variance of image n and group q
+    backward  dβ = Σ g,  dγ = Σ g x̂,  and with h = γ g and means over the group
+              dx = (h - mean h - x̂ mean(h x̂)) / √(σ² + ε)
 
 The same in training and evaluation.
 """

@@ -1,16 +1,16 @@
 """Upsampling and downsampling by nearest neighbour or bilinearly (equation E12), and the adjoint.
 
-Notation: x (N, C, H, W), y (N, C, OH, OW), r = H / OH the step in the input for one output pixel (1 /
-scale_factor where that was given), g the cotangent of y. Both axes are treated alike and one after the other,
-so one axis tells all:
+Notation: x (N, C, H, W), y (N, C, OH, OW), r = H / OH the step in the input for one output pixel (where it
+was given, 1 / scale_factor), g the cotangent of y. Both axes are treated alike and one after the other, so
+one axis tells all:
 
     nearest   y[i] = x[⌊i r⌋]
-    bilinear  y[i] = (1 - t) x[a] + t x[a+1],  a + t = max(0, (i + ½) r - ½)       (pixel centres are aligned)
-              with align_corners: a + t = i (H - 1) / (OH - 1)                      (corner pixels are aligned)
+    bilinear  y[i] = (1 - t) x[a] + t x[a+1],  a + t = max(0, (i + ½) r - ½)     (pixel centres are aligned)
+              with align_corners: a + t = i (H - 1) / (OH - 1)                    (corner pixels are aligned)
 
-The neighbour a+1 stops at the last pixel. Each is a matrix with one or two entries a row, y = A_v x A_hᵀ; the
-backward is the transposed matrices, dx = A_vᵀ g A_h: what an output pixel read, it gives back with the same
-weights.
+The neighbour a+1 stops at the last pixel. Each is a matrix with one or two entries a row, y = A_v x A_hᵀ,
+and the backward is the transposed matrices, dx = A_vᵀ g A_h: what an output pixel read, it gives back with
+the same weights.
 """
 
 from __future__ import annotations

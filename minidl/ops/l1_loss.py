@@ -2,7 +2,8 @@
 
 Notation: x prediction, y target, n elements, g the cotangent of the result.
 
-    forward   L = (1/n) Σ |x - y|            backward  dx = g · sign(x - y) / n,  dy = -dx      (the subgradient at 0 is 0)
+    forward   L = (1/n) Σ |x - y|
+    backward  dx = g · sign(x - y) / n,  dy = -dx      (the subgradient at 0 is 0)
 """
 
 from __future__ import annotations

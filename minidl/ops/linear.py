@@ -60,7 +60,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     if weight.ndim != 2 or input.ndim < 1 or input.shape[-1] != weight.shape[1]:
         raise ValueError(
-            f"linear: weight (out, in) of shape {weight.shape} does not fit input (..., in) of shape {input.shape}"
+            f"linear: weight (out, in) of shape {weight.shape} does not fit "
+            f"input (..., in) of shape {input.shape}"
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias must have shape {weight.shape[:1]}, got {bias.shape}")

@@ -1,4 +1,4 @@
-"""Views: reshape, permute, transpose, flatten, indexing. They move no numbers, so their adjoints move none either.
+"""Views: reshape, permute, transpose, flatten, indexing. They move no numbers, nor do their adjoints.
 
 Notation: y is the output, g its cotangent. All of them share memory with their input where NumPy can (a
 reshape of a permuted array and an index by a list or mask must copy).

@@ -61,7 +61,8 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.
         raise ValueError(f"pad: mode must be 'constant', got {mode!r}")
     if len(pad) % 2 or len(pad) > 2 * x.ndim:
         raise ValueError(
-            f"pad: {len(pad)} widths for shape {x.shape}; give two for each padded dimension, the last one first"
+            f"pad: {len(pad)} widths for shape {x.shape}; "
+            "give two for each padded dimension, the last one first"
         )
     pairs = [(int(pad[i]), int(pad[i + 1])) for i in range(0, len(pad), 2)][::-1]
     widths = ((0, 0),) * (x.ndim - len(pairs)) + tuple(pairs)

@@ -4,7 +4,10 @@ Notation: R is the set of reduced positions, n their number, g the cotangent of 
 
     sum   y = Σ_R x        dx = g at every position of R
     mean  y = (1/n) Σ_R x  dx = g / n
-    max   y = max_R x      dx = g at the maximum (with ``dim``: the first one; over everything: shared evenly by all, as torch)
+    max   y = max_R x      dx = g at the maximum, 0 elsewhere
+
+Where several positions tie, the maximum along ``dim`` gives g to the first one, and the maximum over
+everything shares it evenly, as in torch.
 
 Shape rule: reduced dimensions vanish, or stay with extent 1 where ``keepdim=True``.
 

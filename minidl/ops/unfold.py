@@ -1,7 +1,6 @@
 """Windows as columns (im2col) and the adjoint (col2im), as public operations: what a convolution does inside.
 
-Notation: x (N, C, H, W), window kh x kw, stride s, padding p, dilation d, L = OH·OW windows in row-major
-order.
+Notation: x (N, C, H, W), window kh x kw, stride s, padding p, dilation d, L = OH·OW windows, row-major.
 
     unfold  col[n, (c·kh + u)·kw + v, i·OW + j] = x[n, c, i·s + u·d - p, j·s + v·d - p]
     fold    x[n, c, a, b] = Σ of col over all windows and taps that read the pixel (a, b)
@@ -89,7 +88,12 @@ def fold(
     padding: int | Pair = 0,
     stride: int | Pair = 1,
 ) -> Tensor:
-    """Add columns back to the pixels they came from: (N, C·kh·kw, L) to (N, C, H, W) with (H, W) = ``output_size``.
+    """Add columns back to the pixels they came from: (N, C·kh·kw, L) to (N, C, H, W).
+
+    Args:
+        input: as :func:`unfold` gives it.
+        output_size: (H, W), or one number for both.
+        kernel_size, dilation, padding, stride: those of the windows.
 
     Raises:
         ValueError: not 3-dimensional, or the columns do not belong to an image of that size.
@@ -108,7 +112,8 @@ def fold(
     taps = kernel[0] * kernel[1]
     if rows % taps or length != out[0] * out[1]:
         raise ValueError(
-            f"fold: an image of {size} has {out[0] * out[1]} windows of {taps} pixels a channel; input has shape {input.shape}"
+            f"fold: an image of {size} has {out[0] * out[1]} windows of {taps} pixels a channel; "
+            f"input has shape {input.shape}"
         )
     shape = (n, rows // taps, *size)
     return Fold.apply(input, shape=shape, kernel=kernel, out=out, window=window)

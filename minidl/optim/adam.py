@@ -18,8 +18,8 @@ class Adam(Optimizer):
         m ← β₁ m + (1 - β₁) g,      v ← β₂ v + (1 - β₂) g²
         w ← w - α · m̂ / (√v̂ + ε),   m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ)
 
-    The division by 1 - βᵗ makes up for the moments having started at zero. Weight decay λ adds λ w to the
-    gradient first.
+    The division by 1 - βᵗ makes up for the moments having started at zero. Weight decay λ first adds λ w to
+    the gradient.
 
     Args:
         params: parameters, or groups of them as dictionaries.
@@ -79,9 +79,10 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with weight decay apart from the gradient: w ← (1 - α λ) w before the step, so that large gradients do not shrink it.
+    """Adam with weight decay apart from the gradient: w ← (1 - α λ) w before the step.
 
-    Arguments as :class:`Adam`, with ``weight_decay=0.01`` by default.
+    The decay then does not shrink where gradients are large. Arguments as :class:`Adam`, with
+    ``weight_decay=0.01`` by default.
 
     >>> import minidl
     >>> w = minidl.nn.Parameter(minidl.tensor([1.0]))

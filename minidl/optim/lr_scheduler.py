@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the rate of step t as a closed formula of t, times the rate the optimizer began with.
+"""Learning-rate schedules: the rate of step t as a formula of t, times the rate the optimizer began with.
 
 A closed formula (not a product of past factors) needs one number, t, to resume exactly. Call ``step()`` once
 after each optimizer step or once an epoch, whichever the schedule counts in. The first rate is set when the

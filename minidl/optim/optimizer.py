@@ -1,4 +1,4 @@
-"""What all optimizers share: groups of parameters with their options, state for each parameter, and saving both."""
+"""What all optimizers share: groups of parameters with options, a state of each parameter, saving both."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ class Optimizer:
 
     Attributes:
         param_groups: dictionaries with ``"params"`` and the options (``"lr"`` and so on) that hold for them.
-        state: for each parameter (by position, counted through all groups) what the optimizer remembers of
-            it.
+        state: what the optimizer remembers of each parameter, by its position counted through all groups.
     """
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
@@ -30,9 +29,11 @@ class Optimizer:
         if not given:
             raise ValueError(f"{type(self).__name__}: there are no parameters to optimise")
         groups = given if isinstance(given[0], dict) else [{"params": given}]
-        self.param_groups = [{**defaults, **group, "params": self._tensors(group)} for group in groups]
-        for group in self.param_groups:
-            group.setdefault("initial_lr", group["lr"])
+        self.param_groups: list[dict[str, Any]] = []
+        for group in groups:
+            tensors = self._tensors(group)
+            self.param_groups.append({**defaults, **group, "params": tensors})
+            self.param_groups[-1].setdefault("initial_lr", self.param_groups[-1]["lr"])
         everything = [p for g in self.param_groups for p in g["params"]]
         if len({id(p) for p in everything}) != len(everything):
             raise ValueError(f"{type(self).__name__}: a parameter is given twice")
@@ -62,7 +63,7 @@ class Optimizer:
                 parameter.grad = None
 
     def step(self) -> None:
-        """Move every parameter that has a gradient, in place. The tape notices if a backward is still to come."""
+        """Move every parameter that has a gradient, in place. The tape notices: a pending backward raises."""
         index = 0
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -76,7 +77,7 @@ class Optimizer:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of the state and of all options, in torch's layout: {"state": {index: ...}, "param_groups": [...]}."""
+        """Copies of state and options in torch's layout, {"state": {index: ...}, "param_groups": [...]}."""
         groups, start = [], 0
         for group in self.param_groups:
             count = len(group["params"])
@@ -103,7 +104,8 @@ class Optimizer:
             index = int(key)
             if not 0 <= index < len(parameters):
                 raise ValueError(
-                    f"{type(self).__name__}: the saved state has a parameter {index}, there are {len(parameters)}"
+                    f"{type(self).__name__}: the saved state has a parameter {index}, "
+                    f"there are {len(parameters)}"
                 )
             state[index] = {}
             for name, value in values.items():

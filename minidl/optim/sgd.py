@@ -10,10 +10,13 @@ from minidl.optim.optimizer import Array, Optimizer, check_range
 
 
 class SGD(Optimizer):
-    """W ← W - α ∂L/∂W, the update of equation E9 with the sign that the document leaves open; optionally with momentum.
+    """W ← W - α ∂L/∂W, the update of equation E9 with the sign that the document leaves open.
 
-    With weight decay λ, momentum μ, dampening τ:  g ← g + λ w;  v ← μ v + (1 - τ) g (at first v = g);  w ← w - α v, or
-    w ← w - α (g + μ v) with ``nesterov``. As torch.
+    With weight decay λ, momentum μ and dampening τ, as torch:
+
+        g ← g + λ w
+        v ← μ v + (1 - τ) g                     (at first v = g)
+        w ← w - α v, with ``nesterov`` w ← w - α (g + μ v)
 
     Args:
         params: parameters, or groups of them as dictionaries.

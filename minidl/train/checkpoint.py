@@ -22,7 +22,9 @@ from minidl._atomic import atomic_write
 from minidl.errors import InputError
 
 FORMAT = 1
-_KEY, _SUM = "minidl", "sha256"
+# One key, whose text is a line with the sum and then the JSON: with two, safetensors would write them in any
+# order, and equal runs would not give equal files.
+_KEY = "minidl"
 
 
 @dataclass
@@ -65,8 +67,8 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    # safetensors writes the bytes of strided arrays in the wrong order without a word: C order first. (Not with
-    # np.ascontiguousarray, which turns a 0-d array into a 1-d one.)
+    # safetensors writes the bytes of strided arrays in the wrong order without a word: C order first.
+    # (Not with np.ascontiguousarray, which turns a 0-d array into a 1-d one.)
     tensors = {f"model.{name}": np.asarray(a, order="C") for name, a in checkpoint.model.items()}
     moments: dict[str, dict[str, Any]] = {}
     for index, values in checkpoint.optimizer.get("state", {}).items():
@@ -79,7 +81,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     rest = {f.name: getattr(checkpoint, f.name) for f in fields(Checkpoint) if f.name != "model"}
     rest["optimizer"] = {"state": moments, "param_groups": checkpoint.optimizer.get("param_groups", [])}
     text = json.dumps({"format": FORMAT, **rest}, allow_nan=True)
-    atomic_write(path, to_bytes(tensors, metadata={_KEY: text, _SUM: _digest(text, tensors)}))
+    atomic_write(path, to_bytes(tensors, metadata={_KEY: f"{_digest(text, tensors)}\n{text}"}))
 
 
 def _digest(text: str, tensors: dict[str, np.ndarray[Any, Any]]) -> str:
@@ -119,12 +121,13 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         raise InputError(
             f"{path}: a safetensors file, but not a checkpoint of minidl; give one that 'minidl train' wrote"
         )
-    if metadata.get(_SUM) != _digest(metadata[_KEY], tensors):
+    digest, _, text = metadata[_KEY].partition("\n")
+    if digest != _digest(text, tensors):
         raise InputError(
             f"{path}: damaged (its contents do not match its checksum); use another checkpoint or train again"
         )
     try:
-        return _from_parts(json.loads(metadata[_KEY]), tensors)
+        return _from_parts(json.loads(text), tensors)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path}: a checkpoint of minidl that this version cannot read ({type(error).__name__}: {error});"

@@ -1,4 +1,4 @@
-"""Using a trained network: probabilities of pictures of any size, scores on a split, masks for new pictures."""
+"""Using a trained network: probabilities of pictures of any size, scores on a split, masks."""
 
 from __future__ import annotations
 
@@ -86,8 +86,15 @@ def describe_data(data: DataSet, options: dict[str, Any] | None = None) -> dict[
         "colours": data.colours.tolist(),
         "ignore_index": data.ignore_index,
         "in_channels": data.in_channels,
-        "splits": {name: [s.stem for s in samples] for name, samples in data.splits.items()},
+        "splits": {
+            name: [relative_name(data, sample) for sample in samples] for name, samples in data.splits.items()
+        },
     }
+
+
+def relative_name(data: DataSet, sample: Sample) -> str:
+    """What a checkpoint calls an image: its path below the data set's folder."""
+    return sample.image_path.relative_to(data.root).as_posix()
 
 
 def probabilities(
@@ -99,8 +106,8 @@ def probabilities(
 ) -> Array:
     """Class probabilities, float32 (K, H, W), of one image, float32 (C, H, W) in 0..1, of any size.
 
-    Small images are padded by reflection to a size the network takes; large ones are cut into overlapping tiles
-    whose results are blended.
+    Small images are padded by reflection to a size the network takes; large ones are cut into overlapping
+    tiles whose results are blended.
     """
     model.eval()
     size = model.valid_size(model.multiple * 4)
@@ -183,8 +190,8 @@ class _Sections:
         if self.truths and truth.shape != self.truths[0].shape:
             raise InputError(
                 f"{path}: {truth.shape[1]}x{truth.shape[0]} pixels, the first section has"
-                f" {self.truths[0].shape[1]}x{self.truths[0].shape[0]}, and V_rand and V_info need sections of"
-                " one size; leave out --boundary"
+                f" {self.truths[0].shape[1]}x{self.truths[0].shape[0]}, and V_rand and V_info need sections"
+                " of one size; leave out --boundary"
             )
         self.truths.append(truth != self.boundary)
         # Blending tiles rounds: a sum of shares may be above 1 by an ulp.
@@ -215,7 +222,8 @@ def evaluate_samples(
         weights: of the classes, for the loss.
 
     Raises:
-        InputError: a file cannot be read; with ``boundary``, sections differ in size or have unlabelled pixels.
+        InputError: a file cannot be read; with ``boundary``, sections differ in size or have pixels without
+            a label.
     """
     matrix = np.zeros((data.num_classes, data.num_classes), np.int64)
     loss = _Loss(weights)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class Reporter(Protocol):
-    """What the loop tells whoever watches: the command line draws bars, a notebook may print, a test may count."""
+    """What the loop tells whoever watches: the command line draws bars, a notebook prints, a test counts."""
 
     def phase(self, name: str, total: int, done: int = 0) -> None:
         """A part of the work begins: ``total`` units, of which ``done`` are behind us already."""

@@ -87,8 +87,8 @@ class Trainer:
         It is asked after each step and, while validating, after each image; all is saved before this returns.
 
         Raises:
-            InputError: the loss is no longer finite, or a file cannot be read or written. The checkpoints stay
-                as they were last saved; if there are none yet, nothing is left behind.
+            InputError: the loss is no longer finite, or a file cannot be read or written. The checkpoints
+                stay as they were last saved; if there are none yet, nothing is left behind.
         """
         described = json.dumps(checkpoints.describe(self._checkpoint()), indent=2) + "\n"
         created = run_folder.create(self.out, described)
@@ -229,8 +229,8 @@ class Trainer:
             )
             if there != here:
                 raise InputError(
-                    f"{self.data.root}: has other {what} than the run in {self.out}; resume with the run's own"
-                    " data, and with the same --val, --ignore-index, --num-classes and --dataset-toml"
+                    f"{self.data.root}: has other {what} than the run in {self.out}; resume with the run's"
+                    " own data, and with the same --val, --ignore-index, --num-classes and --dataset-toml"
                 )
         if self.data_options is None:
             self.data_options = saved.data["options"]

@@ -15,7 +15,7 @@ def parameters(model):
     return sum(p.numel() for p in model.parameters())
 
 
-# --- parameter counts ------------------------------------------------------------------------------------------------
+# --- parameter counts ---------------------------------------------------------------------------------------
 
 
 def block(a, b):
@@ -50,7 +50,7 @@ def test_a_normalisation_takes_the_biases_place():
     assert parameters(batch) == parameters(plain) + channels
 
 
-# --- shapes at every level -------------------------------------------------------------------------------------------
+# --- shapes at every level ----------------------------------------------------------------------------------
 
 
 def shapes(model, x):
@@ -69,7 +69,7 @@ def shapes(model, x):
 
 
 def test_the_documents_program_level_by_level():
-    """conv1 to conv4 and pool4, up5/merge5/conv5 to up8/merge8/conv8 of the program, for its 128x128x3 pictures."""
+    """conv1 to conv4, then up5, merge5, conv5 to up8, merge8, conv8, for the program's 128x128 pictures."""
     seen = shapes(models.unet_documents(2), np.zeros((1, 3, 128, 128), np.float32))
     assert seen == {
         "down.0 sees": (3, 128),
@@ -109,7 +109,7 @@ def test_the_papers_figure_level_by_level():
     assert seen["head"] == (2, 388)
 
 
-# --- sizes -----------------------------------------------------------------------------------------------------------
+# --- sizes --------------------------------------------------------------------------------------------------
 
 
 def test_sizes_of_the_papers_network():
@@ -143,7 +143,7 @@ def test_output_size_is_what_the_network_gives(options):
     assert usable >= 5
 
 
-# --- construction ----------------------------------------------------------------------------------------------------
+# --- construction -------------------------------------------------------------------------------------------
 
 
 def test_keys_of_the_state_dict():

@@ -1,4 +1,4 @@
-"""UNet's values: every combination of options runs, the whole network against literal loops, gradients, learning."""
+"""UNet's values: every combination of options, the whole network against loops, gradients, learning."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_every_combination_runs_forward_and_backward(norm, up, padding, bottlene
             assert np.abs(p.grad.data).max() > 0, name
 
 
-# --- values and gradients --------------------------------------------------------------------------------------------
+# --- values and gradients -----------------------------------------------------------------------------------
 
 
 def by_loops(state, x, depth, padding, up):
@@ -41,7 +41,9 @@ def by_loops(state, x, depth, padding, up):
 
     def double_conv(x, name):
         for layer in ("conv1", "conv2"):
-            x = np.maximum(loops.conv2d(x, state[f"{name}.{layer}.weight"], state[f"{name}.{layer}.bias"], 1, pad), 0)
+            x = np.maximum(
+                loops.conv2d(x, state[f"{name}.{layer}.weight"], state[f"{name}.{layer}.bias"], 1, pad), 0
+            )
         return x
 
     skips = []
@@ -53,7 +55,9 @@ def by_loops(state, x, depth, padding, up):
         x = double_conv(x, f"down.{depth}")
     for level, skip in enumerate(reversed(skips)):
         if up == "transpose":
-            x = loops.conv_transpose2d(x, state[f"upsample.{level}.weight"], state[f"upsample.{level}.bias"], 2)
+            x = loops.conv_transpose2d(
+                x, state[f"upsample.{level}.weight"], state[f"upsample.{level}.bias"], 2
+            )
         else:
             x = loops.interpolate(x, (2 * x.shape[2], 2 * x.shape[3]), mode=up)
         top, left = (skip.shape[2] - x.shape[2]) // 2, (skip.shape[3] - x.shape[3]) // 2
@@ -64,14 +68,20 @@ def by_loops(state, x, depth, padding, up):
 
 @pytest.mark.parametrize(
     ("up", "padding", "bottleneck", "size"),
-    [("nearest", "same", False, (8, 12)), ("bilinear", "same", True, (4, 8)), ("transpose", "valid", True, (44, 48))],
+    [
+        ("nearest", "same", False, (8, 12)),
+        ("bilinear", "same", True, (4, 8)),
+        ("transpose", "valid", True, (44, 48)),
+    ],
 )
 def test_the_whole_network_against_literal_loops(up, padding, bottleneck, size):
     model = models.UNet(1, 2, base=2, depth=2, bottleneck=bottleneck, padding=padding, up=up).double()
     rng = np.random.default_rng(0)
     for p in model.parameters():
         if p.ndim == 1:
-            p.data[...] = rng.normal(size=p.shape)  # biases begin as zeros, which would hide one that is left out
+            p.data[...] = rng.normal(
+                size=p.shape
+            )  # biases begin as zeros, which would hide one that is left out
     x = rng.normal(size=(1, 1, *size))
     expected = by_loops(model.state_dict(), x, 2, padding, up)
     y = model(minidl.tensor(x)).detach().numpy()
@@ -86,8 +96,8 @@ def test_the_whole_network_against_literal_loops(up, padding, bottleneck, size):
 def test_gradients_of_a_tiny_network(norm, up):
     """Central differences of the input's and every parameter's gradient, a few random elements of each.
 
-    The biases must not be the zeros they begin as: where a block's input is 0 in a whole window, so would be the
-    ReLU's, which is its corner.
+    The biases must not be the zeros they begin as: where a block's input is 0 in a whole window, the ReLU's
+    would be 0 too, which is its corner.
     """
     model = models.UNet(2, 3, base=4, depth=1, norm=norm, up=up).double()
     rng = np.random.default_rng(0)
@@ -100,8 +110,9 @@ def test_gradients_of_a_tiny_network(norm, up):
 
 
 def test_it_learns_a_disc():
-    """Noisy pictures of one disc each. Guessing each pixel by the share of discs alone costs the entropy of that share;
-    sixty steps of Adam get below half of it."""
+    """Noisy pictures of one disc each. Guessing each pixel by the share of discs alone costs the entropy of
+    that share; sixty steps of Adam get below half of it.
+    """
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:16, :16]
     centres = rng.integers(4, 12, (8, 2, 1, 1))

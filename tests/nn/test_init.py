@@ -22,8 +22,9 @@ def zeros(*shape):
 def check_uniform(values, low, high):
     """Within the range, and mean and variance within 5 standard errors of a uniform distribution's.
 
-    With width w: the mean's standard error is w/√(12 n); the fourth central moment is w⁴/80 and the variance w²/12, so
-    the sample variance's is √((1/80 - 1/144) / n) w². Five of them: a right sampler fails for one seed in a million.
+    With width w: the mean's standard error is w/√(12 n); the fourth central moment is w⁴/80, the variance
+    w²/12, so the sample variance's is √((1/80 - 1/144) / n) w². Five of them: a right sampler fails for one
+    seed in a million.
     """
     x, n, width = values.ravel(), values.size, high - low
     assert low <= x.min() and x.max() <= high
@@ -105,7 +106,14 @@ def test_normal_rules(name):
 
 
 def test_gains():
-    gains = {"linear": 1, "conv2d": 1, "sigmoid": 1, "tanh": 5 / 3, "relu": 2**0.5, "leaky_relu": (2 / 1.0001) ** 0.5}
+    gains = {
+        "linear": 1,
+        "conv2d": 1,
+        "sigmoid": 1,
+        "tanh": 5 / 3,
+        "relu": 2**0.5,
+        "leaky_relu": (2 / 1.0001) ** 0.5,
+    }
     assert {name: init.calculate_gain(name) for name in gains} == pytest.approx(gains)
     assert init.calculate_gain("leaky_relu", 1.0) == 1.0
     with pytest.raises(ValueError, match="gelu"):
@@ -114,7 +122,8 @@ def test_gains():
         init.kaiming_normal_(zeros(2, 2), mode="fan_sideways")
 
 
-DEFAULTS = {  # layers and the fan_in of their weights; a transposed convolution's weight is (in, out/groups, kh, kw)
+# Layers and the fan_in of their weights; a transposed convolution's weight is (in, out/groups, kh, kw).
+DEFAULTS = {
     "Linear": (lambda: nn.Linear(300, 200), 300),
     "Conv2d": (lambda: nn.Conv2d(32, 48, 3), 32 * 9),
     "Conv2d in groups": (lambda: nn.Conv2d(32, 48, 3, groups=4), 8 * 9),
@@ -135,7 +144,9 @@ def test_layers_start_as_torchs_do(name):
 def test_norms_start_as_the_identity():
     for layer in (nn.BatchNorm2d(3), nn.GroupNorm(1, 3)):
         assert (layer.weight.data == 1).all() and (layer.bias.data == 0).all()
-    assert (nn.BatchNorm2d(3).running_mean.data == 0).all() and (nn.BatchNorm2d(3).running_var.data == 1).all()
+    assert (nn.BatchNorm2d(3).running_mean.data == 0).all() and (
+        nn.BatchNorm2d(3).running_var.data == 1
+    ).all()
 
 
 def test_one_seed_one_result_and_another_seed_another():
@@ -160,7 +171,7 @@ def test_a_fill_is_in_place_and_noticed_by_a_pending_backward():
 
 
 def test_the_signal_keeps_its_size_through_thirty_relu_layers():
-    """He's rule: the mean square after a layer is the one before, up to the sampling of 256 units (a few percent each)."""
+    """He's rule: the mean square after a layer is the one before, up to a few percent for 256 units."""
     x = minidl.tensor(np.random.default_rng(0).normal(size=(64, 256)))
     for _ in range(30):
         w = zeros(256, 256)

@@ -40,7 +40,7 @@ class Tree(nn.Module):
         return self.apple(self.inner(self.zebra(x))) * self.gain
 
 
-# --- what an attribute becomes ---------------------------------------------------------------------------------------
+# --- what an attribute becomes ------------------------------------------------------------------------------
 
 
 def test_parameters_buffers_modules_and_plain_attributes_are_kept_apart():
@@ -69,9 +69,9 @@ def test_parameters_buffers_modules_and_plain_attributes_are_kept_apart():
         "apple",
     ]
     assert m.zebra.note == "plain"
-    assert list(m.parameters())[0] is m.gain
+    assert next(m.parameters()) is m.gain
     assert list(m.children()) == [m.zebra, m.inner, m.apple]
-    assert list(m.buffers())[0] is m.zebra.count
+    assert next(m.buffers()) is m.zebra.count
 
 
 def test_a_tensor_that_is_no_parameter_is_a_plain_attribute():
@@ -194,7 +194,7 @@ def test_forward_must_be_defined():
         nn.ModuleList()(number(1.0))
 
 
-# --- sharing ---------------------------------------------------------------------------------------------------------
+# --- sharing ------------------------------------------------------------------------------------------------
 
 
 def test_a_module_in_two_places_is_listed_once():
@@ -214,7 +214,7 @@ def test_a_module_that_contains_itself_ends():
     assert [name for name, _ in m.named_modules()] == [""]
 
 
-# --- modes and conversions -------------------------------------------------------------------------------------------
+# --- modes and conversions ----------------------------------------------------------------------------------
 
 
 def test_train_and_eval_reach_everything_below_and_return_the_module():
@@ -254,7 +254,7 @@ def test_apply_visits_those_below_first():
     assert seen == ["Scale", "Scale", "ReLU", "Scale", "Sequential", "Scale", "Tree"]
 
 
-# --- text ------------------------------------------------------------------------------------------------------------
+# --- text ---------------------------------------------------------------------------------------------------
 
 
 def test_text_is_nested_as_torchs():

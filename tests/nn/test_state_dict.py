@@ -14,7 +14,10 @@ LAYERS = {
     "Linear without bias": (lambda: nn.Linear(2, 3, bias=False), {"weight": (3, 2)}),
     "Conv2d": (lambda: nn.Conv2d(4, 6, (3, 5), groups=2), {"weight": (6, 2, 3, 5), "bias": (6,)}),
     "Conv2d without bias": (lambda: nn.Conv2d(4, 6, 1, bias=False), {"weight": (6, 4, 1, 1)}),
-    "ConvTranspose2d": (lambda: nn.ConvTranspose2d(4, 6, 2, groups=2), {"weight": (4, 3, 2, 2), "bias": (6,)}),
+    "ConvTranspose2d": (
+        lambda: nn.ConvTranspose2d(4, 6, 2, groups=2),
+        {"weight": (4, 3, 2, 2), "bias": (6,)},
+    ),
     "BatchNorm2d": (lambda: nn.BatchNorm2d(3), dict(zip(BATCH_NORM, [(3,)] * 4 + [()], strict=True))),
     "BatchNorm2d, not affine": (
         lambda: nn.BatchNorm2d(3, affine=False),
@@ -139,8 +142,16 @@ FAULTS = {
     "missing": (lambda state: state.pop("1.bias"), KeyError, r"missing \['1.bias'\]"),
     "unexpected": (lambda state: state.update(extra=np.zeros(1)), KeyError, r"unexpected \['extra'\]"),
     "shape": (lambda state: state.update({"1.weight": np.zeros((2, 1))}), ValueError, r"1.weight.*\(2, 1\)"),
-    "would only broadcast": (lambda state: state.update({"1.weight": np.zeros(())}), ValueError, r"1.weight.*\(\)"),
-    "not numbers": (lambda state: state.update({"1.bias": np.array(["x"])}), (ValueError, TypeError), "1.bias"),
+    "would only broadcast": (
+        lambda state: state.update({"1.weight": np.zeros(())}),
+        ValueError,
+        r"1.weight.*\(\)",
+    ),
+    "not numbers": (
+        lambda state: state.update({"1.bias": np.array(["x"])}),
+        (ValueError, TypeError),
+        "1.bias",
+    ),
     "complex": (lambda state: state.update({"1.bias": np.array([1j])}), (ValueError, TypeError), "1.bias"),
 }
 

@@ -75,7 +75,7 @@ def test_a_shared_parameter_counts_once_in_the_total():
 
 
 def test_the_documents_unet():
-    """The network's table by hand: multiply-adds of a 3x3 convolution from a to b channels on n² pixels are 9 a b n²."""
+    """By hand: a 3x3 convolution from a to b channels on n² pixels multiplies and adds 9 a b n² times."""
     convolutions = [
         *[(3, 32, 128), (32, 32, 128), (32, 64, 64), (64, 64, 64)],
         *[(64, 128, 32), (128, 128, 32), (128, 256, 16), (256, 256, 16)],

@@ -1,4 +1,4 @@
-"""Schedules against closed formulas and hand-worked rates, in two parameter groups, with and without a break."""
+"""Schedules against closed formulas and hand-worked rates, with two parameter groups and with a break."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def test_continuing_gives_the_same_rates_to_the_bit(name):
     schedule = make(o)
     for _ in range(4):
         schedule.step()
-    saved = json.loads(json.dumps({"schedule": schedule.state_dict(), "groups": o.state_dict()["param_groups"]}))
+    saved = json.loads(
+        json.dumps({"schedule": schedule.state_dict(), "groups": o.state_dict()["param_groups"]})
+    )
     o = optimizer()
     schedule = make(o)
     o.load_state_dict({"state": {}, "param_groups": saved["groups"]})
@@ -119,7 +121,7 @@ def test_the_optimizer_uses_the_rate():
 
 
 def test_a_second_schedule_begins_with_the_first_rate_again():
-    """The optimizer remembers with which rate it began, so a new schedule does not build on the old one's last."""
+    """The optimizer remembers the rate it began with: a new schedule does not build on the old one's last."""
     o = optimizer()
     first = lr_scheduler.ExponentialLR(o, 0.5)
     for _ in range(3):

@@ -38,7 +38,9 @@ def train(model, optimizer, steps, first=0):
 def through_text(state):
     """What a checkpoint does: options and numbers as JSON text (keys become strings), arrays as arrays."""
     arrays = {k: {n: v for n, v in s.items() if isinstance(v, np.ndarray)} for k, s in state["state"].items()}
-    rest = {k: {n: v for n, v in s.items() if not isinstance(v, np.ndarray)} for k, s in state["state"].items()}
+    rest = {
+        k: {n: v for n, v in s.items() if not isinstance(v, np.ndarray)} for k, s in state["state"].items()
+    }
     read = json.loads(json.dumps({"state": rest, "param_groups": state["param_groups"]}))
     return {
         "state": {k: {**s, **arrays[int(k)]} for k, s in read["state"].items()},
@@ -92,7 +94,12 @@ def test_options_come_back_too():
     other = optim.Adam([nn.Parameter(np.ones(1))])
     other.load_state_dict(saved)
     (group,) = other.param_groups
-    assert (group["lr"], tuple(group["betas"]), group["eps"], group["weight_decay"]) == (0.5, (0.1, 0.2), 0.3, 0.4)
+    assert (group["lr"], tuple(group["betas"]), group["eps"], group["weight_decay"]) == (
+        0.5,
+        (0.1, 0.2),
+        0.3,
+        0.4,
+    )
     assert len(group["params"]) == 1 and group["params"][0] is not p
 
 

@@ -1,4 +1,4 @@
-"""SGD, Adam and AdamW against their update rules, written here for one number at a time as plain Python floats."""
+"""SGD, Adam and AdamW against their update rules, written here for one number at a time in Python floats."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ def sgd_by_hand(w, gradients, *, lr, momentum=0.0, dampening=0.0, weight_decay=0
     return path
 
 
-def adam_by_hand(
-    w, gradients, *, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False
-):
+def adam_by_hand(w, gradients, *, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False):
     """Kingma and Ba's algorithm 1; `decoupled` shrinks w by (1 - αλ) first, as Loshchilov and Hutter."""
     m = v = 0.0
     path = []
@@ -66,7 +64,11 @@ RULES = {
         adam_by_hand,
         {"lr": 0.1, "betas": (0.5, 0.8), "eps": 0.01, "weight_decay": 0.3},
     ),
-    "AdamW": (optim.AdamW, lambda *a, **k: adam_by_hand(*a, decoupled=True, **({"weight_decay": 0.01} | k)), {}),
+    "AdamW": (
+        optim.AdamW,
+        lambda *a, **k: adam_by_hand(*a, decoupled=True, **({"weight_decay": 0.01} | k)),
+        {},
+    ),
     "AdamW, every option": (
         optim.AdamW,
         lambda *a, **k: adam_by_hand(*a, decoupled=True, **k),
@@ -104,7 +106,9 @@ def test_float32_parameters_and_state_stay_float32(name):
     p = nn.Parameter(np.ones((2, 2), np.float32))
     memory, optimizer = p.data, make([p], **options)
     walk(optimizer, p, np.ones((2, 2, 2), np.float32))
-    assert p.data is memory and p.dtype == np.float32, "in place: the module and the optimizer share the array"
+    assert p.data is memory and p.dtype == np.float32, (
+        "in place: the module and the optimizer share the array"
+    )
     arrays = [v for state in optimizer.state.values() for v in state.values() if isinstance(v, np.ndarray)]
     assert all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays)
 
@@ -198,7 +202,7 @@ def test_a_quadratic_bowl_is_descended(name):
     assert losses[-1] < losses[0] / 2
 
 
-# --- what they refuse ------------------------------------------------------------------------------------------------
+# --- what they refuse ---------------------------------------------------------------------------------------
 
 W = np.ones(2)
 REFUSED = {
@@ -213,10 +217,22 @@ REFUSED = {
     "not tensors": (lambda: optim.SGD([W]), TypeError, "SGD.*ndarray"),
     "a computed tensor": (lambda: optim.SGD([nn.Parameter(W) * 2]), ValueError, "SGD.*leaf"),
     "negative rate": (lambda: optim.SGD([nn.Parameter(W)], lr=-1.0), ValueError, "SGD: lr.*-1"),
-    "rate that is no number": (lambda: optim.Adam([nn.Parameter(W)], lr=math.nan), ValueError, "Adam: lr.*nan"),
+    "rate that is no number": (
+        lambda: optim.Adam([nn.Parameter(W)], lr=math.nan),
+        ValueError,
+        "Adam: lr.*nan",
+    ),
     "negative momentum": (lambda: optim.SGD([nn.Parameter(W)], momentum=-0.1), ValueError, "SGD: momentum"),
-    "negative decay": (lambda: optim.AdamW([nn.Parameter(W)], weight_decay=-1), ValueError, "AdamW: weight_decay"),
-    "beta of one": (lambda: optim.Adam([nn.Parameter(W)], betas=(0.9, 1.0)), ValueError, r"Adam: betas\[1\].*1"),
+    "negative decay": (
+        lambda: optim.AdamW([nn.Parameter(W)], weight_decay=-1),
+        ValueError,
+        "AdamW: weight_decay",
+    ),
+    "beta of one": (
+        lambda: optim.Adam([nn.Parameter(W)], betas=(0.9, 1.0)),
+        ValueError,
+        r"Adam: betas\[1\].*1",
+    ),
     "negative eps": (lambda: optim.Adam([nn.Parameter(W)], eps=-1e-8), ValueError, "Adam: eps"),
     "nesterov without momentum": (
         lambda: optim.SGD([nn.Parameter(W)], nesterov=True),

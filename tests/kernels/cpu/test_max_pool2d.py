@@ -1,4 +1,4 @@
-"""The compiled max pooling: the reference's results to the bit, gradients, threads, and its place in a U-Net."""
+"""The compiled max pooling: the reference's results to the bit, gradients, threads, a U-Net with it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from oracles import loops, strategies
 
 @st.composite
 def cases(draw):
-    """(x, kernel, out, stride, padding), cotangent: ties, NaN and infinities among the pixels, extents from one."""
+    """(x, kernel, out, stride, padding, cotangent); ties, NaN, infinities in x; extents from one."""
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     stride = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
     padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
-    size = tuple(draw(st.integers(max(1, k - 2 * p), k - 2 * p + 8)) for k, p in zip(kernel, padding, strict=True))
+    size = tuple(
+        draw(st.integers(max(1, k - 2 * p), k - 2 * p + 8)) for k, p in zip(kernel, padding, strict=True)
+    )
     shape = (draw(st.integers(1, 3)), draw(st.integers(1, 3)), *size)
     dtype = draw(st.sampled_from([np.float32, np.float64]))
     rng = np.random.default_rng(draw(strategies.seeds))
@@ -66,11 +68,13 @@ def test_the_references_results_to_the_bit(case):
 @given(cases(), st.sampled_from(["sliced", "reversed", "fortran", "channels_last"]))
 def test_in_every_memory_order(case, order):
     x, kernel, out, stride, padding, g = case
-    check(strategies.memory_orders(x)[order], kernel, out, stride, padding, strategies.memory_orders(g)[order])
+    check(
+        strategies.memory_orders(x)[order], kernel, out, stride, padding, strategies.memory_orders(g)[order]
+    )
 
 
 def test_minus_infinity_beside_the_padding():
-    """Padding never wins, not even against minus infinity: the first tap inside the image does, as in torch."""
+    """Padding never wins, not even here: the first tap inside the image does, as in torch."""
     x = np.full((1, 1, 2, 2), -np.inf)
     y, tap = compiled.forward(x, (2, 2), (3, 3), (1, 1), (1, 1))
     assert (y == -np.inf).all()
@@ -89,7 +93,10 @@ def test_a_nan_wins_wherever_it_is(order):
 
 def test_windows_of_more_than_256_taps():
     rng = np.random.default_rng(0)
-    x, g = rng.normal(size=(1, 2, 20, 33)).astype(np.float32), rng.normal(size=(1, 2, 3, 4)).astype(np.float32)
+    x, g = (
+        rng.normal(size=(1, 2, 20, 33)).astype(np.float32),
+        rng.normal(size=(1, 2, 3, 4)).astype(np.float32),
+    )
     check(x, (17, 17), (3, 4), (2, 7), (2, 3), g)
     assert compiled.forward(x, (17, 17), (3, 4), (2, 7), (2, 3))[1].dtype == np.int32
 
@@ -100,7 +107,7 @@ def test_an_empty_batch():
     assert compiled.backward(y, tap, (0, 3, 4, 4), (2, 2), (2, 2), (0, 0)).shape == (0, 3, 4, 4)
 
 
-# --- as the backend of the operation ---------------------------------------------------------------------------------
+# --- as the backend of the operation ------------------------------------------------------------------------
 
 
 @given(strategies.pools())
@@ -108,7 +115,9 @@ def test_the_operation_against_the_loops(case):
     x = case.separated()
     with minidl.use("numba"):
         y = ops.max_pool2d(minidl.tensor(x), **case.options)
-        assert minidl.gradcheck(lambda t: ops.max_pool2d(t, **case.options), minidl.tensor(x, requires_grad=True))
+        assert minidl.gradcheck(
+            lambda t: ops.max_pool2d(t, **case.options), minidl.tensor(x, requires_grad=True)
+        )
     np.testing.assert_array_equal(y.numpy(), loops.max_pool2d(x, **case.options))
 
 
@@ -123,7 +132,7 @@ def unet_step():
 
 
 def test_a_unet_runs_with_it_and_what_has_no_compiled_kernel_yet_falls_back_with_a_warning():
-    """Everything but the pooling runs on the reference, and the pooling gives the same bits: so does the network."""
+    """All but the pooling runs on the reference, and the pooling gives the same bits: so does the network."""
     expected = unet_step()
     dispatch._kernels.cache_clear()  # a fallback is told once a process
     try:
@@ -155,12 +164,21 @@ print(numba.threading_layer(), len(wrong))
 
 
 def test_several_python_threads_at_once_on_numbas_simplest_threading_layer(root):
-    """`workqueue` aborts the process when two threads enter it: the launches must come one after the other."""
+    """`workqueue` aborts the process when two threads enter it: launches must come one after the other."""
     import os
 
-    environment = {**os.environ, "NUMBA_THREADING_LAYER": "workqueue", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {
+        **os.environ,
+        "NUMBA_THREADING_LAYER": "workqueue",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
     done = subprocess.run(
-        [sys.executable, "-c", THREADS], env=environment, cwd=root, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", THREADS],
+        env=environment,
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert (done.returncode, done.stdout.split()) == (0, ["workqueue", "0"]), done.stderr
 

@@ -1,0 +1,83 @@
+"""Ctrl-C and SIGTERM (which schedulers send): finish the step, save, and say how to go on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from minidl.cli.progress import Progress
+from minidl.train.trainer import Trainer
+
+
+class Stop:
+    """Whether the person, or a scheduler, asked to stop, and by which signal."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def asked(self) -> bool:
+        """What `minidl.train.Trainer.run` wants to know."""
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """As a shell reports it: 130 after Ctrl-C, 143 after SIGTERM."""
+        return 128 + (self.signal or signal.SIGINT)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """The first SIGINT or SIGTERM is noted, for the loop to stop between steps; the next acts at once."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
+        yield stop
+        return
+    previous: dict[int, Any] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.signal = number
+        restore()
+        # Not through sys.stderr: the signal may have come in the middle of a print to it.
+        with contextlib.suppress(OSError, ValueError):
+            text = "\nfinishing this step and saving (Ctrl-C again to stop at once)\n"
+            os.write(sys.stderr.fileno(), text.encode())
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous[number] = signal.signal(number, note)
+    try:
+        yield stop
+    finally:
+        restore()
+
+
+def train_or_stop(trainer: Trainer, stop: Stop, data: Path, progress: Progress) -> bool:
+    """Train to the end (True), or until asked to stop; then say what is saved, and how to go on (False)."""
+    try:
+        if trainer.run(stop.asked):
+            return True
+        said = f"stopped after step {trainer.step}, everything is saved; go on with:"
+    except KeyboardInterrupt:  # the second one
+        said = "stopped; go on from the last checkpoint with:"
+    progress.close()
+    if not (trainer.out / "last.safetensors").exists():
+        click.echo("stopped before anything was saved", err=True)
+        return False
+    click.echo(said, err=True)
+    command = ["minidl", "train", str(data), "--out", str(trainer.out), "--resume"]
+    click.echo(f"  {shlex.join(command)}", err=True)
+    return False

@@ -1,0 +1,69 @@
+"""What the tests of training and of the command line share: small data sets, and runs read back."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from minidl.segmentation.files import write_png
+from minidl.train.checkpoint import Checkpoint, load
+
+NETWORK = {"base": 2, "depth": 1, "norm": "batch"}
+SIZE = 16
+
+
+def bright_square(rng: np.random.Generator, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
+    """A bright square (class 1) on a dark ground, both noisy: uint8 image and mask."""
+    mask = np.zeros((size, size), np.uint8)
+    top, left = rng.integers(0, size // 2, 2)
+    mask[top : top + size // 2, left : left + size // 2] = 1
+    image = np.where(mask == 1, 180, 60) + rng.integers(-30, 31, mask.shape)
+    return image.astype(np.uint8), mask
+
+
+def write_squares(root: Path, counts: dict[str, int], size: int = SIZE) -> Path:
+    rng = np.random.default_rng(5)
+    for split, count in counts.items():
+        for kind in ("images", "masks"):
+            (root / split / kind).mkdir(parents=True)
+        for index in range(count):
+            image, mask = bright_square(rng, size)
+            write_png(root / split / "images" / f"{index:02}.png", image)
+            write_png(root / split / "masks" / f"{index:02}.png", mask)
+    return root
+
+
+def stop_after(count: int) -> Callable[[], bool]:
+    """A ``should_stop`` that says yes when it is asked for the count-th time."""
+    asked = 0
+
+    def should_stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked >= count
+
+    return should_stop
+
+
+def history_of(run: Path) -> list[dict[str, str]]:
+    with open(run / "history.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(run: Path, name: str = "last") -> Checkpoint:
+    return load(run / f"{name}.safetensors")
+
+
+def assert_same_checkpoint(a: Checkpoint, b: Checkpoint) -> None:
+    """Bit for bit, all of it."""
+    assert a.model.keys() == b.model.keys()
+    for name, array in a.model.items():
+        np.testing.assert_array_equal(array, b.model[name], err_msg=name, strict=True)
+    assert a.optimizer["state"].keys() == b.optimizer["state"].keys()
+    for index, moments in a.optimizer["state"].items():
+        for name, value in moments.items():
+            np.testing.assert_array_equal(value, b.optimizer["state"][index][name])
+    for name in ("step", "history", "running", "best", "random", "schedule", "normalisation", "config"):
+        assert getattr(a, name) == getattr(b, name), name
+    assert a.optimizer["param_groups"] == b.optimizer["param_groups"]
