@@ -63,6 +63,7 @@ lint: $(VENV)/with-lint  ## style, format, types and import directions
 
 bench: $(VENV)/with-bench  ## speed and memory beside other libraries
 	"$(BIN)/python" benchmarks/import_time.py
+	"$(BIN)/python" benchmarks/step_memory.py --peer torch
 
 results: $(VENV)/with-bench  ## the trainings of docs/results.md (long; real data in ../shared/data)
 	"$(BIN)/python" benchmarks/isbi2012.py

@@ -1,10 +1,11 @@
 """Train on ISBI 2012 (sections 00 to 23), measure on sections 24 to 29, beside the same training in torch.
 
-    python benchmarks/isbi2012.py [--data ../shared/data/isbi2012] [--out results-isbi2012] [--peer torch] [--steps 300]
+    python benchmarks/isbi2012.py [--data FOLDER] [--out FOLDER] [--peer torch|none] [--steps 300] [--seed 0]
 
-Both sides start from the same weights, see the same augmented batches in the same order and take the same steps (Adam, cosine
-schedule); the last weights are measured, by the same code. Writes ``isbi2012.json`` and ``isbi2012.png``, and prints the table
-of docs/results.md. The data are not shipped: see docs/results.md for where they come from.
+Both sides start from the same weights, see the same augmented batches in the same order and take the same
+steps (Adam, cosine schedule); the last weights are measured, by the same code. Writes ``isbi2012.json`` and
+``isbi2012.png``, and prints the table of docs/results.md. The data are not shipped: docs/results.md says where
+they come from.
 """
 
 from __future__ import annotations
@@ -63,7 +64,10 @@ class Lines:
         self.done += amount
         if self.training and self.done % 20 == 0:
             seconds = time.monotonic() - self.began
-            print(f"{self.name} step {self.done}/{self.total} loss {figures['loss']:.4f} after {seconds:.0f} s", flush=True)
+            print(
+                f"{self.name} step {self.done}/{self.total} loss {figures['loss']:.4f} after {seconds:.0f} s",
+                flush=True,
+            )
 
     def message(self, text: str) -> None:
         """See minidl.train.trainer.Reporter."""
@@ -86,7 +90,8 @@ def train_minidl(trainer: Trainer) -> dict[str, Any]:
     trainer._step = recorded  # type: ignore[method-assign]
     trainer.run()
     predicted = [
-        probabilities(trainer.model, trainer.normalisation, trainer.data.load(s)[0]) for s in trainer.val_samples
+        probabilities(trainer.model, trainer.normalisation, trainer.data.load(s)[0])
+        for s in trainer.val_samples
     ]
     return {"seconds": seconds, "losses": losses, "probabilities": np.stack(predicted)}
 
@@ -122,7 +127,9 @@ def train_torch(fresh: Trainer) -> dict[str, Any]:
 
     def forward(tiles: Any) -> Any:
         with torch.no_grad():
-            return torch.softmax(model(torch.from_numpy(np.ascontiguousarray(fresh.normalisation(tiles)))), 1).numpy()
+            return torch.softmax(
+                model(torch.from_numpy(np.ascontiguousarray(fresh.normalisation(tiles)))), 1
+            ).numpy()
 
     options = {"multiple": fresh.model.multiple}
     images = [fresh.data.load(s)[0] for s in fresh.val_samples]
@@ -158,7 +165,9 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 
 def main() -> None:
     """See this file's text."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "isbi2012")
     parser.add_argument("--out", type=Path, default=Path("results-isbi2012"))
     parser.add_argument("--steps", type=int, default=300)
@@ -173,10 +182,17 @@ def main() -> None:
     trainer = Trainer(data, config, options.out / "minidl", reporter=Lines("minidl"))
     sides["minidl"] = train_minidl(trainer)
     sides = dict(sorted(sides.items()))  # minidl first
-    results = {name: {**measure(data, side["probabilities"]), "seconds": side["seconds"]} for name, side in sides.items()}
+    results = {
+        name: {**measure(data, side["probabilities"]), "seconds": side["seconds"]}
+        for name, side in sides.items()
+    }
     record = {
         "machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
-        "versions": {"python": platform.python_version(), "numpy": np.__version__, "minidl": minidl.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "minidl": minidl.__version__,
+        },
         "config": config.to_dict(),
         "results": results,
         "losses": {name: side["losses"] for name, side in sides.items()},
@@ -189,7 +205,9 @@ def main() -> None:
         assert truth is not None
         for name, side in sides.items():
             titles = ("section", "truth", name)
-            rows.append(side_by_side(image, truth, side["probabilities"][index].argmax(axis=0), data.colours, titles))
+            rows.append(
+                side_by_side(image, truth, side["probabilities"][index].argmax(axis=0), data.colours, titles)
+            )
     write_png(options.out / "isbi2012.png", contact_sheet(rows))
     print(table(results))
 

@@ -1,8 +1,9 @@
 """Working on several images at once, with threads.
 
-NumPy's copies and BLAS's products let go of Python's lock, so plain threads keep several cores busy. BLAS has threads of its own; they cut
-a single product into pieces, which for the many small products of a convolution costs more than it brings, and far more
-where other programs want the cores too. So there are two settings, and never both at once:
+NumPy's copies and BLAS's products let go of Python's lock, so plain threads keep several cores busy. BLAS has
+threads of its own; they cut a single product into pieces, which for the many small products of a convolution
+costs more than it brings, and far more where other programs want the cores too. So there are two settings, and
+never both at once:
 
 * one worker (the default): images one after the other, BLAS uses its threads as it likes;
 * n workers: images are dealt to n threads, and BLAS is held to one thread each.
@@ -46,7 +47,7 @@ def get_num_threads() -> int:
 
 
 def for_each(work: Callable[[int], None], count: int) -> None:
-    """Call ``work(0)`` ... ``work(count - 1)``, on several threads where there are workers; returns when all are done.
+    """Call ``work(0)`` ... ``work(count - 1)``, on several threads if there are workers, and wait for all.
 
     The calls must not depend on each other. The first exception of one of them is raised here.
     """

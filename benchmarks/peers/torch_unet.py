@@ -1,4 +1,4 @@
-"""The same U-Net in torch, written from torch's own layers, with the same names: weights can be copied across.
+"""The same U-Net in torch, from torch's own layers and with the same names: weights can be copied across.
 
 It is a peer to compare with, not a part of the library; torch is imported here only.
 """
@@ -30,7 +30,7 @@ class DoubleConv(nn.Module):
 
 
 class TorchUNet(nn.Module):
-    """"Same" padding, nearest upsampling, with or without a bottleneck and batch normalisation."""
+    """ "Same" padding, nearest upsampling, with or without a bottleneck and batch normalisation."""
 
     def __init__(
         self,

@@ -46,7 +46,9 @@ def write_plot(path: str | os.PathLike[str], rows: list[dict[str, Any]]) -> None
 
     figure = Figure(figsize=(9, 3.5))
     left, right = figure.subplots(1, 2)
-    figure.subplots_adjust(0.07, 0.15, 0.98, 0.9)  # by hand: matplotlib's own layout takes longer than the drawing
+    figure.subplots_adjust(
+        0.07, 0.15, 0.98, 0.9
+    )  # by hand: matplotlib's own layout takes longer than the drawing
     _lines(left, rows, {"train_loss": "training batches", "val_loss": "validation"})
     left.set(xlabel="step", ylabel="cross-entropy", title="Loss", ylim=(0, None))
     left.legend(loc="upper right")

@@ -113,7 +113,9 @@ def test_streams_of_random_numbers_are_apart():
 def test_margin_continues_pictures_by_their_mirror_image_without_labels():
     class Ramp(Numbered):
         def load(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-            return np.arange(4, dtype=np.float32).reshape(1, 1, 4).repeat(4, axis=1), np.ones((4, 4), np.int32)
+            return np.arange(4, dtype=np.float32).reshape(1, 1, 4).repeat(4, axis=1), np.ones(
+                (4, 4), np.int32
+            )
 
     whole = Augmentation(crop=8, flip=False, rotate90=False, brightness=0, contrast=0, ignore_index=9)
     images, masks = batches(1, 1, data=Ramp(), margin=2, augmentation=whole).batch(0)

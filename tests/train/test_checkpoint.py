@@ -30,7 +30,10 @@ def example() -> Checkpoint:
             "double": np.array([1 / 3]),
         },
         optimizer={
-            "state": {0: {"step": 7, "exp_avg": grid.T}, 3: {"step": 7, "exp_avg": np.array(2.5, np.float32)}},
+            "state": {
+                0: {"step": 7, "exp_avg": grid.T},
+                3: {"step": 7, "exp_avg": np.array(2.5, np.float32)},
+            },
             "param_groups": [{"lr": 0.1, "params": [0, 3]}],
         },
         schedule={"last_epoch": 7},
@@ -128,7 +131,13 @@ def test_appended_bytes(saved):
 
 @pytest.mark.parametrize(
     "contents",
-    [b"", b"\0" * 100, b"PK\x03\x04" + b"\0" * 50, pickle.dumps({"model": [1, 2, 3]}), os.urandom(0) + b"text\n"],
+    [
+        b"",
+        b"\0" * 100,
+        b"PK\x03\x04" + b"\0" * 50,
+        pickle.dumps({"model": [1, 2, 3]}),
+        os.urandom(0) + b"text\n",
+    ],
     ids=["empty", "zeros", "zip, as torch writes", "pickle", "text"],
 )
 def test_other_files(tmp_path, contents):

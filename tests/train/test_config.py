@@ -21,7 +21,11 @@ REFUSED = [
     ("warmup", -1),
     ("seed", -1),
     ("seed", 2**64),
-    *((name, value) for name in ("lr", "weight_decay", "momentum") for value in (-0.1, np.nan, np.inf, "1", None)),
+    *(
+        (name, value)
+        for name in ("lr", "weight_decay", "momentum")
+        for value in (-0.1, np.nan, np.inf, "1", None)
+    ),
     ("lr", 0),
     ("lr", 0.0),
 ]
@@ -50,7 +54,11 @@ def test_an_option_of_another_version_is_refused():
     ("options", "images", "steps"),
     [
         ({"epochs": 40, "batch_size": 8}, 24, 120),
-        ({"epochs": 3, "batch_size": 4}, 5, 4),  # 15 images in batches of 4: the last one reaches into epoch 4
+        (
+            {"epochs": 3, "batch_size": 4},
+            5,
+            4,
+        ),  # 15 images in batches of 4: the last one reaches into epoch 4
         ({"epochs": 1, "batch_size": 8}, 1, 1),
         ({"steps": 300, "epochs": 2}, 1000, 300),
     ],

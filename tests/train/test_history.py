@@ -36,7 +36,9 @@ def test_plot_is_a_picture_that_shows_the_rows(tmp_path):
 
     drawn, empty = pixels(ROWS), pixels([])
     assert drawn.shape == empty.shape and drawn.shape[1] > 800
-    blue = (np.abs(drawn - [31, 119, 180]).sum(axis=2) < 30).sum() - (np.abs(empty - [31, 119, 180]).sum(axis=2) < 30).sum()
+    blue = (np.abs(drawn - [31, 119, 180]).sum(axis=2) < 30).sum() - (
+        np.abs(empty - [31, 119, 180]).sum(axis=2) < 30
+    ).sum()
     assert blue > 10  # the point of the first row
 
 

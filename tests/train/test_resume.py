@@ -98,7 +98,9 @@ def refusal(call, *parts: str) -> None:
 def test_a_finished_run_is_not_resumed(train, squares, config):
     trainer = train()
     before = files(trainer.out)
-    refusal(lambda: Trainer(squares, config(), trainer.out, resume=True), "finished (6 steps)", "another --out")
+    refusal(
+        lambda: Trainer(squares, config(), trainer.out, resume=True), "finished (6 steps)", "another --out"
+    )
     assert files(trainer.out) == before
 
 

@@ -134,12 +134,16 @@ def test_options_train(train, options):
 
 def test_valid_padding_learns_every_pixel_of_a_picture(squares, tmp_path, config):
     """The output is smaller than the input; mirrored rims make up for it."""
-    options = config(model={"padding": "valid", "norm": "none"}, augmentation={"brightness": 0, "contrast": 0})
+    options = config(
+        model={"padding": "valid", "norm": "none"}, augmentation={"brightness": 0, "contrast": 0}
+    )
     trainer = Trainer(squares, options, tmp_path / "run")
     images, masks = trainer.batches.batch(0)
     size = images.shape[2]
     margin = (size - trainer.model.output_size(size)) // 2
-    assert margin == trainer.batches.margin == 8  # 4 + 2 * 2 (below the pooling, twice as wide) + 4, halved... by hand
+    assert (
+        margin == trainer.batches.margin == 8
+    )  # 4 + 2 * 2 (below the pooling, twice as wide) + 4, halved... by hand
     inner = masks[:, margin:-margin, margin:-margin]
     assert inner.shape[1:] == (16, 16) and (inner != squares.ignore_index).all()
 
