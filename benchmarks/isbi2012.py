@@ -4,8 +4,8 @@
 
 Both sides start from the same weights, see the same augmented batches in the same order and take the same
 steps (Adam, cosine schedule); the last weights are measured, by the same code. Writes ``isbi2012.json`` and
-``isbi2012.png``, and prints the table of docs/results.md. The data are not shipped: docs/results.md says where
-they come from.
+``isbi2012.png``, and prints the table of docs/results.md. The data are not shipped: see docs/results.md for
+where they come from.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 NumPy's copies and BLAS's products let go of Python's lock, so plain threads keep several cores busy. BLAS has
 threads of its own; they cut a single product into pieces, which for the many small products of a convolution
-costs more than it brings, and far more where other programs want the cores too. So there are two settings, and
+costs more than it brings, and far more where other programs want the cores too. So there are two settings,
 never both at once:
 
 * one worker (the default): images one after the other, BLAS uses its threads as it likes;

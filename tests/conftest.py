@@ -12,8 +12,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# The tests' products are small: BLAS threads would only wait for each other, on a busy machine very long. (Set
-# before NumPy is imported; where it already is, nothing breaks, it is only slower.)
+# The tests' products are small: BLAS threads would only wait for each other, on a busy machine very long.
+# (Set before NumPy is imported; where it already is, nothing breaks, it is only slower.)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LESSONS = ("backprop", "convolution", "engine", "equations", "own-op")
 
 _FENCE = re.compile(r"^(```+)(\S*)[^\n]*\n(.*?)^\1[ ]*$\n?", re.MULTILINE | re.DOTALL)

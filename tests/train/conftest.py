@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oracles.runs import NETWORK, write_squares
 
 from minidl._atomic import atomic_write
 from minidl.segmentation.folder import DataSet, scan
 from minidl.train import TrainConfig, Trainer
+from oracles.runs import NETWORK, write_squares
 
 
 @pytest.fixture(scope="session")

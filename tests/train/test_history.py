@@ -8,11 +8,9 @@ from PIL import Image
 from minidl.train import history
 
 ROWS = [
-    {"step": 2, "epoch": 1.0, "lr": 0.1, "train_loss": 1 / 3, "train_iou": 0.5, "val_loss": 0.7, "val_iou": 0.25,
-     "val_accuracy": 0.5},
-    {"step": 4, "epoch": 2.0, "lr": 0.05, "train_loss": None, "train_iou": None, "val_loss": None, "val_iou": None,
-     "val_accuracy": None},
-]  # fmt: skip
+    dict(zip(history.COLUMNS, (2, 1.0, 0.1, 1 / 3, 0.5, 0.7, 0.25, 0.5), strict=True)),
+    dict(zip(history.COLUMNS, (4, 2.0, 0.05, None, None, None, None, None), strict=True)),
+]
 
 
 def test_csv_keeps_every_digit_and_leaves_absent_values_empty(tmp_path):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from oracles.runs import contents, stop_after
 
 from minidl import Tensor, no_grad, ops
 from minidl.errors import InputError
@@ -12,6 +11,7 @@ from minidl.segmentation.folder import scan
 from minidl.train import Trainer, evaluate_samples, load_run, predict_image, probabilities
 from minidl.train.batches import Normalisation
 from minidl.train.checkpoint import save
+from oracles.runs import contents, stop_after
 
 pytestmark = pytest.mark.usefixtures("quick_plots")
 
@@ -56,7 +56,9 @@ def test_tiles_agree_with_the_whole_away_from_their_seams(options):
     model, image = UNet(1, 2, **options), picture(96, 96)
     whole = probabilities(model, NORM, image, tile=256)
     tiled = probabilities(model, NORM, image, tile=64)
-    if options is VALID:  # every tile is given all the context there is: equal up to the rounding of the blending
+    if (
+        options is VALID
+    ):  # every tile is given all the context there is: equal up to the rounding of the blending
         np.testing.assert_allclose(tiled, whole, atol=64 * np.finfo(np.float32).eps)
     else:  # zeros around a tile are not what lies around it: a corner that only one tile covers
         np.testing.assert_allclose(tiled[:, :16, :16], whole[:, :16, :16], atol=64 * np.finfo(np.float32).eps)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from oracles.runs import assert_same_checkpoint, contents, history_of, stop_after, write_squares
 
 import minidl
 from minidl.errors import InputError
 from minidl.segmentation.folder import scan
 from minidl.train import Trainer
+from oracles.runs import assert_same_checkpoint, contents, history_of, stop_after, write_squares
 
 pytestmark = pytest.mark.usefixtures("quick_plots")
 
@@ -38,9 +38,8 @@ def test_other_draws_from_the_generator_do_not_matter(train, squares, config, tm
 
 @pytest.fixture
 def uninterrupted(tmp_path_factory, squares_folder, quick_plots):
-    from oracles.runs import NETWORK
-
     from minidl.train import TrainConfig
+    from oracles.runs import NETWORK
 
     options = {**RANDOM, "model": {**NETWORK, **RANDOM["model"]}, "batch_size": 4, "lr": 0.02}
     trainer = Trainer(scan(squares_folder), TrainConfig(**options), tmp_path_factory.mktemp("whole") / "run")
