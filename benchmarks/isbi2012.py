@@ -3,9 +3,9 @@
     python benchmarks/isbi2012.py [--data FOLDER] [--out FOLDER] [--peer torch|none] [--steps 300] [--seed 0]
 
 Both sides start from the same weights, see the same augmented batches in the same order and take the same
-steps (Adam, cosine schedule); the last weights are measured, by the same code. Writes ``isbi2012.json`` and
-``isbi2012.png``, and prints the table of docs/results.md. The data are not shipped: see docs/results.md for
-where they come from.
+steps (Adam, cosine schedule); the last weights are measured, by the same code. Writes ``isbi2012.json``,
+``isbi2012.png`` (sections, truth, predictions), ``figure.png`` (the picture of docs/results.md), and prints the
+table. The data are not shipped: docs/results.md says where they come from.
 """
 
 from __future__ import annotations
@@ -163,6 +163,33 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     return head + "\n".join(f"| {name} | {' | '.join(cells)} |" for name, cells in lines)
 
 
+def figure(path: Path, losses: dict[str, list[float]], cell: Any) -> None:
+    """The picture of docs/results.md: what the networks made, nothing of the data set, which may not be shipped.
+
+    Args:
+        path: PNG to write.
+        losses: of every step, for each side.
+        cell: minidl's probability of "cell" for one section, (H, W).
+    """
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(11, 4.6), layout="constrained")
+    curves, picture = drawing.subplots(1, 2, width_ratios=(1.3, 1))
+    styles = {"torch": {"linewidth": 5, "color": "orange"}, "minidl": {"linewidth": 1.2, "color": "black"}}
+    for name, style in styles.items():  # torch as a broad band, minidl as a line upon it
+        if name not in losses:
+            continue
+        smooth = np.convolve(losses[name], np.ones(15) / 15, mode="valid")
+        curves.plot(np.arange(len(smooth)) + 8, smooth, label=name, **style)
+    curves.set(xlabel="step", ylabel="cross-entropy, mean of 15 steps", title="Training loss")
+    curves.set_ylim(0, 0.6)
+    curves.legend()
+    picture.imshow(cell, cmap="gray", vmin=0, vmax=1)
+    picture.set_title("minidl's probability of cell, section 24")
+    picture.set_axis_off()
+    drawing.savefig(path, dpi=80)
+
+
 def main() -> None:
     """See this file's text."""
     parser = argparse.ArgumentParser(
@@ -209,6 +236,7 @@ def main() -> None:
                 side_by_side(image, truth, side["probabilities"][index].argmax(axis=0), data.colours, titles)
             )
     write_png(options.out / "isbi2012.png", contact_sheet(rows))
+    figure(options.out / "figure.png", record["losses"], sides["minidl"]["probabilities"][0, 1])
     print(table(results))
 
 

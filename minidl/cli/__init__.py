@@ -43,6 +43,13 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(COMMANDS[cmd_name]).command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. What became of a broken pipe is said here: click would exit with 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise click.exceptions.Exit(_broken_pipe()) from None
+
 
 @click.group(
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -87,8 +94,6 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("minidl: stopped", err=True)
         return CTRL_C
-    except BrokenPipeError:
-        return _broken_pipe()
     except OSError as error:
         where = error.filename or "a file"
         return _fail(f"{where}: {error.strerror or error}; check the path, its permissions and the disk")
