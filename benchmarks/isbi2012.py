@@ -4,8 +4,8 @@
 
 Both sides start from the same weights, see the same augmented batches in the same order and take the same
 steps (Adam, cosine schedule); the last weights are measured, by the same code. Writes ``isbi2012.json``,
-``isbi2012.png`` (sections, truth, predictions), ``figure.png`` (the picture of docs/results.md), and prints the
-table. The data are not shipped: docs/results.md says where they come from.
+``isbi2012.png`` (sections, truth, predictions), ``figure.png`` (the picture of docs/results.md), and prints
+the table. The data are not shipped: docs/results.md says where they come from.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 
 
 def figure(path: Path, losses: dict[str, list[float]], cell: Any) -> None:
-    """The picture of docs/results.md: what the networks made, nothing of the data set, which may not be shipped.
+    """The picture of docs/results.md: what the networks made, nothing of the data, which may not be shipped.
 
     Args:
         path: PNG to write.

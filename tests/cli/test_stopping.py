@@ -75,15 +75,15 @@ def test_a_signal_saves_and_says_how_to_go_on(training, tmp_path, number, code):
 
 def test_the_printed_command_finishes_the_run(call, data, tmp_path, training, monkeypatch):
     """And the result is that of a run that was never stopped."""
-    options = ("--steps", 300, "--eval-every", 75, *LONG[4:], "--val", "0[45]", "--dropout", "0.2")
+    options = ("--steps", 160, "--eval-every", 40, *LONG[4:], "--val", "0[45]", "--dropout", "0.2")
     ended, out, err = stop(training(*options), signal.SIGINT)
     assert ended == 130, (out, err)
     stopped_at = contents(tmp_path / "my run").step
-    assert 75 <= stopped_at < 300
+    assert 40 <= stopped_at < 160
     command = shlex.split(err.splitlines()[-1])
     monkeypatch.chdir(tmp_path)
     said = call(*command[1:])
-    assert said.code == 0 and f"steps {stopped_at} to 300" in said.out
+    assert said.code == 0 and f"steps {stopped_at} to 160" in said.out
     assert "note: as in training: --val '0[45]'" in said.out
     assert call("train", "data", "--out", "whole", *options).code == 0
     assert_same_checkpoint(contents(tmp_path / "my run"), contents(tmp_path / "whole"))
@@ -170,8 +170,9 @@ def test_training_in_a_thread_of_a_larger_program(data, tmp_path):
 # ---------------------------------------------------------------------------------------------
 def test_a_reader_that_goes_away(data, tmp_path):
     process = start("train", "data", "--out", "run", *LONG, cwd=tmp_path)
-    assert process.stdout.readline().startswith("data: 6 train")
-    process.stdout.close()  # as `| head -1` does
+    first, second = process.stdout.readline(), process.stdout.readline()
+    assert first.startswith("data: 6 train") and second.startswith("U-Net with")
+    process.stdout.close()  # as `| head -2` does
     err = process.stderr.read()
     process.stderr.close()
     assert process.wait(60) == 141
