@@ -9,6 +9,9 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+#: rate_noinv_fmt: always images/s, where tqdm would turn slow rates around into s/images.
+BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{rate_noinv_fmt}, {remaining} left{postfix}]"
+
 
 class Progress:
     """A `minidl.train.Reporter` for people, and the ``progress(done, total)`` callable that scans want.
@@ -51,9 +54,7 @@ class Progress:
             dynamic_ncols=True,
             file=sys.stderr,
             disable=not sys.stderr.isatty(),
-            # rate_noinv_fmt: always images/s, where tqdm would turn slow rates around into s/images.
-            bar_format="{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} "
-            "[{rate_noinv_fmt}, {remaining} left{postfix}]",
+            bar_format=BAR,
         )
 
     def _images(self) -> int:

@@ -51,3 +51,9 @@ def tree(folder: Path) -> dict[str, bytes | None]:
         path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
     }
+
+
+def assert_names(message: str, parts: list[str]) -> None:
+    for part in parts:
+        assert part in message, message
+    assert ";" in message, message  # a remedy

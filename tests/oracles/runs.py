@@ -5,9 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from minidl.errors import InputError
 from minidl.segmentation.files import write_png
 from minidl.train.checkpoint import Checkpoint, load
+
+#: What a run leaves in its folder.
+FILES = {"best.safetensors", "last.safetensors", "config.json", "history.csv", "history.png"}
 
 NETWORK = {"base": 2, "depth": 1, "norm": "batch"}
 SIZE = 16
@@ -67,3 +72,13 @@ def assert_same_checkpoint(a: Checkpoint, b: Checkpoint) -> None:
     for name in ("step", "history", "running", "best", "random", "schedule", "normalisation", "config"):
         assert getattr(a, name) == getattr(b, name), name
     assert a.optimizer["param_groups"] == b.optimizer["param_groups"]
+
+
+def refusal(call, *parts: str) -> str:
+    with pytest.raises(InputError) as error:
+        call()
+    message = str(error.value)
+    assert "\n" not in message and ";" in message
+    for part in parts:
+        assert part in message, message
+    return message

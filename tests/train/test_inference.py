@@ -181,6 +181,19 @@ def test_boundary_scores_need_sections_of_one_size_with_labels_throughout(tmp_pa
     assert np.isfinite(evaluation(tmp_path / "without", [halves(20), hole]).loss)
 
 
+def test_boundary_scores_bear_the_rounding_of_blended_tiles():
+    """A sum of weights in float32 may be above 1 by an ulp, and the interior would be below 0."""
+    from pathlib import Path
+
+    from minidl.train.inference import _Sections
+
+    p = np.zeros((2, 4, 4), np.float32)
+    p[0] = np.nextafter(np.float32(1), np.float32(2))
+    sections = _Sections(0)
+    sections.add(p, np.arange(16).reshape(4, 4) % 2, Path("a.png"), 255)
+    assert sections.scores().pixel_error == 0.5
+
+
 def test_loss_of_no_labelled_pixel_is_absent(tmp_path):
     nothing = np.full((16, 16), 255, np.uint8)
     data = tmp_path / "data"
