@@ -107,7 +107,8 @@ def test_the_second_ctrl_c_stops_at_once(data, tmp_path):
         "def slow(self, images, masks):\n"
         "    if self.step >= 2:\n"
         "        print('slow', flush=True)\n"
-        "        time.sleep(60)\n"
+        "        for _ in range(600):\n"  # one long sleep may miss a signal that comes as it begins
+        "            time.sleep(0.1)\n"
         "    return step(self, images, masks)\n"
         "Trainer._step = slow\n"
         "from minidl.cli import main\n"
