@@ -47,7 +47,9 @@ def stop_on_signals() -> Iterator[Stop]:
 
     def note(number: int, frame: FrameType | None) -> None:
         stop.signal = number
-        restore()
+        # Python's own handlers, not the previous ones: a shell starts background jobs with SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # Not through sys.stderr: the signal may have come in the middle of a print to it.
         with contextlib.suppress(OSError, ValueError):
             text = "\nfinishing this step and saving (Ctrl-C again to stop at once)\n"
