@@ -1,9 +1,11 @@
 """How long ``import minidl`` takes, as a multiple of ``import numpy``.
 
 Fresh interpreters import one or the other, in turn, so that a change in the machine's speed meets both. What
-is compared are the medians of the time that the import statement takes, without the interpreter's own start.
+is compared are the lowest times that the import statement takes, without the interpreter's own start: an import
+does the same work each time, and whatever else runs on the machine can only add to it. The medians are shown
+beside them; on a busy machine they say more about its other work.
 
-    python benchmarks/import_time.py [--runs 15] [--limit 1.25]
+    python benchmarks/import_time.py [--runs 25] [--limit 1.25]
 
 Exit code 1 if the ratio is above the limit.
 """
@@ -28,7 +30,7 @@ def seconds(module: str) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="time of `import minidl` relative to `import numpy`")
-    parser.add_argument("--runs", type=int, default=15, help="fresh interpreters for each of the two")
+    parser.add_argument("--runs", type=int, default=25, help="fresh interpreters for each of the two")
     parser.add_argument("--limit", type=float, default=1.25, help="highest ratio accepted")
     arguments = parser.parse_args()
 
@@ -39,14 +41,14 @@ def main() -> int:
         for module, row in times.items():
             row.append(seconds(module))
 
-    medians = {module: statistics.median(row) for module, row in times.items()}
     for module, row in times.items():
         print(
-            f"import {module}: median {medians[module] * 1e3:.1f} ms"
-            f" (lowest {min(row) * 1e3:.1f}, highest {max(row) * 1e3:.1f}, {len(row)} runs)"
+            f"import {module}: lowest {min(row) * 1e3:.1f} ms"
+            f" (median {statistics.median(row) * 1e3:.1f}, highest {max(row) * 1e3:.1f}, {len(row)} runs)"
         )
-    ratio = medians["minidl"] / medians["numpy"]
-    print(f"ratio: {ratio:.3f} (limit {arguments.limit})")
+    ratio = min(times["minidl"]) / min(times["numpy"])
+    medians = statistics.median(times["minidl"]) / statistics.median(times["numpy"])
+    print(f"ratio: {ratio:.3f} (limit {arguments.limit}; of the medians {medians:.3f})")
     return int(ratio > arguments.limit)
 
 
