@@ -1,9 +1,9 @@
 """How long ``import minidl`` takes, as a multiple of ``import numpy``.
 
 Fresh interpreters import one or the other, in turn, so that a change in the machine's speed meets both. What
-is compared are the lowest times that the import statement takes, without the interpreter's own start: an import
-does the same work each time, and whatever else runs on the machine can only add to it. The medians are shown
-beside them; on a busy machine they say more about its other work.
+is compared are the lowest times that the import statement takes, without the interpreter's own start: an
+import does the same work each time, and whatever else runs on the machine can only add to it. The medians are
+shown beside them; on a busy machine they say more about its other work.
 
     python benchmarks/import_time.py [--runs 25] [--limit 1.25]
 
