@@ -14,7 +14,7 @@ SOURCES := pyproject.toml setup.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint parity bench results clean
+.PHONY: help demo test lint parity proof mutants bench results soak fixtures clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */\1\t/' | while IFS='	' read -r name text; do \
@@ -58,6 +58,15 @@ test: $(VENV)/with-test  ## the tests (no torch, no compiler, no GPU needed)
 parity: $(VENV)/with-test $(VENV)/with-parity  ## agreement with torch and scikit-learn (installs both)
 	"$(BIN)/python" -m pytest -q tests/parity $(ARGS)
 
+COUNTS := build/proof
+proof: $(VENV)/with-test $(VENV)/with-parity  ## the table of operations and what each was held to: docs/proof/ops.md (about 20 minutes)
+	MINIDL_HYPOTHESIS=ci MINIDL_PROOF=$(COUNTS)/ops.json "$(BIN)/python" -m pytest -q tests/ops $(ARGS)
+	MINIDL_HYPOTHESIS=ci MINIDL_PROOF=$(COUNTS)/parity.json "$(BIN)/python" -m pytest -q tests/parity $(ARGS)
+	MINIDL_HYPOTHESIS=ci PYTHONPATH=tests "$(BIN)/python" -m oracles.proof_table $(COUNTS)/ops.json $(COUNTS)/parity.json
+
+mutants: $(VENV)/with-test $(VENV)/with-parity  ## change the code line by line: do the tests notice? (hours; ARGS="--sample 20")
+	PYTHONPATH=tests "$(BIN)/python" -m mutation --write $(ARGS)
+
 lint: $(VENV)/with-lint  ## style, format, types and import directions
 	.ci/lint "$(BIN)"
 
@@ -67,6 +76,12 @@ bench: $(VENV)/with-bench  ## speed and memory beside other libraries
 
 results: $(VENV)/with-bench  ## the trainings of docs/results.md (long; real data in ../shared/data)
 	"$(BIN)/python" benchmarks/isbi2012.py
+
+soak: $(VENV)/with-test  ## kill a training 20 times and compare it bit for bit (minutes)
+	PYTHONPATH=.:tests "$(BIN)/python" -m soak.kills --report docs/proof/soak.json
+
+fixtures: $(VENV)/with-test $(VENV)/with-parity  ## make torch's stored trajectories anew, and their report
+	PYTHONPATH=.:tests "$(BIN)/python" -m parity.trajectory
 
 clean:  ## remove the environment and everything that builds and tests leave behind
 	rm -rf "$(VENV)" build dist minidl.egg-info demo-run .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,12 +1,15 @@
 """Peak memory of one training step of the documents' U-Net: forward, cross-entropy, backward, Adam.
 
-    python benchmarks/step_memory.py [--peer torch] [--batch 16] [--size 128] [--steps 2] [--backend numpy]
-                                     [--json FILE]
+    python benchmarks/step_memory.py [--peer torch] [--recompute] [--batch 16] [--size 128] [--steps 2]
+                                     [--backend numpy] [--json FILE]
 
 Each library runs in a process of its own. The operating system keeps the largest resident memory that a
 process ever had; it is read once when the network and the batch are there (with everything that was
 imported) and again after the steps. The difference is what the steps needed. Two steps by default: from the
 second on Adam's moments are there during the forward too.
+
+``--recompute`` adds a row with activation checkpointing: each stage of the network keeps its inputs alone and
+is computed again in the backward (``UNet(recompute=True)``).
 
 For scale the table also has what the method itself asks for: the weights with their gradients and Adam's
 two moments, and the input of every 3x3 convolution, which is kept for the gradient of its weight.
@@ -22,6 +25,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +41,9 @@ def peak() -> int:
     return largest if sys.platform == "darwin" else largest * 1024  # bytes there, KiB elsewhere
 
 
-def measure_minidl(batch: int, size: int, steps: int, backend: str) -> dict[str, int]:
+def measure_minidl(
+    batch: int, size: int, steps: int, backend: str, recompute: bool = False
+) -> dict[str, int]:
     """Before and after ``steps`` steps, in this process."""
     import numpy as np
 
@@ -46,6 +52,7 @@ def measure_minidl(batch: int, size: int, steps: int, backend: str) -> dict[str,
     minidl.use(backend)
     minidl.manual_seed(0)
     model = minidl.models.unet_documents(CLASSES)
+    model.recompute = recompute
     optimizer = minidl.optim.Adam(model.parameters())
     rng = np.random.default_rng(0)
     images = minidl.Tensor(rng.random((batch, 3, size, size), np.float32))
@@ -79,7 +86,12 @@ def measure_torch(batch: int, size: int, steps: int, backend: str) -> dict[str, 
     return {"before": before, "after": peak()}
 
 
-MEASURES = {"minidl": measure_minidl, "torch": measure_torch}
+RECOMPUTED = "minidl, stages recomputed"
+MEASURES = {
+    "minidl": measure_minidl,
+    RECOMPUTED: partial(measure_minidl, recompute=True),
+    "torch": measure_torch,
+}
 
 
 def least(batch: int, size: int) -> dict[str, int]:
@@ -146,11 +158,15 @@ def report(results: dict[str, dict[str, int]], floor: dict[str, int], arguments:
     if "torch" in results:
         ours, theirs = (results[k]["after"] - results[k]["before"] for k in ("minidl", "torch"))
         print(f"\nthe steps, minidl / torch: {ours / theirs:.2f}")
+    if RECOMPUTED in results:
+        plain, recomputed = (results[k]["after"] - results[k]["before"] for k in ("minidl", RECOMPUTED))
+        print(f"the steps, recomputed / plain: {recomputed / plain:.2f}")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="peak memory of one training step")
     parser.add_argument("--peer", choices=["torch"], action="append", default=[], help="measure it too")
+    parser.add_argument("--recompute", action="store_true", help="with activation checkpointing too")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", type=int, default=128, help="height and width, a multiple of 16")
     parser.add_argument("--steps", type=int, default=2)
@@ -166,10 +182,11 @@ def main() -> int:
         return 0
 
     libraries = ["minidl", *dict.fromkeys(arguments.peer)]
+    runs = ["minidl", *([RECOMPUTED] if arguments.recompute else []), *libraries[1:]]
     for name in arguments.peer:
         if importlib.util.find_spec(name) is None:
             parser.error(f"--peer {name}: {name} is not installed; pip install '.[bench]'")
-    results = {name: in_own_process(name, arguments) for name in libraries}
+    results = {name: in_own_process(name, arguments) for name in runs}
     floor = least(arguments.batch, arguments.size)
     record = {
         "batch": arguments.batch,

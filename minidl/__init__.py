@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from minidl import _kernels as _kernels  # first: it makes minidl.kernels importable in a clone
 from minidl import autograd, dispatch, ops, random
-from minidl._gradcheck import GradcheckError, gradcheck
+from minidl._gradcheck import GradcheckError, gradcheck, gradgradcheck
 from minidl._tensor import Tensor, tensor
 from minidl.autograd import Function, is_grad_enabled, no_grad
 from minidl.dispatch import get_num_threads, set_num_threads, use
@@ -22,7 +22,7 @@ from minidl.ops import cat
 from minidl.random import manual_seed
 
 if TYPE_CHECKING:
-    from minidl import errors, models, nn, optim, segmentation, train
+    from minidl import errors, models, nn, optim, segmentation, testing, train
 
 __version__ = "0.1.0"
 
@@ -36,6 +36,7 @@ __all__ = [
     "errors",
     "get_num_threads",
     "gradcheck",
+    "gradgradcheck",
     "is_grad_enabled",
     "manual_seed",
     "models",
@@ -47,12 +48,13 @@ __all__ = [
     "segmentation",
     "set_num_threads",
     "tensor",
+    "testing",
     "train",
     "use",
 ]
 
 #: Imported when first named, so that ``import minidl`` stays as quick as importing NumPy.
-_LAZY = ("errors", "models", "nn", "optim", "segmentation", "train")
+_LAZY = ("errors", "models", "nn", "optim", "segmentation", "testing", "train")
 
 
 def __getattr__(name: str) -> Any:

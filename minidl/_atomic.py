@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 from pathlib import Path
 
 from minidl.errors import InputError
+
+#: What a temporary file is called: hidden, and with a part of its own, so that two writers of one path cannot
+#: meet in one file.
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
@@ -32,7 +37,6 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
     """
     target = Path(path)
     contents = data.encode("utf-8") if isinstance(data, str) else data
-    # A hidden name of its own: two writers of one path cannot meet in one temporary file.
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         try:
@@ -51,6 +55,17 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
         raise InputError(
             f"{target}: cannot be written ({error.strerror or error}); give another path"
         ) from error
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove what writers left in ``folder`` that were killed in the middle (SIGKILL, a power cut).
+
+    For a folder that has one writer: the file that another process is writing at this moment would go, too.
+    """
+    with contextlib.suppress(OSError):
+        for path in Path(folder).iterdir():
+            if _TEMPORARY.fullmatch(path.name) and path.is_file():
+                path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

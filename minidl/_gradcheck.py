@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from minidl._tensor import Tensor
-from minidl.autograd import no_grad
+from minidl.autograd import enable_grad, grad, no_grad
 
 
 class GradcheckError(AssertionError):
@@ -97,6 +97,61 @@ def gradcheck(
             raise
         return False
     return True
+
+
+def gradgradcheck(
+    fn: Callable[..., Any],
+    inputs: Tensor | Sequence[Any],
+    *,
+    step: float = 1e-6,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+    seed: int = 0,
+    max_elements: int | None = None,
+    max_kinks: float = 0.1,
+    raise_exception: bool = True,
+) -> bool:
+    """Compare the gradient of the gradient of ``fn`` with central differences of the gradient.
+
+    The map that is checked takes the inputs and a random cotangent v of each output, and gives the gradients
+    of Σ v ⊙ fn with respect to the inputs (computed with ``create_graph=True``); it is differentiated with
+    respect to both. Arguments, result and errors are those of :func:`gradcheck`.
+
+    Raises:
+        GradcheckError: an element is off, or no gradient depends on the inputs or cotangents.
+        RuntimeError: an operation has no ``tensor_backward``.
+        TypeError: an input is not float64, or none requires a gradient.
+
+    >>> import minidl
+    >>> x = minidl.tensor([[0.3, -1.2], [2.0, 0.7]], requires_grad=True, dtype="float64")
+    >>> gradgradcheck(lambda x: minidl.ops.softmax(x, dim=1), x)
+    True
+    """
+    tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    checked = _checked(tensors)
+    rng = np.random.default_rng([seed, 1])
+    shapes = [y.shape for y in _run(fn, tensors) if y.requires_grad]
+    cotangents = [Tensor(rng.standard_normal(shape), requires_grad=True) for shape in shapes]
+
+    def gradients(*both: Any) -> tuple[Tensor, ...]:
+        given, seeds = both[: len(tensors)], both[len(tensors) :]
+        with enable_grad():  # the gradient needs a graph, also where only its value is asked for
+            outputs = [y for y in _run(fn, list(given)) if y.requires_grad]
+            sources = [given[i] for i in checked]
+            found = grad(outputs, sources, seeds, create_graph=True, allow_unused=True)
+        return tuple(g for g in found if g is not None)
+
+    return gradcheck(
+        gradients,
+        [*tensors, *cotangents],
+        step=step,
+        rtol=rtol,
+        atol=atol,
+        seed=seed,
+        max_elements=max_elements,
+        max_kinks=max_kinks,
+        raise_exception=raise_exception,
+    )
 
 
 def _checked(tensors: list[Any]) -> list[int]:

@@ -1,4 +1,4 @@
-"""A tensor's operators and methods: ``x + y`` is ``ops.add(x, y)``, ``x.relu()`` is ``ops.relu(x)``.
+"""A tensor's operators: ``x + y`` is ``ops.add(x, y)``.
 
 Nothing is computed here. Every operation has its one home in :mod:`minidl.ops`; this class only gives it the
 spelling that people write.
@@ -6,7 +6,6 @@ spelling that people write.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,7 @@ ops: Any = None
 
 
 class Operators:
-    """What :class:`~minidl.Tensor` inherits: each method forwards to the operation of its name."""
+    """What Python writes with signs: each of them forwards to the operation that it stands for."""
 
     __slots__ = ()
 
@@ -66,84 +65,52 @@ class Operators:
         return ops.getitem(self, index)
 
     def __eq__(self, other: object) -> Any:
-        if isinstance(other, Operators | np.ndarray | np.generic | int | float):
-            raise TypeError(
-                "tensors are not compared with == or !=; compare arrays, x.numpy() == y.numpy(), "
-                "or ask whether they are the same tensor, x is y"
-            )
-        return NotImplemented
+        return ops.eq(self, other) if _comparable(other) else NotImplemented
+
+    def __ne__(self, other: object) -> Any:
+        return ops.ne(self, other) if _comparable(other) else NotImplemented
+
+    def __lt__(self, other: Any) -> Any:
+        return ops.lt(self, other) if _comparable(other) else NotImplemented
+
+    def __le__(self, other: Any) -> Any:
+        return ops.le(self, other) if _comparable(other) else NotImplemented
+
+    def __gt__(self, other: Any) -> Any:
+        return ops.gt(self, other) if _comparable(other) else NotImplemented
+
+    def __ge__(self, other: Any) -> Any:
+        return ops.ge(self, other) if _comparable(other) else NotImplemented
 
     __hash__ = object.__hash__  # by identity: tensors are keys of dictionaries
 
-    def exp(self) -> Tensor:
-        """See :func:`minidl.ops.exp`."""
-        return ops.exp(self)
+    def __invert__(self) -> Tensor:
+        return ops.bitwise_not(self)
 
-    def log(self) -> Tensor:
-        """See :func:`minidl.ops.log`."""
-        return ops.log(self)
+    def __and__(self, other: Any) -> Tensor:
+        return ops.bitwise_and(self, other)
 
-    def sum(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
-        """See :func:`minidl.ops.sum`."""
-        return ops.sum(self, dim, keepdim)
+    def __rand__(self, other: Any) -> Tensor:
+        return ops.bitwise_and(other, self)
 
-    def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
-        """See :func:`minidl.ops.mean`."""
-        return ops.mean(self, dim, keepdim)
+    def __or__(self, other: Any) -> Tensor:
+        return ops.bitwise_or(self, other)
 
-    def max(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        """See :func:`minidl.ops.max`."""
-        return ops.max(self, dim, keepdim)
+    def __ror__(self, other: Any) -> Tensor:
+        return ops.bitwise_or(other, self)
 
-    def reshape(self, *shape: Any) -> Tensor:
-        """See :func:`minidl.ops.reshape`; the extents may be given one by one or as a tuple."""
-        return ops.reshape(self, _one_by_one(shape))
+    def __xor__(self, other: Any) -> Tensor:
+        return ops.bitwise_xor(self, other)
 
-    def permute(self, *dims: Any) -> Tensor:
-        """See :func:`minidl.ops.permute`; the dimensions may be given one by one or as a tuple."""
-        return ops.permute(self, _one_by_one(dims))
+    def __rxor__(self, other: Any) -> Tensor:
+        return ops.bitwise_xor(other, self)
 
-    def transpose(self, dim0: int, dim1: int) -> Tensor:
-        """See :func:`minidl.ops.transpose`."""
-        return ops.transpose(self, dim0, dim1)
-
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        """See :func:`minidl.ops.flatten`."""
-        return ops.flatten(self, start_dim, end_dim)
-
-    def relu(self) -> Tensor:
-        """See :func:`minidl.ops.relu`."""
-        return ops.relu(self)
-
-    def sigmoid(self) -> Tensor:
-        """See :func:`minidl.ops.sigmoid`."""
-        return ops.sigmoid(self)
-
-    def tanh(self) -> Tensor:
-        """See :func:`minidl.ops.tanh`."""
-        return ops.tanh(self)
-
-    def softmax(self, dim: int) -> Tensor:
-        """See :func:`minidl.ops.softmax`."""
-        return ops.softmax(self, dim)
-
-    def log_softmax(self, dim: int) -> Tensor:
-        """See :func:`minidl.ops.log_softmax`."""
-        return ops.log_softmax(self, dim)
-
-    def astype(self, dtype: Any) -> Tensor:
-        """The same values in another dtype; the gradient is cast back."""
-        return ops.cast(self, dtype)
-
-    def float(self) -> Tensor:
-        """The same values as float32."""
-        return self.astype(np.float32)
-
-    def double(self) -> Tensor:
-        """The same values as float64."""
-        return self.astype(np.float64)
+    def __abs__(self) -> Tensor:
+        return ops.abs(self)
 
 
-def _one_by_one(numbers: tuple[Any, ...]) -> Any:
-    """``(2, 3)`` from ``f(2, 3)`` and from ``f((2, 3))``."""
-    return numbers[0] if len(numbers) == 1 and not isinstance(numbers[0], int | np.integer) else numbers
+def _comparable(other: object) -> bool:
+    """Whether ``tensor == other`` is a question for each element; foreign objects answer for themselves."""
+    return isinstance(other, Operators | np.ndarray | np.generic | int | float) or (
+        hasattr(other, "dtype") and hasattr(other, "strides")
+    )

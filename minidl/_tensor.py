@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl._operators import Operators
+from minidl._methods import Methods
 
 if TYPE_CHECKING:
     from minidl.autograd import Node
@@ -53,11 +53,11 @@ class HookHandle:
         self.remove()
 
 
-class Tensor(Operators):
+class Tensor(Methods):
     """An n-dimensional array that can be differentiated.
 
     Made by :func:`minidl.tensor` or by operations. Its arithmetic operators and methods are those of
-    :class:`~minidl._operators.Operators`.
+    :class:`~minidl._methods.Methods`.
 
     Attributes:
         data: the array itself (NumPy on the host). Writing into it is not noticed by the tape.
@@ -163,7 +163,9 @@ class Tensor(Operators):
 
     # -- gradients -------------------------------------------------------------------------------------------
 
-    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
+    def backward(
+        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
         """Add this tensor's gradients to ``.grad`` of every leaf it depends on.
 
         Arguments and errors as :func:`minidl.autograd.backward`.
@@ -176,7 +178,7 @@ class Tensor(Operators):
         """
         from minidl import autograd
 
-        autograd.backward(self, gradient, retain_graph)
+        autograd.backward(self, gradient, retain_graph, create_graph)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         """Call ``hook(gradient)`` when this tensor's gradient is known; what it returns replaces it.

@@ -1,7 +1,29 @@
 """The one source of random numbers for initialisation and dropout.
 
-A counter-based generator (Philox 4x64, Salmon et al. 2011): the n-th number is a function of the seed and n
-alone, so its whole state is a few integers, which checkpoints store as text.
+A counter-based generator (Philox 4x64-10, Salmon et al. 2011): the n-th number is a function of the seed
+and n alone, so that every backend can compute it, in any order, and its whole state is a few integers, which
+checkpoints store as text. NumPy has it as ``numpy.random.Philox``. In full:
+
+**Key.** Two 64-bit words k0, k1 made of the seed, once, by ``numpy.random.SeedSequence(seed)``, as
+``generate_state(2, numpy.uint64)`` gives them: small seeds are spread over all bits.
+
+**The n-th number**, n = 0, 1, 2, ..., is word n mod 4 of block ⌊n/4⌋ + 1. Block b is what ten rounds make of
+the counter (b, 0, 0, 0), the least significant 64-bit word first. One round, in arithmetic modulo 2^64, where
+hi and lo are the two halves of a 128-bit product:
+
+    (c0, c1, c2, c3) becomes (hi(M1 c2) ^ c1 ^ k0,  lo(M1 c2),  hi(M0 c0) ^ c3 ^ k1,  lo(M0 c0))
+    after each round   k0 += 0x9E3779B97F4A7C15,   k1 += 0xBB67AE8584CAA73B
+    M0 = 0xD2E7470EE14C6C93,   M1 = 0xCA5A826395121157
+
+**From words to what is drawn.** ``generator().random()`` is ⌊word / 2^11⌋ / 2^53, one word each, and
+``uniform(low, high)`` is low + (high - low) times that. :func:`uint32` cuts words into halves, the low one
+first. Arrays are filled in row-major order. Normal numbers are drawn by NumPy's ziggurat, which takes one
+word and now and then more.
+
+Dropout takes its numbers from :func:`uint32` and says which (``minidl/ops/dropout.py``). Initial values are
+drawn on the host on every backend, as ``uniform`` or ``normal``. The training pictures' order and changes
+come from Philox generators of their own, whose keys are in ``minidl/train/batches.py``: they do not depend on
+what the network drew.
 """
 
 from __future__ import annotations
@@ -32,6 +54,20 @@ def generator() -> np.random.Generator:
     if _generator is None:
         _generator = np.random.Generator(np.random.Philox())
     return _generator
+
+
+def uint32(count: int) -> np.ndarray[Any, Any]:
+    """The next ``count`` 32-bit numbers: the halves of the next ⌈count/2⌉ words, the low half of each first.
+
+    The last high half is left unused where the count is odd, so that every call begins with a whole word.
+
+    >>> import minidl
+    >>> minidl.manual_seed(7); word = int(minidl.random.generator().bit_generator.random_raw())
+    >>> minidl.manual_seed(7); minidl.random.uint32(2).tolist() == [word % 2**32, word // 2**32]
+    True
+    """
+    words = generator().bit_generator.random_raw(-(-count // 2))
+    return words.astype("<u8", copy=False).view("<u4")[:count]
 
 
 def get_state() -> dict[str, Any]:

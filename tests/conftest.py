@@ -3,6 +3,7 @@
 Environment variables:
     MINIDL_HYPOTHESIS: ``quick`` (default), ``ci`` or ``explore``, see below.
     MINIDL_CI: if ``1``, a skipped test fails unless its reason begins with one of ``ALLOWED_SKIPS``.
+    MINIDL_PROOF: a file, into which the run writes what it checked of every operation (``make proof``).
 """
 
 import os
@@ -64,6 +65,23 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _fail_instead_of_skip(report)  # pytest.importorskip at the top of a module
     return report
+
+
+# ---------------------------------------------------------------------------------------------
+# The counts for docs/proof.md
+# ---------------------------------------------------------------------------------------------
+def pytest_configure() -> None:
+    if os.environ.get("MINIDL_PROOF"):
+        from oracles import proof
+
+        proof.start()  # before the tests are imported: they must see the counting operations
+
+
+def pytest_sessionfinish() -> None:
+    if os.environ.get("MINIDL_PROOF"):  # a check that failed was not counted
+        from oracles import proof
+
+        proof.write(Path(os.environ["MINIDL_PROOF"]))
 
 
 # ---------------------------------------------------------------------------------------------

@@ -35,9 +35,9 @@ def fake(monkeypatch):
     module.calls = []
 
     def recorded(name):
-        def kernel(*args):
+        def kernel(*args, **options):
             module.calls.append(name)
-            return getattr(reference, name)(*args)
+            return getattr(reference, name)(*args, **options)
 
         return kernel
 

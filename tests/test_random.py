@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minidl
 from minidl import models, nn, ops, optim
+from minidl.segmentation.augment import Augmentation
+from minidl.train import batches
+from oracles import strategies
+from oracles.pointwise_formulas import philox, philox_halves, philox_words
 
 
 def draws(n=5):
@@ -98,6 +105,69 @@ def test_a_damaged_state_is_refused_and_changes_nothing(name):
     with pytest.raises(ValueError, match="set_state"):
         minidl.random.set_state(DAMAGED[name](json.loads(before)))
     assert json.dumps(minidl.random.get_state()) == before
+
+
+# --- the n-th number, by the text of minidl/random.py alone -------------------------------------------------
+
+
+def key_of(seed):
+    return [int(word) for word in np.random.SeedSequence(seed).generate_state(2, np.uint64)]
+
+
+@pytest.mark.parametrize(
+    ("word", "key", "result"),
+    [  # the vectors that come with the authors' own code (Random123, kat_vectors)
+        (0, (0, 0), "16554d9eca36314c db20fe9d672d0fdc d7e772cee186176b 7e68b68aec7ba23b"),
+        (2**64 - 1, (2**64 - 1,) * 2, "87b092c3013fe90b 438c3c67be8d0224 9cc7d7c69cd777b6 a09caebf594f0ba0"),
+    ],
+)
+def test_the_literal_philox_is_that_of_its_authors(word, key, result):
+    assert philox([word] * 4, key) == [int(text, 16) for text in result.split()]
+
+
+@given(seed=strategies.seeds, count=st.integers(0, 12))
+def test_the_nth_number_is_a_function_of_seed_and_n(seed, count):
+    minidl.manual_seed(seed)
+    minidl.random.generator().random(count)
+    words = philox_words(key_of(seed), count, 5)
+    assert draws() == [(word >> 11) / 2**53 for word in words]
+
+
+@given(seed=strategies.seeds, counts=st.lists(st.integers(0, 9), max_size=4))
+def test_32_bit_numbers_are_halves_of_whole_words(seed, counts):
+    minidl.manual_seed(seed)
+    first = 0
+    for count in counts:
+        assert minidl.random.uint32(count).tolist() == philox_halves(key_of(seed), first, count)
+        first += (count + 1) // 2
+    assert draws(1) == [(philox_words(key_of(seed), first, 1)[0] >> 11) / 2**53]
+
+
+@given(seed=strategies.seeds, features=st.tuples(st.integers(1, 4), st.integers(1, 4)))
+def test_an_initialisation_follows_from_the_text(seed, features):
+    """A linear layer: weights, then biases, evenly from ±1/√in, one word each, in row-major order."""
+    minidl.manual_seed(seed)
+    layer = nn.Linear(*features)
+    values = [*layer.weight.data.ravel().tolist(), *layer.bias.data.tolist()]
+    bound = 1 / math.sqrt(features[0])
+    unit = [(word >> 11) / 2**53 for word in philox_words(key_of(seed), 0, len(values))]
+    wanted = [np.float32(-bound + 2 * bound * u) for u in unit]
+    # The bound itself is computed in another order (√3 · √(1/3) / √in): two roundings of float64, which may
+    # move the rounding to float32 by one unit.
+    np.testing.assert_allclose(values, wanted, rtol=2**-23)
+
+
+def test_order_and_augmentation_come_from_philox_generators_of_their_own():
+    """Keys (seed, stream 2^48 + number): neither draws from the process-wide generator."""
+    before = minidl.random.get_state()
+    draw = batches.generator(7, batches._AUGMENT, 123).random(3).tolist()
+    words = philox_words((7, batches._AUGMENT * 2**48 + 123), 0, 3)
+    assert draw == [(word >> 11) / 2**53 for word in words]
+    image, mask = np.zeros((1, 4, 4), np.float32), np.zeros((4, 4), np.int64)
+    rng = batches.generator(7, batches._AUGMENT, 5)
+    Augmentation()(image, mask, rng)
+    assert rng.random() == (philox_words((7, batches._AUGMENT * 2**48 + 5), 7, 1)[0] >> 11) / 2**53
+    assert minidl.random.get_state() == before
 
 
 # --- runs repeat --------------------------------------------------------------------------------------------

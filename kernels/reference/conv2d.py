@@ -66,8 +66,11 @@ def forward(
     filters = weight.reshape(groups, k // groups, -1)
     y = np.empty((n, k, *out), x.dtype)
     if is_pointwise(weight, x.shape[2:], out) and padding == (0, 0):
+        pixels = out[0] * out[1]
         np.matmul(
-            filters, x.reshape(n, groups, x.shape[1] // groups, -1), out=y.reshape(n, groups, k // groups, -1)
+            filters,
+            x.reshape(n, groups, x.shape[1] // groups, pixels),
+            out=y.reshape(n, groups, k // groups, pixels, copy=False),
         )
     else:
 
@@ -121,7 +124,9 @@ def backward_data(
     dx = np.empty(x_shape, g.dtype)
     if is_pointwise(weight, x_shape[2:], out) and padding == (0, 0):
         np.matmul(
-            filters.mT, g.reshape(n, groups, k // groups, -1), out=dx.reshape(n, groups, c // groups, -1)
+            filters.mT,
+            g.reshape(n, groups, k // groups, h * w),
+            out=dx.reshape(n, groups, c // groups, h * w, copy=False),
         )
         return dx
 
@@ -171,4 +176,5 @@ def backward_weight(
 @c_order
 def backward_bias(g: Array) -> Array:
     """Cotangent of the bias (K): g summed over pixels, which NumPy adds pairwise, then over images."""
-    return g.reshape(*g.shape[:2], -1).sum(axis=2).sum(axis=0)
+    n, k, h, w = g.shape
+    return g.reshape(n, k, h * w).sum(axis=2).sum(axis=0)

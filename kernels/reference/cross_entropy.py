@@ -13,32 +13,35 @@ Array = np.ndarray[Any, Any]
 
 @c_order
 def forward(
-    logits: Array, target: Array, weight: Array | None, ignore_index: int
-) -> tuple[Array, Array, Array]:
-    """logits (N, C, M), target (N, M) to the losses (N, M), log p (N, C, M) and the pixels' weights (N, M).
+    logits: Array, labels: Array, valid: Array, weights: Array, class_weights: Array, smoothing: float
+) -> tuple[Array, Array]:
+    """The losses (N, M) of logits (N, C, M), and log p (N, C, M).
 
-    log p = z - max z - log sum exp(z - max z): the shift keeps every exponential at most one. Ignored pixels
-    have weight and loss zero.
+    log p = z - max z - log sum exp(z - max z): the shift keeps every exponential at most one. labels, valid
+    and weights are (N, M), class_weights (C). A pixel that is not valid has loss 0.
     """
-    valid = target != ignore_index
-    label = np.where(valid, target, 0)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    pixel_weight = valid.astype(logits.dtype)
-    if weight is not None:
-        pixel_weight *= weight[label]
-    picked = np.take_along_axis(log_p, label[:, None], axis=1)[:, 0]
+    log_p = logits - logits.max(axis=1, keepdims=True)
+    log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True, dtype=np.float64)).astype(log_p.dtype)
+    picked = np.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+    losses = -picked * weights
+    if smoothing > 0:
+        losses *= 1 - smoothing
+        everywhere = (log_p * class_weights.reshape(1, -1, 1)).sum(axis=1, dtype=np.float64)
+        losses -= (everywhere * (smoothing / logits.shape[1])).astype(losses.dtype)
     # where, not a product: a loss that is infinite or NaN must not leak out of an ignored pixel.
-    return np.where(valid, -picked * pixel_weight, 0).astype(logits.dtype), log_p, pixel_weight
+    return np.where(valid, losses, 0).astype(logits.dtype), log_p
 
 
 @c_order
-def backward(g: Array, log_p: Array, target: Array, pixel_weight: Array, ignore_index: int) -> Array:
-    """Cotangent g (N, M) of the losses to that of the logits: g * weight * (softmax(z) - onehot(y)), E7."""
-    valid = target != ignore_index
-    label = np.where(valid, target, 0)[:, None]
-    scale = np.where(valid, g * pixel_weight, 0)[:, None]
+def backward(g: Array, log_p: Array, targets: Array, valid: Array) -> Array:
+    """Cotangent g (N, M) of the losses -sum_c t_c log p_c, with targets t (N, C, M), to that of the logits.
+
+    g * (p sum_c t_c - t), which for one-hot t is g * (softmax(z) - onehot(y)), E7.
+    """
     dz = np.exp(log_p)
-    np.put_along_axis(dz, label, np.take_along_axis(dz, label, axis=1) - 1, axis=1)
-    dz *= scale
-    return np.where(valid[:, None], dz, 0) if not np.isfinite(dz).all() else dz
+    dz *= targets.sum(axis=1, keepdims=True)
+    dz -= targets
+    dz *= g[:, None]
+    if not valid.all():  # 0 times infinity or NaN would not be 0
+        np.copyto(dz, 0, where=~valid[:, None])
+    return dz

@@ -1,8 +1,8 @@
-"""Resampling along one axis as a sparse matrix with at most two entries a row, and its transpose.
+"""Resampling along one axis as a sparse matrix with few entries a row, and its transpose.
 
-Output i is a weighted sum of the input pixels ``index[0][i]`` and ``index[1][i]`` with weights
-``weight[0][i]`` and ``weight[1][i]`` (nearest has one of each). Resizing an image does that along H and then
-along W; the adjoint runs backwards with the transposed matrices.
+Output i is a weighted sum of the input pixels ``index[0][i]``, ``index[1][i]`` ... with the weights
+``weight[0][i]``, ``weight[1][i]`` ... (nearest has one of each, bilinear two, bicubic four). Resizing an
+image does that along H and then along W; the adjoint runs backwards with the transposed matrices.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Standardising groups of values: the common core of batch and group normalisation.
+"""Standardising groups of values: the common core of batch, layer, instance and group normalisation.
 
 The input is seen as (A, B, M): statistics are taken over A and M, one mean and one variance for each of the B
-groups. Batch normalisation has A = N, B = C, M = H*W; group normalisation A = 1, B = N*groups and
-M = (C/groups)*H*W. The inner sums run along contiguous memory, where NumPy adds pairwise, the outer ones in
-float64.
+groups. Batch normalisation has A = N, B = C, M = H*W; the others have A = 1: group normalisation B = N*groups
+and M = (C/groups)*H*W, instance normalisation B = N*C and M = H*W, layer normalisation a group for each row.
+The inner sums run along contiguous memory, where NumPy adds pairwise, the outer ones in float64.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ Array = np.ndarray[Any, Any]
 
 
 def _group_mean(x: Array) -> Array:
-    """(A, B, M) to (1, B, 1)."""
-    return x.mean(axis=2).mean(axis=0, dtype=np.float64).astype(x.dtype).reshape(1, -1, 1)
+    """(A, B, M) to (1, B, 1). Groups without values, which nobody reads, have mean 0."""
+    count = max(1, x.shape[0] * x.shape[2])
+    mean = x.sum(axis=2).sum(axis=0, dtype=np.float64) / count
+    return mean.astype(x.dtype).reshape(1, -1, 1)
 
 
 @c_order
@@ -34,6 +36,17 @@ def forward(x: Array, eps: float) -> tuple[Array, Array, Array, Array]:
     inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
     centred *= inv_std
     return centred, mean.ravel(), var.ravel(), inv_std.ravel()
+
+
+@c_order
+def standardise(x: Array, mean: Array, inv_std: Array) -> Array:
+    """x (A, B, M) to (x - mean) * inv_std, with a mean and an inv_std (B,) for each group.
+
+    With forward's own mean and inv_std the result is forward's, bit for bit.
+    """
+    centred = x - mean.reshape(1, -1, 1)
+    centred *= inv_std.reshape(1, -1, 1)
+    return centred
 
 
 @c_order

@@ -53,6 +53,28 @@ def col2im(col: Array, padded: Array, rows: Pair, stride: Pair, dilation: Pair) 
             padded[:, ys, xs] += col[:, u, v]
 
 
+def padded_extents(size: Pair, kernel: Pair, out: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
+    """How far a padded image reaches: to its own end at least, and to the end of the last window."""
+    h, w = (
+        max(n + p, (o - 1) * s + (k - 1) * d + 1)
+        for n, k, o, s, p, d in zip(size, kernel, out, stride, padding, dilation, strict=True)
+    )
+    return h, w
+
+
+def surround(
+    x: Array, kernel: Pair, out: Pair, stride: Pair, padding: Pair, dilation: Pair, value: float
+) -> Array:
+    """x (N, C, H, W) with ``value`` around it, as far as the windows reach; x itself if they stay inside."""
+    (ph, pw), (n, c, h, w) = padding, x.shape
+    extents = padded_extents((h, w), kernel, out, stride, padding, dilation)
+    if extents == (h, w):
+        return x
+    padded = np.full((n, c, *extents), value, x.dtype)
+    padded[:, :, ph : ph + h, pw : pw + w] = x
+    return padded
+
+
 def pad_image(image: Array, padding: Pair) -> Array:
     """(C, H, W) with ``padding`` zeros around; the image itself where there is none."""
     if padding == (0, 0):

@@ -114,7 +114,8 @@ def _usage(error: click.ClickException) -> int:
 def _fail(message: str) -> int:
     line = " ".join(message.split())  # one line, whatever a library's message looks like
     colour = False if os.environ.get("NO_COLOR") else None  # None: if stderr is a terminal
-    click.echo(click.style("minidl: error: ", fg="red") + line, err=True, color=colour)
+    with contextlib.suppress(OSError):  # stderr may lie on the full disk that the line is about
+        click.echo(click.style("minidl: error: ", fg="red") + line, err=True, color=colour)
     return 2
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
-from minidl.cli.options import check_writable, make_folder, read_data
+from minidl.cli.options import check_writable, make_folder, on_command_line, read_data
 from minidl.cli.progress import Progress
 from minidl.cli.report import Sheet, write_json
 from minidl.cli.stopping import stop_on_signals, train_or_stop
 from minidl.errors import InputError
+from minidl.train import run_folder
+from minidl.train.checkpoint import load as load_checkpoint
 from minidl.train.config import TrainConfig
 from minidl.train.inference import evaluate_samples, load_run
 from minidl.train.trainer import Trainer
@@ -21,7 +23,10 @@ MODEL = {"base": 12, "depth": 3, "norm": "batch", "up": "nearest"}
 STEPS, BATCH, RATE = 140, 8, 1e-2
 
 
-@click.command("demo", epilog="\b\nExample:\n  minidl demo --out demo-run\n")
+@click.command(
+    "demo",
+    epilog="\b\nExamples:\n  minidl demo --out demo-run\n  minidl demo --out demo-run --resume\n",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -29,44 +34,37 @@ STEPS, BATCH, RATE = 140, 8, 1e-2
     show_default=True,
     help="A new folder for everything.",
 )
+@click.option("--resume", is_flag=True, help="Go on with a demo that was stopped, with its own options.")
 @click.option(
     "--steps", type=click.IntRange(min=1), default=STEPS, show_default=True, help="Optimizer steps."
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of pictures and training."
 )
-def command(out: Path, steps: int, seed: int) -> int:
+@click.pass_context
+def command(ctx: click.Context, out: Path, resume: bool, steps: int, seed: int) -> int:
     """Generate pictures of touching cells, train a small U-Net on them, and measure it on pictures that it
     has not seen.
 
     Writes data/, the run's checkpoints and history, metrics.json (mean_iou and each class) and test.png to
     look at.
     """
-    from minidl.segmentation.synthetic import write_folder
-
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: exists already; give another --out, or remove it")
-    config = TrainConfig(
-        model=MODEL,
-        steps=steps,
-        batch_size=BATCH,
-        lr=RATE,
-        warmup=min(30, steps // 4),
-        augmentation={"brightness": 0.0, "contrast": 0.0},  # in so short a run they only slow it down
-        seed=seed,
-        eval_every=30,
-    )
-    check_writable(out)
     began = time.monotonic()
-    click.echo("generating 200 pictures of touching cells with exact masks ...")
-    make_folder(out)
-    write_folder(out / "data", seed=seed)
+    if resume:
+        for name in ("steps", "seed"):
+            if on_command_line(ctx, name):
+                raise InputError(f"--{name}: a resumed demo keeps its own options; leave it out")
+        run_folder.check(out, resume)
+    else:
+        _begin(out, seed)
     with Progress(BATCH) as progress:
         data = read_data(out / "data", progress)
-        trainer = Trainer(data, config, out, reporter=progress)
-        with stop_on_signals() as stop:
-            if not train_or_stop(trainer, stop, out / "data", progress):
-                return stop.exit_code
+        if not (resume and _trained(out)):
+            trainer = Trainer(data, _config(steps, seed), out, resume, reporter=progress)
+            with stop_on_signals() as stop:
+                go_on = ["minidl", "demo", "--out", str(out), "--resume"]
+                if not train_or_stop(trainer, stop, go_on, progress):
+                    return stop.exit_code
         run = load_run(out)
         sheet, samples = Sheet(data, "test"), data.samples("test")
         progress.phase("evaluating", len(samples))
@@ -83,3 +81,34 @@ def command(out: Path, steps: int, seed: int) -> int:
     )
     click.echo(f"look at {out / 'test.png'} and {out / 'history.png'}; try your own: minidl train --help")
     return 0
+
+
+def _begin(out: Path, seed: int) -> None:
+    """A new folder with the pictures in it."""
+    from minidl.segmentation.synthetic import write_folder
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: exists already; give another --out, or remove it")
+    check_writable(out)
+    click.echo("generating 200 pictures of touching cells with exact masks ...")
+    make_folder(out)
+    write_folder(out / "data", seed=seed)
+
+
+def _config(steps: int, seed: int) -> TrainConfig:
+    return TrainConfig(
+        model=MODEL,
+        steps=steps,
+        batch_size=BATCH,
+        lr=RATE,
+        warmup=min(30, steps // 4),
+        augmentation={"brightness": 0.0, "contrast": 0.0},  # in so short a run they only slow it down
+        seed=seed,
+        eval_every=30,
+    )
+
+
+def _trained(out: Path) -> bool:
+    """The training is at its end: only the figures are missing."""
+    saved = load_checkpoint(out / "last.safetensors")
+    return bool(saved.history) and saved.history[-1]["step"] == saved.config["steps"]

@@ -109,3 +109,8 @@ def make_folder(folder: Path) -> None:
         raise InputError(
             f"{folder}: cannot create this folder ({error.strerror}); give another --out"
         ) from None
+
+
+def on_command_line(ctx: click.Context, name: str) -> bool:
+    """Whether the person gave this option, rather than leave it at its default."""
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE

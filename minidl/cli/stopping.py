@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -67,8 +66,11 @@ def stop_on_signals() -> Iterator[Stop]:
         restore()
 
 
-def train_or_stop(trainer: Trainer, stop: Stop, data: Path, progress: Progress) -> bool:
-    """Train to the end (True), or until asked to stop; then say what is saved, and how to go on (False)."""
+def train_or_stop(trainer: Trainer, stop: Stop, go_on: list[str], progress: Progress) -> bool:
+    """Train to the end (True), or until asked to stop; then say what is saved, and how to go on (False).
+
+    ``go_on`` is the command that does.
+    """
     try:
         if trainer.run(stop.asked):
             return True
@@ -80,6 +82,5 @@ def train_or_stop(trainer: Trainer, stop: Stop, data: Path, progress: Progress) 
         click.echo("stopped before anything was saved", err=True)
         return False
     click.echo(said, err=True)
-    command = ["minidl", "train", str(data), "--out", str(trainer.out), "--resume"]
-    click.echo(f"  {shlex.join(command)}", err=True)
+    click.echo(f"  {shlex.join(go_on)}", err=True)
     return False

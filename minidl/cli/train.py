@@ -9,7 +9,15 @@ from typing import Any
 import click
 import numpy as np
 
-from minidl.cli.options import DATA_OPTIONS, as_in_training, check_writable, data_options, read_data, to_keep
+from minidl.cli.options import (
+    DATA_OPTIONS,
+    as_in_training,
+    check_writable,
+    data_options,
+    on_command_line,
+    read_data,
+    to_keep,
+)
 from minidl.cli.progress import Progress
 from minidl.cli.report import write_overlays
 from minidl.cli.stopping import stop_on_signals, train_or_stop
@@ -104,6 +112,11 @@ Examples:
     "--momentum", type=click.FloatRange(0), default=0.9, show_default=True, help="Of --optimizer sgd."
 )
 @click.option(
+    "--clip-grad-norm",
+    type=click.FloatRange(0, min_open=True),
+    help="Largest norm of a step's gradients, all together [default: none].",
+)
+@click.option(
     "--class-weights",
     type=click.Choice(CLASS_WEIGHTS),
     default="none",
@@ -175,6 +188,13 @@ Examples:
     help="Steps between validations [default: an epoch, at least 25].",
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(0, 64),
+    default=1,
+    show_default=True,
+    help="Threads that prepare batches ahead; any number gives the same result.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
@@ -201,7 +221,7 @@ def command(ctx: click.Context, data: Path, out: Path, resume: bool, **options: 
         reading = as_in_training(data, reading, load_checkpoint(out / "last.safetensors").data)
     with Progress() as progress:
         found = read_data(data, progress, reading)
-        trainer = Trainer(found, config, out, resume, progress, to_keep(reading))
+        trainer = Trainer(found, config, out, resume, progress, to_keep(reading), options["workers"])
         progress.images_per_step = trainer.config.batch_size
         parameters = sum(p.numel() for p in trainer.model.parameters())
         click.echo(
@@ -209,7 +229,8 @@ def command(ctx: click.Context, data: Path, out: Path, resume: bool, **options: 
             f" results go to {out}"
         )
         with stop_on_signals() as stop:
-            if not train_or_stop(trainer, stop, data, progress):
+            go_on = ["minidl", "train", str(data), "--out", str(out), "--resume"]
+            if not train_or_stop(trainer, stop, go_on, progress):
                 return stop.exit_code
     write_overlays(out, found, "val")
     best = f"{trainer.best:.4f}" if np.isfinite(trainer.best) else "-"
@@ -222,13 +243,13 @@ def command(ctx: click.Context, data: Path, out: Path, resume: bool, **options: 
 
 
 def _config(ctx: click.Context, options: dict[str, Any]) -> TrainConfig:
-    if options["steps"] is not None and _on_command_line(ctx, "epochs"):
+    if options["steps"] is not None and on_command_line(ctx, "epochs"):
         raise InputError("--epochs: --steps is given, too; leave out one of them")
     names = ("base", "depth", "norm", "up", "dropout", "padding")
     model = {name: options[name] for name in names}
     preset = _NETWORKS[options["network"]]
     for name in preset:
-        if name in options and _on_command_line(ctx, name):
+        if name in options and on_command_line(ctx, name):
             raise InputError(
                 f"--{name}: {options['network']} has its own; leave out --{name} or use --network unet"
             )
@@ -242,18 +263,14 @@ def _config(ctx: click.Context, options: dict[str, Any]) -> TrainConfig:
         name: options[name]
         for name in (
             *("steps", "epochs", "batch_size", "optimizer", "lr", "weight_decay", "momentum", "schedule"),
-            *("warmup", "class_weights", "eval_every", "seed"),
+            *("clip_grad_norm", "warmup", "class_weights", "eval_every", "seed"),
         )
     }
     return TrainConfig(model=model, augmentation=augmentation, **more)
 
 
 def _refuse_options_with_resume(ctx: click.Context) -> None:
-    allowed = {"data", "out", "resume", *DATA_OPTIONS}
+    allowed = {"data", "out", "resume", "workers", *DATA_OPTIONS}
     for name in ctx.params:
-        if name not in allowed and _on_command_line(ctx, name):
+        if name not in allowed and on_command_line(ctx, name):
             raise InputError(f"--{name.replace('_', '-')}: a resumed run keeps its own options; leave it out")
-
-
-def _on_command_line(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE

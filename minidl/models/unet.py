@@ -31,9 +31,12 @@ Where the two forms differ:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 from minidl import nn, ops
 from minidl._tensor import Tensor
+from minidl.autograd import checkpoint
 
 NORMS = ("none", "batch", "group")
 UPS = ("nearest", "bilinear", "transpose")
@@ -91,6 +94,8 @@ class UNet(nn.Module):
             halves the channels.
         dropout: probability, after the deepest two blocks on the way down (the paper's "drop-out layers at
             the end of the contracting path").
+        recompute: in training keep only what goes into each stage, and compute its inside again in the
+            backward (:func:`minidl.autograd.checkpoint`): less memory, one more forward, the same gradients.
 
     Raises:
         ValueError: an option that is not there, or a size that is not positive.
@@ -112,8 +117,10 @@ class UNet(nn.Module):
         norm: str = "none",
         up: str = "nearest",
         dropout: float = 0.0,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
+        self.recompute = recompute
         for name, value, choices in (("norm", norm, NORMS), ("up", up, UPS), ("padding", padding, PADDINGS)):
             if value not in choices:
                 raise ValueError(f"UNet: {name} must be one of {', '.join(choices)}, got {value!r}")
@@ -164,16 +171,20 @@ class UNet(nn.Module):
         for level, block in enumerate(self.down):
             if level:
                 x = ops.max_pool2d(x, 2)
-            x = block(x)
+            x = self._stage(block, x)
             skips.append(x)
         if len(skips) > self.depth:
             skips.pop()  # the bottleneck's output is x itself, not a skip
         else:
             x = ops.max_pool2d(x, 2)  # no bottleneck: straight back up from the last pooling
         for upsample, decode in zip(self.upsample, self.decode, strict=True):
-            x = upsample(x)
-            x = decode(ops.cat([_crop(skips.pop(), x.shape), x], dim=1))
+            x = self._stage(partial(_up, upsample, decode), skips.pop(), x)
         return self.head(x)
+
+    def _stage(self, stage: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        if self.recompute and self.training:
+            return checkpoint(stage, *inputs)
+        return stage(*inputs)
 
     def output_size(self, size: int) -> int:
         """Extent of the output for an extent of the input that fits (572 gives 388 with the paper's network).
@@ -230,6 +241,12 @@ def _make_up(up: str, channels: int) -> nn.Module:
     if up == "transpose":
         return nn.ConvTranspose2d(channels, channels // 2, 2, stride=2)
     return nn.Upsample(scale_factor=2, mode=up)
+
+
+def _up(upsample: nn.Module, decode: nn.Module, skip: Tensor, x: Tensor) -> Tensor:
+    """One stage of the decoder: enlarge, put the skip connection beside it, two convolutions."""
+    x = upsample(x)
+    return decode(ops.cat([_crop(skip, x.shape), x], dim=1))
 
 
 def _crop(skip: Tensor, shape: tuple[int, ...]) -> Tensor:

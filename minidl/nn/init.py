@@ -17,11 +17,21 @@ import math
 from minidl import random
 from minidl._tensor import Tensor
 
-_GAINS = {"linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2)}
+_GAINS = {
+    "linear": 1.0,
+    "conv2d": 1.0,
+    "conv_transpose2d": 1.0,
+    "sigmoid": 1.0,
+    "tanh": 5 / 3,
+    "relu": math.sqrt(2),
+}
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """By what factor the spread must grow to make up for a nonlinearity (torch's table).
+
+    ``param`` is the slope of "leaky_relu"; a PReLU is one, with 0.25 to begin with. torch has no gain for
+    ELU, GELU, SiLU, hardswish and softplus: people take that of "relu", to which they come close.
 
     >>> round(calculate_gain("relu") ** 2, 6)
     2.0

@@ -1,10 +1,13 @@
 """Layers that learn: modules that hold parameters and call one operation.
 
 Arguments, defaults, initial values and names of the parameters are torch's; the equations are in the
-operation of the same name. Layers without parameters are in :mod:`minidl.nn.stateless`.
+operation of the same name. Normalisation is in :mod:`minidl.nn.norm`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +15,8 @@ from minidl import ops
 from minidl._tensor import DEFAULT_DTYPE, Tensor
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter
-from minidl.ops._shapes import Pair, pair
+from minidl.ops._shapes import Pair, conv_transpose_output, pair
+from minidl.ops.conv2d import check_named_padding
 
 
 def _parameter(*shape: int) -> Parameter:
@@ -61,7 +65,7 @@ class _Convolution(Module):
         out_channels: int,
         kernel_size: int | Pair,
         stride: int | Pair,
-        padding: int | Pair,
+        padding: int | Pair | str,
         dilation: int | Pair,
         groups: int,
         bias: bool,
@@ -78,7 +82,11 @@ class _Convolution(Module):
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = pair(kernel_size, "kernel_size", name, least=1)
         self.stride = pair(stride, "stride", name, least=1)
-        self.padding = pair(padding, "padding", name)
+        self.padding: Any = padding
+        if isinstance(padding, str) and not transposed:
+            check_named_padding(name, padding, self.stride)
+        else:
+            self.padding = pair(padding, "padding", name)
         self.dilation = pair(dilation, "dilation", name, least=1)
         ends = (in_channels, out_channels // groups) if transposed else (out_channels, in_channels // groups)
         self.weight = _parameter(*ends, *self.kernel_size)
@@ -94,12 +102,12 @@ class _Convolution(Module):
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         )
         plain = {"padding": (0, 0), "dilation": (1, 1), "groups": 1}
-        text += "".join(f", {k}={getattr(self, k)}" for k, v in plain.items() if getattr(self, k) != v)
+        text += "".join(f", {k}={getattr(self, k)!r}" for k, v in plain.items() if getattr(self, k) != v)
         return text if self.bias is not None else f"{text}, bias=False"
 
 
 class Conv2d(_Convolution):
-    """Convolution: (N, C, H, W) to (N, K, OH, OW); :func:`minidl.ops.conv2d`.
+    """Convolution: (N, C, H, W) to (N, K, OH, OW); :func:`minidl.ops.conv2d`, ``padding="same"`` included.
 
     >>> import minidl, numpy
     >>> layer = minidl.nn.Conv2d(3, 8, kernel_size=3, padding=1)
@@ -113,7 +121,7 @@ class Conv2d(_Convolution):
         out_channels: int,
         kernel_size: int | Pair,
         stride: int | Pair = 1,
-        padding: int | Pair = 0,
+        padding: int | Pair | str = 0,
         dilation: int | Pair = 1,
         groups: int = 1,
         bias: bool = True,
@@ -152,61 +160,23 @@ class ConvTranspose2d(_Convolution):
         )
         self.output_padding = pair(output_padding, "output_padding", "ConvTranspose2d")
 
-    def forward(self, x: Tensor) -> Tensor:
-        options = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
+    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """``output_size`` (OH, OW) takes the place of the layer's output_padding."""
+        extra = self.output_padding if output_size is None else self._padding_for(x, output_size)
+        options = (self.stride, self.padding, extra, self.groups, self.dilation)
         return ops.conv_transpose2d(x, self.weight, self.bias, *options)
 
-
-class BatchNorm2d(Module):
-    """Batch normalisation of (N, C, H, W); :func:`minidl.ops.batch_norm`."""
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-    ) -> None:
-        super().__init__()
-        _require_positive("BatchNorm2d", num_features=num_features)
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.register_parameter("weight", Parameter(np.ones(num_features, DEFAULT_DTYPE)) if affine else None)
-        self.register_parameter("bias", _parameter(num_features) if affine else None)
-        mean, var = np.zeros(num_features, DEFAULT_DTYPE), np.ones(num_features, DEFAULT_DTYPE)
-        self.register_buffer("running_mean", Tensor(mean) if track_running_stats else None)
-        self.register_buffer("running_var", Tensor(var) if track_running_stats else None)
-        count = Tensor(np.zeros((), np.int64)) if track_running_stats else None
-        self.register_buffer("num_batches_tracked", count)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 4:
-            raise ValueError(f"BatchNorm2d: input must be 4-dimensional (N, C, H, W), got shape {x.shape}")
-        if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.data += 1
-        training = self.training or self.running_mean is None
-        return ops.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, training, self.momentum, self.eps
+    def _padding_for(self, x: Tensor, output_size: Sequence[int]) -> Pair:
+        """The output_padding with which ``x`` becomes so large: from 0 to less than a stride."""
+        wanted = pair(tuple(output_size)[-2:], "output_size", "ConvTranspose2d")
+        size = (x.shape[-2], x.shape[-1])
+        least = conv_transpose_output(
+            size, self.kernel_size, self.stride, self.padding, (0, 0), self.dilation
         )
-
-    def extra_repr(self) -> str:
-        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
-
-
-class GroupNorm(Module):
-    """Group normalisation; :func:`minidl.ops.group_norm`."""
-
-    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
-        super().__init__()
-        _require_positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
-        if num_channels % num_groups:
-            raise ValueError(f"GroupNorm: num_groups {num_groups} must divide num_channels {num_channels}")
-        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
-        self.register_parameter("weight", Parameter(np.ones(num_channels, DEFAULT_DTYPE)) if affine else None)
-        self.register_parameter("bias", _parameter(num_channels) if affine else None)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
-
-    def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}"
+        extra = (wanted[0] - least[0], wanted[1] - least[1])
+        if not all(0 <= e < s for e, s in zip(extra, self.stride, strict=True)):
+            raise ValueError(
+                f"ConvTranspose2d: output_size {wanted} must be {least}, or larger by less than the stride "
+                f"{self.stride} (input {x.shape})"
+            )
+        return extra

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minidl._tensor import Hook, HookHandle, Tensor, tensor
+from minidl.autograd import anomaly
 from minidl.nn import state
 
 Self = TypeVar("Self", bound="Module")
@@ -64,6 +65,13 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
+        if not anomaly.is_enabled():
+            return self._run(inputs, options)
+        with anomaly.inside(self):  # an error will say in which module it arose
+            return self._run(inputs, options)
+
+    def _run(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """The hooks that come first, the module's own forward, the hooks that come after it."""
         for hook in list(self._forward_pre_hooks.values()):
             replaced = hook(self, inputs)
             if replaced is not None:

@@ -57,6 +57,57 @@ def conv_output(
     return out[0], out[1]
 
 
+def same_padding(kernel: Pair, dilation: Pair) -> tuple[Pair, Pair]:
+    """Padding with which a convolution of stride 1 keeps the image's size: (on every side, more at the end).
+
+    The span d (k - 1) is divided between the two sides; where it is odd, right and bottom get one pixel more.
+
+    >>> same_padding((3, 4), (1, 1))
+    ((1, 1), (0, 1))
+    """
+    (sides_v, more_v), (sides_h, more_h) = (
+        divmod(d * (k - 1), 2) for k, d in zip(kernel, dilation, strict=True)
+    )
+    return (sides_v, sides_h), (more_v, more_h)
+
+
+def pool_output(
+    size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool, operation: str
+) -> Pair:
+    """Extents after pooling: a convolution's, or with ``ceil_mode`` rounded up, so that the last window may
+    hang over the end, as long as it begins inside the image or its left (upper) padding.
+
+    Raises:
+        ValueError: not one window is left.
+
+    >>> pool_output((5, 7), (2, 2), (2, 2), (0, 0), (1, 1), True, "max_pool2d")
+    (3, 4)
+    """
+    if not ceil_mode:
+        return conv_output(size, kernel, stride, padding, dilation, operation)
+    out = []
+    for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
+        windows = (n + 2 * p - d * (k - 1) - 1 + s - 1) // s + 1
+        out.append(windows - 1 if (windows - 1) * s >= n + p else windows)
+    if min(out) < 1:
+        raise ValueError(
+            f"{operation}: no window of {tuple(kernel)} is left (size {tuple(size)}, stride {tuple(stride)}, "
+            f"padding {tuple(padding)}, dilation {tuple(dilation)})"
+        )
+    return out[0], out[1]
+
+
+def adaptive_windows(size: int, out: int) -> tuple[Pair, ...]:
+    """``out`` windows [first, last) that cover ``size`` pixels as evenly as whole numbers allow:
+
+        first = ⌊i · size / out⌋,  last = ⌈(i + 1) · size / out⌉
+
+    >>> adaptive_windows(5, 3)
+    ((0, 2), (1, 4), (3, 5))
+    """
+    return tuple((i * size // out, -(-(i + 1) * size // out)) for i in range(out))
+
+
 def conv_transpose_output(
     size: Pair, kernel: Pair, stride: Pair, padding: Pair, output_padding: Pair, dilation: Pair
 ) -> Pair:
@@ -89,17 +140,14 @@ def broadcast(operation: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         raise ValueError(f"{operation}: shapes {' and '.join(map(str, shapes))} do not broadcast") from None
 
 
-def unbroadcast(cotangent: Any, shape: tuple[int, ...]) -> Any:
-    """The adjoint of broadcasting: sum over the axes that were added or stretched.
+def stretched_axes(shape: tuple[int, ...], full: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of ``full`` that broadcasting added to ``shape`` or stretched.
 
-    >>> unbroadcast(np.ones((4, 3)), (3,))
-    array([4., 4., 4.])
+    >>> stretched_axes((4, 1), (2, 4, 3))
+    (0, 2)
     """
-    if cotangent.shape == shape:
-        return cotangent
-    added = cotangent.ndim - len(shape)
-    stretched = tuple(i + added for i, n in enumerate(shape) if n == 1 and cotangent.shape[i + added] != 1)
-    return cotangent.sum(axis=(*range(added), *stretched)).reshape(shape)
+    added = len(full) - len(shape)
+    return (*range(added), *(i + added for i, n in enumerate(shape) if n == 1 and full[i + added] != 1))
 
 
 def dims(dim: int | Sequence[int] | None, shape: tuple[int, ...], operation: str) -> tuple[int, ...]:
@@ -133,3 +181,16 @@ def require_ndim(operation: str, name: str, array: Any, ndim: int, layout: str) 
         raise ValueError(
             f"{operation}: {name} must be {ndim}-dimensional {layout}, got shape {tuple(array.shape)}"
         )
+
+
+def require_image(operation: str, array: Any, channels: bool = True) -> None:
+    """Raise unless ``array`` is (N, C, H, W) with at least one pixel and (if ``channels``) one channel.
+
+    >>> require_image("max_pool2d", np.zeros((2, 3, 0, 5)))
+    Traceback (most recent call last):
+    ValueError: max_pool2d: only the batch may be empty, got an input of shape (2, 3, 0, 5)
+    """
+    require_ndim(operation, "input", array, 4, "(N, C, H, W)")
+    if 0 in array.shape[1 if channels else 2 :]:
+        only = "only the batch" if channels else "only batch and channels"
+        raise ValueError(f"{operation}: {only} may be empty, got an input of shape {tuple(array.shape)}")

@@ -1,7 +1,10 @@
-"""Activations, element by element: ReLU, sigmoid, tanh (the σ of equations E5, E6 and E8).
+"""Activations without options, element by element: ReLU, sigmoid, tanh (the σ of equations E5, E6 and E8),
+SiLU, hardswish.
 
 Notation: x is the pre-activation z, y = σ(x) the activation a, g the cotangent of y. Each backward is the
-σ'(z) of E8, written in terms of what is cheapest to keep: the output.
+σ'(z) of E8, written in terms of what is cheapest to keep: where possible, the output.
+
+Those with options have files of their own: ``leaky_relu.py``, ``elu.py``, ``gelu.py``, ``softplus.py``.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
+from minidl.ops._elementwise import as_array, as_tensor, floating, inexact
+from minidl.ops.where import choose
 
 
 class Relu(Function):
@@ -19,7 +24,7 @@ class Relu(Function):
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
         xp = array_module(x)
-        y = xp.maximum(x, 0)
+        y = as_array(xp.maximum(x, 0))
         ctx.save(y)
         return y
 
@@ -32,17 +37,29 @@ class Relu(Function):
         dx = g * passes
         return dx if xp.isfinite(dx.sum()) else xp.where(passes, g, g.dtype.type(0))
 
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        (y,) = ctx.saved
+        return choose(y <= 0, 0, g)
+
+
+def logistic(x: Any) -> Any:
+    """1 / (1 + e^-x) of an array or a tensor."""
+    if isinstance(x, Tensor):
+        return sigmoid(x)
+    xp = array_module(x)
+    # e^-|x| never overflows: 1/(1+e^-x) for x >= 0 and e^x/(1+e^x) for x < 0.
+    small = xp.exp(-xp.abs(x))
+    y = xp.where(x >= 0, 1, small) / (1 + small)
+    return y.astype(x.dtype, copy=False)
+
 
 class Sigmoid(Function):
     """y = 1 / (1 + e^-x);  dx = g y (1 - y)."""
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
-        xp = array_module(x)
-        # e^-|x| never overflows: 1/(1+e^-x) for x >= 0 and e^x/(1+e^x) for x < 0.
-        small = xp.exp(-xp.abs(x))
-        y = xp.where(x >= 0, 1, small) / (1 + small)
-        y = y.astype(x.dtype, copy=False)
+        y = as_array(logistic(x))
         ctx.save(y)
         return y
 
@@ -51,13 +68,15 @@ class Sigmoid(Function):
         (y,) = ctx.saved
         return g * y * (1 - y)
 
+    tensor_backward = backward
+
 
 class Tanh(Function):
     """y = tanh x;  dx = g (1 - y²)."""
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
-        y = array_module(x).tanh(x)
+        y = as_array(array_module(x).tanh(x))
         ctx.save(y)
         return y
 
@@ -66,32 +85,99 @@ class Tanh(Function):
         (y,) = ctx.saved
         return g * (1 - y * y)
 
+    tensor_backward = backward
 
-def relu(x: Tensor) -> Tensor:
+
+class Silu(Function):
+    """y = x s with s = 1 / (1 + e^-x);  dx = g s (1 + x (1 - s))."""
+
+    @staticmethod
+    def forward(ctx: Node, x: Any) -> Any:
+        ctx.save(x)
+        return x * logistic(x)
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        s = logistic(x)
+        return g * (s * (1 + x * (1 - s)))
+
+    tensor_backward = backward
+
+
+class Hardswish(Function):
+    """y = x min(max(x + 3, 0), 6) / 6;  dx = 0 for x <= -3, g for x >= 3, g (x/3 + 1/2) between."""
+
+    @staticmethod
+    def forward(ctx: Node, x: Any) -> Any:
+        ctx.save(x)
+        return x * (array_module(x).clip(x + 3, 0, 6) / 6)
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        return choose(x <= -3, 0, choose(x < 3, g * (x / 3 + 0.5), g))
+
+    tensor_backward = backward
+
+
+def relu(input: Tensor) -> Tensor:
     """max(0, x), element by element. NaN stays NaN.
+
+    Raises:
+        TypeError: not a tensor, or one of bools.
 
     >>> import minidl
     >>> minidl.ops.relu(minidl.tensor([-1.0, 0.0, 2.0]))
     tensor([0., 0., 2.])
     """
+    x = as_tensor("relu", input)
+    if x.dtype.kind == "b":
+        raise TypeError("relu: not for bool tensors")
     return Relu.apply(x)
 
 
-def sigmoid(x: Tensor) -> Tensor:
+def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + e^-x), element by element, without overflow for large negative x.
 
     >>> import minidl
     >>> minidl.ops.sigmoid(minidl.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0. , 0.5, 1. ])
     """
-    return Sigmoid.apply(x)
+    return Sigmoid.apply(inexact("sigmoid", input))
 
 
-def tanh(x: Tensor) -> Tensor:
+def tanh(input: Tensor) -> Tensor:
     """Hyperbolic tangent, element by element.
 
     >>> import minidl
     >>> minidl.ops.tanh(minidl.tensor([0.0, 100.0]))
     tensor([0., 1.])
     """
-    return Tanh.apply(x)
+    return Tanh.apply(inexact("tanh", input))
+
+
+def silu(input: Tensor) -> Tensor:
+    """x / (1 + e^-x), element by element (also called swish).
+
+    Raises:
+        TypeError: not a floating-point tensor.
+
+    >>> import minidl
+    >>> minidl.ops.silu(minidl.tensor([-1.0, 0.0, 100.0]))
+    tensor([ -0.2689414,   0.       , 100.       ])
+    """
+    return Silu.apply(floating("silu", input))
+
+
+def hardswish(input: Tensor) -> Tensor:
+    """0 below -3, x above 3, x (x + 3) / 6 between (Howard et al. 2019): SiLU from straight pieces.
+
+    Raises:
+        TypeError: not a floating-point tensor.
+
+    >>> import minidl
+    >>> minidl.ops.hardswish(minidl.tensor([-4.0, 0.0, 1.5, 4.0])) + 0.0
+    tensor([0.   , 0.   , 1.125, 4.   ])
+    """
+    return Hardswish.apply(floating("hardswish", input))

@@ -11,7 +11,8 @@ the C/G channels of that group. x is 0 outside.
 This is *cross-correlation*, which networks compute and call convolution. The document's E1 prints true
 convolution, x(x-x', y-y'): the filter is flipped. The two differ by that flip and a shift: E1's y at
 (i+kh-1, j+kw-1) is the cross-correlation with flip(w) at (i, j). A network learns its filters, so which of
-the two it computes makes no difference to what it can learn.
+the two it computes makes no difference to what it can learn. :func:`~minidl.ops.convolve2d` is the printed
+one.
 
 **Shape rule.** OH = ⌊(H + 2p - d(kh-1) - 1) / s⌋ + 1, and the same for OW.
 
@@ -25,6 +26,10 @@ backward adds g[..] times the other factor.
     dx[n,c,a,b] = Σ g[n,k,i,j] · w[k,c,u,v] over all k, u, v, i, j with i·s + u·d - p = a, j·s + v·d - p = b
                 = full convolution of g, s-1 zeros put between its values, with the dilated w; p pixels
                   cropped on each side
+
+Each of dw and dx is linear in both of its factors again, so that second derivatives need nothing new: dx as
+an operation is the transposed convolution (equation E12), dw is :class:`Conv2dWeight`, and their backwards
+are made of each other and of the convolution.
 
 As matrices, with the windows of x as the columns of X: Y = W X, dW = G Xᵀ, dX = col2im(Wᵀ G). The kernels are
 in ``kernels/reference/conv2d.py`` and its siblings; X is never held whole there
@@ -40,35 +45,68 @@ import numpy as np
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
-from minidl.ops._shapes import Pair, conv_output, pair, require_ndim
+from minidl.ops._shapes import Pair, conv_output, pair, require_image, require_ndim, same_padding
+from minidl.ops.pad import pad
 
 
 class Conv2d(Function):
-    """y = w ⋆ x + β."""
+    """y = w ⋆ x + β. The options besides ``out`` are stride, padding, dilation (pairs) and groups."""
 
     @staticmethod
-    def forward(
-        ctx: Node, x: Any, weight: Any, bias: Any, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
-    ) -> Any:
-        out = conv_output(x.shape[2:], weight.shape[2:], stride, padding, dilation, "conv2d")
-        ctx.kernels = kernels("conv2d", x)
-        ctx.options = (stride, padding, dilation, groups)
+    def forward(ctx: Node, x: Any, weight: Any, bias: Any, *, out: Pair, **options: Any) -> Any:
+        ctx.kernels, ctx.options = kernels("conv2d", x), options
         ctx.save(x, weight)
-        return ctx.kernels.forward(x, weight, bias, out, stride, padding, dilation, groups)
+        return ctx.kernels.forward(x, weight, bias, out, **options)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         x, weight = ctx.saved
         kernel, options = ctx.kernels, ctx.options
         g = kernel.arrange(g, "backward_weight")  # once for all three
-        dx = kernel.backward_data(g, weight, x.shape, *options) if ctx.needs_input_grad[0] else None
-        dw = kernel.backward_weight(g, x, weight.shape, *options) if ctx.needs_input_grad[1] else None
+        dx = kernel.backward_data(g, weight, x.shape, **options) if ctx.needs_input_grad[0] else None
+        dw = kernel.backward_weight(g, x, weight.shape, **options) if ctx.needs_input_grad[1] else None
         db = kernel.backward_bias(g) if ctx.needs_input_grad[2] else None
         return dx, dw, db
 
     @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        from minidl.ops.conv_transpose2d import ConvTranspose2d  # it needs this module first
+
+        x, weight = ctx.saved
+        options, needed = ctx.options, ctx.needs_input_grad
+        dx = ConvTranspose2d.apply(g, weight, None, out=x.shape[2:], **options) if needed[0] else None
+        dw = Conv2dWeight.apply(g, x, shape=weight.shape, **options) if needed[1] else None
+        return dx, dw, g.sum((0, 2, 3)) if needed[2] else None
+
+    @staticmethod
     def flops(arrays: tuple[Any, ...], output: Any, **options: Any) -> int:
         return 2 * int(output.size) * int(np.prod(arrays[1].shape[1:]))
+
+
+class Conv2dWeight(Function):
+    """E11's dw as an operation on g and x, linear in each: what a second derivative goes through."""
+
+    @staticmethod
+    def forward(ctx: Node, g: Any, x: Any, *, shape: tuple[int, ...], **options: Any) -> Any:
+        ctx.kernels, ctx.options = kernels("conv2d", x), options
+        ctx.save(g, x)
+        return ctx.kernels.backward_weight(g, x, shape, **options)
+
+    @staticmethod
+    def backward(ctx: Node, weight: Any) -> Any:
+        (g, x), options = ctx.saved, ctx.options
+        dg = ctx.kernels.forward(x, weight, None, g.shape[2:], **options) if ctx.needs_input_grad[0] else None
+        dx = ctx.kernels.backward_data(g, weight, x.shape, **options) if ctx.needs_input_grad[1] else None
+        return dg, dx
+
+    @staticmethod
+    def tensor_backward(ctx: Node, weight: Any) -> Any:
+        from minidl.ops.conv_transpose2d import ConvTranspose2d
+
+        (g, x), options, needed = ctx.saved, ctx.options, ctx.needs_input_grad
+        dg = Conv2d.apply(x, weight, None, out=g.shape[2:], **options) if needed[0] else None
+        dx = ConvTranspose2d.apply(g, weight, None, out=x.shape[2:], **options) if needed[1] else None
+        return dg, dx
 
 
 def conv2d(
@@ -76,7 +114,7 @@ def conv2d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: int | Pair = 1,
-    padding: int | Pair = 0,
+    padding: int | Pair | str = 0,
     dilation: int | Pair = 1,
     groups: int = 1,
 ) -> Tensor:
@@ -86,7 +124,9 @@ def conv2d(
         input: (N, C, H, W), floating-point.
         weight: (K, C/groups, kh, kw), of the same dtype.
         bias: (K) or None.
-        stride, padding, dilation: an integer, or (vertical, horizontal).
+        stride, padding, dilation: an integer, or (vertical, horizontal). padding may also be ``"valid"``
+            (none) or ``"same"`` (the output has the input's size; stride 1 only). Where "same" needs an odd
+            number of pixels, right and bottom get one more than left and top.
         groups: number of parts, which do not see each other, that the channels are cut into; ``groups=C``
             is a depthwise convolution.
 
@@ -94,7 +134,8 @@ def conv2d(
         (N, K, OH, OW).
 
     Raises:
-        ValueError: shapes that do not fit, groups that do not divide, or a window larger than the input.
+        ValueError: shapes that do not fit, groups that do not divide, a window larger than the input, an
+            image without pixels, or ``padding="same"`` with a stride.
         TypeError: dtypes that differ or are not floating-point.
 
     >>> import minidl
@@ -105,20 +146,39 @@ def conv2d(
               [1., 1.],
               [1., 1.]]]])
     """
-    require_ndim("conv2d", "input", input, 4, "(N, C, H, W)")
+    require_image("conv2d", input)
     require_ndim("conv2d", "weight", weight, 4, "(K, C/groups, kh, kw)")
     check_channels(
         "conv2d", input, weight, bias, groups, channels=weight.shape[1] * groups, filters=weight.shape[0]
     )
-    return Conv2d.apply(
-        input,
-        weight,
-        bias,
-        stride=pair(stride, "stride", "conv2d", least=1),
-        padding=pair(padding, "padding", "conv2d"),
-        dilation=pair(dilation, "dilation", "conv2d", least=1),
-        groups=groups,
+    kernel = (weight.shape[2], weight.shape[3])
+    strides, dilations = (
+        pair(stride, "stride", "conv2d", least=1),
+        pair(dilation, "dilation", "conv2d", least=1),
     )
+    pads, more = _padding(padding, kernel, strides, dilations)
+    if any(more):
+        input = pad(input, (0, more[1], 0, more[0]))
+    out = conv_output((input.shape[2], input.shape[3]), kernel, strides, pads, dilations, "conv2d")
+    return Conv2d.apply(
+        input, weight, bias, out=out, stride=strides, padding=pads, dilation=dilations, groups=groups
+    )
+
+
+def _padding(padding: Any, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
+    """The padding on every side, and how much more there is at the bottom and at the right."""
+    if not isinstance(padding, str):
+        return pair(padding, "padding", "conv2d"), (0, 0)
+    check_named_padding("conv2d", padding, stride)
+    return same_padding(kernel, dilation) if padding == "same" else ((0, 0), (0, 0))
+
+
+def check_named_padding(operation: str, padding: str, stride: Pair) -> None:
+    """A padding given by name is "valid", or "same" with stride 1."""
+    if padding not in ("same", "valid"):
+        raise ValueError(f"{operation}: padding must be numbers, 'same' or 'valid', got {padding!r}")
+    if padding == "same" and stride != (1, 1):
+        raise ValueError(f"{operation}: padding='same' needs a stride of 1, got {stride}")
 
 
 def check_channels(

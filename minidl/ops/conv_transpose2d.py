@@ -25,31 +25,19 @@ import numpy as np
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
-from minidl.ops._shapes import Pair, conv_transpose_output, pair, require_ndim
-from minidl.ops.conv2d import check_channels
+from minidl.ops._shapes import Pair, conv_transpose_output, pair, require_image, require_ndim
+from minidl.ops.conv2d import Conv2d, Conv2dWeight, check_channels
 
 
 class ConvTranspose2d(Function):
-    """y = wᵀ ⋆ x + β."""
+    """y = wᵀ ⋆ x + β. The options besides ``out`` are stride, padding, dilation (pairs) and groups."""
 
     @staticmethod
-    def forward(
-        ctx: Node,
-        x: Any,
-        weight: Any,
-        bias: Any,
-        *,
-        out: Pair,
-        stride: Pair,
-        padding: Pair,
-        dilation: Pair,
-        groups: int,
-    ) -> Any:
-        ctx.kernels = kernels("conv2d", x)
-        ctx.options = (stride, padding, dilation, groups)
+    def forward(ctx: Node, x: Any, weight: Any, bias: Any, *, out: Pair, **options: Any) -> Any:
+        ctx.kernels, ctx.options = kernels("conv2d", x), options
         ctx.save(x, weight)
-        shape = (x.shape[0], weight.shape[1] * groups, *out)
-        y = ctx.kernels.backward_data(x, weight, shape, *ctx.options)
+        shape = (x.shape[0], weight.shape[1] * options["groups"], *out)
+        y = ctx.kernels.backward_data(x, weight, shape, **options)
         if bias is not None:
             y += bias.reshape(1, -1, 1, 1)
         return y
@@ -59,10 +47,18 @@ class ConvTranspose2d(Function):
         x, weight = ctx.saved
         kernel, options = ctx.kernels, ctx.options
         g = kernel.arrange(g, "backward_weight")  # once for all three
-        dx = kernel.forward(g, weight, None, x.shape[2:], *options) if ctx.needs_input_grad[0] else None
-        dw = kernel.backward_weight(x, g, weight.shape, *options) if ctx.needs_input_grad[1] else None
+        dx = kernel.forward(g, weight, None, x.shape[2:], **options) if ctx.needs_input_grad[0] else None
+        dw = kernel.backward_weight(x, g, weight.shape, **options) if ctx.needs_input_grad[1] else None
         db = kernel.backward_bias(g) if ctx.needs_input_grad[2] else None
         return dx, dw, db
+
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        x, weight = ctx.saved
+        options, needed = ctx.options, ctx.needs_input_grad
+        dx = Conv2d.apply(g, weight, None, out=x.shape[2:], **options) if needed[0] else None
+        dw = Conv2dWeight.apply(x, g, shape=weight.shape, **options) if needed[1] else None
+        return dx, dw, g.sum((0, 2, 3)) if needed[2] else None
 
     @staticmethod
     def flops(arrays: tuple[Any, ...], output: Any, **options: Any) -> int:
@@ -93,7 +89,7 @@ def conv_transpose2d(
         (N, K, OH, OW).
 
     Raises:
-        ValueError: shapes that do not fit, or an output without pixels.
+        ValueError: shapes that do not fit, or an input or output without pixels.
         TypeError: dtypes that differ or are not floating-point.
 
     >>> import minidl
@@ -103,7 +99,7 @@ def conv_transpose2d(
               [ 3.,  4., 30., 40.]]]])
     """
     name = "conv_transpose2d"
-    require_ndim(name, "input", input, 4, "(N, C, H, W)")
+    require_image(name, input)
     require_ndim(name, "weight", weight, 4, "(C, K/groups, kh, kw)")
     filters = weight.shape[1] * groups
     check_channels(name, input, weight, bias, groups, channels=weight.shape[0], filters=filters)

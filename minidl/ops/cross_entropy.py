@@ -1,13 +1,19 @@
 """Softmax cross-entropy from logits (equations E3, E6, E7).
 
-Notation: z (N, C, *) logits, y (N, *) class ids, w (C) class weights (1 by default), p = softmax(z), valid
-pixels are those with y ≠ ignore_index, ℓ_i the loss of pixel i, g the cotangent of the result.
+Notation: z (N, C, *) logits, y (N, *) class ids, w (C) class weights (1 by default), ε label smoothing (0 by
+default), p = softmax(z), valid pixels are those with y ≠ ignore_index, ℓ_i the loss of pixel i, g its
+cotangent.
 
-    forward   ℓ_i = -w[y_i] · log p_i[y_i],   log p = (z - max z) - log Σ e^(z - max z)
+    forward   ℓ_i = -Σ_c t_ic log p_ic,   t_ic = (1 - ε) w[y_i] · [c = y_i] + (ε/C) w_c
+              log p = (z - max z) - log Σ e^(z - max z);  without smoothing ℓ_i = -w[y_i] · log p_i[y_i]
               mean: L = Σ ℓ_i / Σ w[y_i] over the valid pixels
               sum:  L = Σ ℓ_i
               none: ℓ, 0 at ignored pixels
-    backward  dz_i = g · w[y_i] / Σ w[y] · (p_i - onehot(y_i)),  0 at ignored pixels
+    backward  dz_i = g_i · (p_i Σ_c t_ic - t_i),  0 at ignored pixels;
+              without smoothing and weights dz_i = g_i · (p_i - onehot(y_i))
+
+With probabilities q (N, C, *) as target t_ic = w_c ((1 - ε) q_ic + ε/C), and the mean divides by the number
+of pixels, as in torch.
 
 The document's E3 is L = -(1/N) Σ_i Σ_j y_ij log ŷ_ij with one-hot y: the inner sum picks the one term written
 above. For a segmentation i runs over all valid pixels of all images, and with class weights the mean divides
@@ -22,41 +28,41 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module, kernels
-
-REDUCTIONS = ("mean", "sum", "none")
+from minidl.ops._labels import Labels, as_tensor, check_labels, check_scores, check_weight, class_view
+from minidl.ops._reduce import check_reduction, reduced
+from minidl.ops.reductions import sum as sum_of
+from minidl.ops.softmax import log_softmax, softmax
 
 
 class CrossEntropy(Function):
-    """L = -Σ w[y] log softmax(z)[y] / Σ w[y]."""
+    """ℓ = -Σ_c t_c log softmax(z)_c for each pixel."""
 
     @staticmethod
-    def forward(ctx: Node, z: Any, target: Any, weight: Any, *, ignore_index: int, reduction: str) -> Any:
-        ctx.kernels = kernels("cross_entropy", z)
-        logits, labels = z.reshape(*z.shape[:2], -1), target.reshape(target.shape[0], -1)
-        losses, log_p, pixel_weight = ctx.kernels.forward(logits, labels, weight, ignore_index)
-        ctx.save(log_p, labels, pixel_weight)
-        ctx.shape, ctx.ignore_index, ctx.total = z.shape, ignore_index, None
-        if reduction == "none":
-            return losses.reshape(target.shape)
-        loss = losses.sum()
-        if reduction == "mean":
-            ctx.total = pixel_weight.sum()
-            loss = loss / ctx.total
-        return loss
+    def forward(ctx: Node, z: Any, *, labels: Labels, shape: tuple[int, ...]) -> Any:
+        ctx.kernels, ctx.labels = kernels("cross_entropy", z), labels
+        losses, log_p = ctx.kernels.forward(z.reshape(class_view(z.shape)), *labels)
+        ctx.save(z, log_p)
+        return losses.reshape(shape)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        log_p, labels, pixel_weight = ctx.saved
-        if ctx.total is not None:
-            g = g / ctx.total
-        g = g.reshape(labels.shape) if g.ndim else array_module(g).full(labels.shape, g)
-        dz = ctx.kernels.backward(g, log_p, labels, pixel_weight, ctx.ignore_index)
-        return dz.reshape(ctx.shape), None, None
+        z, log_p = ctx.saved
+        labels = ctx.labels
+        # In memory: the cotangent of a sum is one number seen as many.
+        g = array_module(g).ascontiguousarray(g.reshape(labels.ids.shape))
+        return ctx.kernels.backward(g, log_p, labels.targets(), labels.valid).reshape(z.shape)
+
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        z, _ = ctx.saved
+        n, c, m = class_view(z.shape)
+        t = ctx.labels.targets()
+        p = softmax(z.reshape((n, c, m)), 1)
+        dz = g.reshape((n, 1, m)) * (p * Tensor(t.sum(axis=1, keepdims=True)) - Tensor(t))
+        return dz.reshape(z.shape)
 
 
 def cross_entropy(
@@ -65,21 +71,25 @@ def cross_entropy(
     weight: Any = None,
     ignore_index: int = -100,
     reduction: str = "mean",
+    label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy of logits against class ids.
+    """Cross-entropy of logits against class ids, or against probabilities.
 
     Args:
-        input: logits, (N, C) or (N, C, d1, ...), floating-point; not probabilities.
-        target: class ids, integers of shape (N) or (N, d1, ...).
+        input: logits, (C), (N, C) or (N, C, d1, ...), floating-point; not probabilities.
+        target: class ids, integers of shape (), (N) or (N, d1, ...); or probabilities of the classes,
+            floating-point of the logits' shape, which may require a gradient.
         weight: (C) weight of each class, or None.
         ignore_index: pixels of this id count neither in the loss nor in the gradient.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        label_smoothing: the share of the target that is spread evenly over all classes, 0 to 1.
 
     Returns:
         a scalar, or with ``"none"`` the loss of each pixel.
 
     Raises:
-        ValueError: shapes that do not fit, an unknown reduction.
+        ValueError: shapes that do not fit, an unknown reduction, smoothing outside 0..1, or probabilities
+            together with an ``ignore_index`` of 0 or more.
         TypeError: logits that are not floating-point or targets that are not integers.
         IndexError: a class id outside 0..C-1.
 
@@ -91,32 +101,28 @@ def cross_entropy(
     (0.3466, tensor([[-0.25,  0.25],
             [ 0.  ,  0.  ]]))
     """
-    target = target if isinstance(target, Tensor) else Tensor(np.asarray(target))
-    if input.dtype.kind != "f":
-        raise TypeError(f"cross_entropy: logits must be floating-point, got {input.dtype}")
-    if target.dtype.kind not in "iu":
-        raise TypeError(f"cross_entropy: targets must be integer class ids, got {target.dtype}")
-    if input.ndim < 2 or target.shape != (input.shape[0], *input.shape[2:]):
-        raise ValueError(
-            f"cross_entropy: logits (N, C, ...) of shape {input.shape} do not fit "
-            f"targets (N, ...) of shape {target.shape}"
-        )
-    if reduction not in REDUCTIONS:
-        raise ValueError(
-            f"cross_entropy: reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}"
-        )
-    classes = input.shape[1]
-    labels = target.data.astype(np.int64, copy=False)
-    bad = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
-    if bad.any():
-        raise IndexError(
-            f"cross_entropy: class id {int(labels[bad][0])} is not in 0..{classes - 1} "
-            f"(logits {input.shape}) and is not ignore_index ({ignore_index})"
-        )
-    if weight is not None:
-        weight = weight if isinstance(weight, Tensor) else Tensor(np.asarray(weight, input.dtype))
-        if weight.shape != (classes,):
-            raise ValueError(f"cross_entropy: weight must have shape ({classes},), got {weight.shape}")
-        weight = weight.detach()
-    target = target if labels is target.data else Tensor(labels)  # the tensor itself: it knows of changes
-    return CrossEntropy.apply(input, target, weight, ignore_index=ignore_index, reduction=reduction)
+    check_reduction("cross_entropy", reduction)
+    check_scores("cross_entropy", input)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}")
+    target = as_tensor(target)
+    if target.dtype.kind == "f" and target.shape == input.shape:
+        if ignore_index >= 0:
+            raise ValueError(
+                f"cross_entropy: probabilities as target have no ignore_index (got {ignore_index})"
+            )
+        return reduced(_of_probabilities(input, target, weight, label_smoothing), reduction)
+    labels = check_labels("cross_entropy", input, target, weight, ignore_index, label_smoothing)
+    losses = CrossEntropy.apply(input, labels=labels, shape=target.shape)
+    return reduced(losses, reduction, Tensor(labels.weights))
+
+
+def _of_probabilities(z: Tensor, q: Tensor, weight: Any, smoothing: float) -> Tensor:
+    """-Σ_c w_c q_c log p_c for each pixel, made of operations: the target may need a gradient too."""
+    axis = 0 if z.ndim == 1 else 1
+    if q.dtype != z.dtype:
+        q = q.astype(z.dtype)
+    if smoothing > 0:
+        q = q * (1 - smoothing) + smoothing / z.shape[axis]
+    w = check_weight("cross_entropy", weight, z).reshape(-1, *(1,) * (z.ndim - axis - 1))
+    return -sum_of(log_softmax(z, axis) * q * Tensor(w), axis)

@@ -1,4 +1,7 @@
-"""Exponential and natural logarithm, element by element. Notation: y is the output, g its cotangent."""
+"""Exponential, natural logarithm and square root, element by element.
+
+Notation: y is the output, g its cotangent. Integers become float32 first, as in torch.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
+from minidl.ops._elementwise import as_array, inexact
+from minidl.ops._out import into
 
 
 class Exp(Function):
@@ -14,7 +19,7 @@ class Exp(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
-        y = array_module(x).exp(x)
+        y = as_array(array_module(x).exp(x))
         ctx.save(y)
         return y
 
@@ -22,6 +27,8 @@ class Exp(Function):
     def backward(ctx: Node, g: Any) -> Any:
         (y,) = ctx.saved
         return g * y
+
+    tensor_backward = backward
 
 
 class Log(Function):
@@ -37,22 +44,80 @@ class Log(Function):
         (x,) = ctx.saved
         return g / x
 
+    tensor_backward = backward
 
-def exp(x: Tensor) -> Tensor:
-    """e to the power of each element.
+
+class Sqrt(Function):
+    """y = √x;  dx = g / (2 y), infinite at x = 0."""
+
+    @staticmethod
+    def forward(ctx: Node, x: Any) -> Any:
+        y = as_array(array_module(x).sqrt(x))
+        ctx.save(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        (y,) = ctx.saved
+        return g / (2 * y)
+
+    tensor_backward = backward
+
+
+class Rsqrt(Function):
+    """y = 1/√x;  dx = -g y³ / 2."""
+
+    @staticmethod
+    def forward(ctx: Node, x: Any) -> Any:
+        y = as_array(1 / array_module(x).sqrt(x))
+        ctx.save(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        (y,) = ctx.saved
+        return -0.5 * g * (y * y * y)
+
+    tensor_backward = backward
+
+
+def exp(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """e to the power of each element. ``out`` as in :func:`~minidl.ops.add`.
 
     >>> import minidl
     >>> minidl.ops.exp(minidl.tensor([0.0, 1.0]))
     tensor([1.      , 2.718282])
     """
-    return Exp.apply(x)
+    return into("exp", out, Exp.apply(inexact("exp", input)))
 
 
-def log(x: Tensor) -> Tensor:
+def log(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Natural logarithm of each element; -inf at 0, NaN below, without a warning (as torch).
+
+    ``out`` as in :func:`~minidl.ops.add`.
 
     >>> import minidl
     >>> minidl.ops.log(minidl.tensor([1.0, 0.0]))
     tensor([  0., -inf])
     """
-    return Log.apply(x)
+    return into("log", out, Log.apply(inexact("log", input)))
+
+
+def sqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Square root of each element; NaN below 0. ``out`` as in :func:`~minidl.ops.add`.
+
+    >>> import minidl
+    >>> minidl.ops.sqrt(minidl.tensor([4.0, 9.0]))
+    tensor([2., 3.])
+    """
+    return into("sqrt", out, Sqrt.apply(inexact("sqrt", input)))
+
+
+def rsqrt(input: Tensor) -> Tensor:
+    """One over the square root of each element: infinite at 0, NaN below.
+
+    >>> import minidl
+    >>> minidl.ops.rsqrt(minidl.tensor([4.0, 0.25]))
+    tensor([0.5, 2. ])
+    """
+    return Rsqrt.apply(inexact("rsqrt", input))

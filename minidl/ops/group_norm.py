@@ -7,41 +7,20 @@ Notation: x (N, C, *), G groups of C/G channels, (C/G)·H·W values a group, γ 
     backward  dβ = Σ g,  dγ = Σ g x̂,  and with h = γ g and means over the group
               dx = (h - mean h - x̂ mean(h x̂)) / √(σ² + ε)
 
-The same in training and evaluation.
+The same in training and evaluation. Shape rule: y has the shape of x. Forward and backward are those of
+``_normalize.py``.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 from minidl._tensor import Tensor
-from minidl.autograd import Function, Node
-from minidl.dispatch import kernels
-from minidl.ops.batch_norm import affine, affine_backward, check_affine
+from minidl.ops._normalize import Normalize, channel_view, check_channels
 
 
-class GroupNorm(Function):
+class GroupNorm(Normalize):
     """y = γ x̂ + β with the statistics of each image and group."""
-
-    @staticmethod
-    def forward(ctx: Node, x: Any, weight: Any, bias: Any, *, groups: int, eps: float) -> Any:
-        ctx.kernels = kernels("normalize", x)
-        n, c = x.shape[:2]
-        xhat, _, _, inv_std = ctx.kernels.forward(x.reshape(1, n * groups, -1), eps)
-        xhat = xhat.reshape(n, c, -1)
-        ctx.shape, ctx.groups = x.shape, groups
-        ctx.save(xhat, inv_std, weight)
-        return affine(xhat, weight, bias).reshape(x.shape)
-
-    @staticmethod
-    def backward(ctx: Node, g: Any) -> Any:
-        xhat, inv_std, weight = ctx.saved
-        dxhat, dweight, dbias = affine_backward(ctx, g.reshape(xhat.shape), xhat, weight)
-        if not ctx.needs_input_grad[0]:
-            return None, dweight, dbias
-        grouped = (1, xhat.shape[0] * ctx.groups, -1)
-        dx = ctx.kernels.backward(dxhat.reshape(grouped), xhat.reshape(grouped), inv_std)
-        return dx.reshape(ctx.shape), dweight, dbias
 
 
 def group_norm(
@@ -60,7 +39,9 @@ def group_norm(
         eps: added to the variance.
 
     Raises:
-        ValueError: groups that do not divide C, or shapes that do not fit.
+        ValueError: groups that do not divide C, shapes that do not fit, or (as torch) one single value: one
+            image and one pixel, with a group for each channel.
+        TypeError: the input is not floating-point, or weight or bias are of another dtype.
 
     >>> import minidl
     >>> minidl.ops.group_norm(minidl.tensor([[[[1.0, 3.0]], [[10.0, 30.0]]]]), num_groups=2, eps=0.0)
@@ -68,9 +49,18 @@ def group_norm(
     <BLANKLINE>
              [[-1.,  1.]]]])
     """
-    check_affine("group_norm", input, weight, bias)
-    if num_groups < 1 or input.shape[1] % num_groups:
+    check_channels("group_norm", input, weight, bias)
+    n, c = input.shape[:2]
+    if num_groups < 1 or c % num_groups:
         raise ValueError(
             f"group_norm: num_groups {num_groups} must divide the channels of input {input.shape}"
         )
-    return GroupNorm.apply(input, weight, bias, groups=num_groups, eps=eps)
+    pixels = math.prod(input.shape[2:])
+    if n * (c // num_groups) * pixels == 1:
+        raise ValueError(
+            f"group_norm: needs more than one value per group or more than one image, got input of shape "
+            f"{input.shape} in {num_groups} groups"
+        )
+    view = channel_view(input.shape, (1, n * num_groups, c // num_groups * pixels))
+    y, _, _ = GroupNorm.apply(input, weight, bias, view=view, eps=eps)
+    return y

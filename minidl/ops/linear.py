@@ -11,10 +11,13 @@ which are E8's Wᵀδ (the transpose that the document leaves out) and E9 with i
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
+from minidl.ops.matmul import product
+from minidl.ops.reductions import accurate_sum
 
 
 class Linear(Function):
@@ -23,17 +26,20 @@ class Linear(Function):
     @staticmethod
     def forward(ctx: Node, a: Any, weight: Any, bias: Any) -> Any:
         ctx.save(a, weight)
-        z = a @ weight.T
+        z = product(a, weight.T)
         return z if bias is None else z + bias
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         a, weight = ctx.saved
-        rows = g.reshape(-1, g.shape[-1])
-        da = g @ weight if ctx.needs_input_grad[0] else None
-        dw = rows.T @ a.reshape(-1, a.shape[-1]) if ctx.needs_input_grad[1] else None
-        db = rows.sum(axis=0) if ctx.needs_input_grad[2] else None
+        count = math.prod(a.shape[:-1])
+        rows, inputs = g.reshape(count, weight.shape[0]), a.reshape(count, weight.shape[1])
+        da = product(g, weight) if ctx.needs_input_grad[0] else None
+        dw = product(rows.mT, inputs) if ctx.needs_input_grad[1] else None
+        db = accurate_sum(rows, (0,)).reshape(weight.shape[:1]) if ctx.needs_input_grad[2] else None
         return da, dw, db
+
+    tensor_backward = backward
 
     @staticmethod
     def flops(arrays: tuple[Any, ...], output: Any, **options: Any) -> int:

@@ -1,22 +1,21 @@
-"""Views: reshape, permute, transpose, flatten, indexing. They move no numbers, nor do their adjoints.
+"""Views: reshape, flatten, squeeze, unsqueeze, permute, transpose; and flip, which copies.
 
-Notation: y is the output, g its cotangent. All of them share memory with their input where NumPy can (a
-reshape of a permuted array and an index by a list or mask must copy).
+Notation: y is the output, g its cotangent. No number is computed, nor in the adjoints, which move g back. The
+views share memory with their input where NumPy can (a reshape of a permuted array must copy).
 """
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minidl._tensor import Tensor, plain_index
+from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
-from minidl.ops._shapes import dims
+from minidl.ops import _shapes
 
 
 class Reshape(Function):
@@ -33,6 +32,8 @@ class Reshape(Function):
     def backward(ctx: Node, g: Any) -> Any:
         return g.reshape(ctx.shape)
 
+    tensor_backward = backward
+
 
 class Permute(Function):
     """y[i_p(0), i_p(1), ...] = x[i_0, i_1, ...];  dx = g permuted by the inverse."""
@@ -48,35 +49,26 @@ class Permute(Function):
     def backward(ctx: Node, g: Any) -> Any:
         return g.transpose(np.argsort(ctx.order_))
 
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Tensor) -> Tensor:
+        return Permute.apply(g, order=tuple(np.argsort(ctx.order_).tolist()))
 
-class Getitem(Function):
-    """y = x[index];  dx is zero except at the index, where g is added (an element taken twice gets both)."""
 
-    is_view = True
+class Flip(Function):
+    """y[..., i, ...] = x[..., n-1-i, ...] along each of the axes;  dx = g flipped again."""
 
     @staticmethod
-    def forward(ctx: Node, x: Any, *, index: Any) -> Any:
-        ctx.shape, ctx.index = x.shape, index
-        return array_module(x).asarray(x[index])
+    def forward(ctx: Node, x: Any, *, axes: tuple[int, ...]) -> Any:
+        ctx.axes = axes
+        return array_module(x).flip(x, axes).copy()
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        xp = array_module(g)
-        dx = xp.zeros(ctx.shape, g.dtype)
-        if _is_basic(ctx.index):
-            dx[ctx.index] = g
-        else:
-            xp.add.at(dx, ctx.index, g)
-        return dx
+        return array_module(g).flip(g, ctx.axes)
 
-
-def _is_basic(index: Any) -> bool:
-    """Integers, slices, None and ...: no element can be named twice."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        p is None or p is ... or (isinstance(p, slice | int | np.integer) and not isinstance(p, bool))
-        for p in parts
-    )
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Tensor) -> Tensor:
+        return Flip.apply(g, axes=ctx.axes)
 
 
 def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
@@ -102,7 +94,7 @@ def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     return Reshape.apply(x, shape=shape)
 
 
-def permute(x: Tensor, dims_: Sequence[int]) -> Tensor:
+def permute(x: Tensor, dims: Sequence[int]) -> Tensor:
     """Dimensions in another order: ``permute(x, (0, 2, 3, 1))`` turns (N, C, H, W) into (N, H, W, C). A view.
 
     Raises:
@@ -112,9 +104,9 @@ def permute(x: Tensor, dims_: Sequence[int]) -> Tensor:
     >>> minidl.ops.permute(minidl.tensor([[1, 2, 3]]), (1, 0)).shape
     (3, 1)
     """
-    order = dims(tuple(dims_), x.shape, "permute")
+    order = _shapes.dims(tuple(dims), x.shape, "permute")
     if len(order) != x.ndim:
-        raise ValueError(f"permute: {tuple(dims_)} does not name every dimension of shape {x.shape}")
+        raise ValueError(f"permute: {tuple(dims)} does not name every dimension of shape {x.shape}")
     return Permute.apply(x, order=order)
 
 
@@ -129,7 +121,7 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     (3, 1)
     """
     order = list(range(x.ndim))
-    (a,), (b,) = dims(dim0, x.shape, "transpose"), dims(dim1, x.shape, "transpose")
+    (a,), (b,) = _shapes.dims(dim0, x.shape, "transpose"), _shapes.dims(dim1, x.shape, "transpose")
     order[a], order[b] = order[b], order[a]
     return permute(x, order)
 
@@ -147,27 +139,58 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """
     if x.ndim == 0:
         return reshape(x, (1,))
-    (first,), (last,) = dims(start_dim, x.shape, "flatten"), dims(end_dim, x.shape, "flatten")
+    (first,), (last,) = _shapes.dims(start_dim, x.shape, "flatten"), _shapes.dims(end_dim, x.shape, "flatten")
     if first > last:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     middle = math.prod(x.shape[first : last + 1])
     return reshape(x, (*x.shape[:first], middle, *x.shape[last + 1 :]))
 
 
-def getitem(x: Tensor, index: Any) -> Tensor:
-    """``x[index]`` with NumPy's indices: integers, slices, ``...``, ``None``, integer arrays, masks.
+def squeeze(x: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """Without dimensions of extent 1: all of them, or those of ``dim`` that have it. A view.
 
     Raises:
-        IndexError: out of range, or too many indices.
+        IndexError: no such dimension.
+        RuntimeError: a dimension is named twice.
 
     >>> import minidl
-    >>> minidl.tensor([[1, 2], [3, 4]])[:, 0]
-    tensor([1, 3])
+    >>> x = minidl.tensor([[[1], [2]]])
+    >>> minidl.ops.squeeze(x).shape, minidl.ops.squeeze(x, 0).shape, minidl.ops.squeeze(x, (0, 1)).shape
+    ((2,), (2, 1), (2, 1))
     """
-    index = plain_index(index)
-    if not _is_basic(index):
-        index = copy.deepcopy(index)  # the backward must see the arrays or lists in it as they are now
-    try:
-        return Getitem.apply(x, index=index)
-    except IndexError as error:
-        raise IndexError(f"getitem: {error} (shape {x.shape})") from None
+    axes = _shapes.dims(dim, x.shape, "squeeze")
+    return Reshape.apply(x, shape=tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in axes))
+
+
+def unsqueeze(x: Tensor, dim: int) -> Tensor:
+    """With a new dimension of extent 1 at ``dim``; -1 is after the last one. A view.
+
+    Raises:
+        IndexError: ``dim`` is outside -ndim-1 ... ndim.
+
+    >>> import minidl
+    >>> minidl.ops.unsqueeze(minidl.tensor([1, 2]), 1).shape
+    (2, 1)
+    """
+    if not -x.ndim - 1 <= dim <= x.ndim:
+        raise IndexError(f"unsqueeze: dimension {dim} is out of range for shape {x.shape}")
+    axis = dim % (x.ndim + 1)
+    return Reshape.apply(x, shape=(*x.shape[:axis], 1, *x.shape[axis:]))
+
+
+def flip(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """The elements backwards along each of the dimensions. A copy, as in torch.
+
+    Raises:
+        IndexError: no such dimension.
+        RuntimeError: a dimension is named twice.
+        TypeError: the dimensions are not a sequence.
+
+    >>> import minidl
+    >>> minidl.ops.flip(minidl.tensor([[1, 2], [3, 4]]), (0, 1))
+    tensor([[4, 3],
+            [2, 1]])
+    """
+    if isinstance(dims, int | np.integer):
+        raise TypeError(f"flip: dimensions must be a sequence, got {dims!r}")
+    return Flip.apply(x, axes=_shapes.dims(tuple(dims), x.shape, "flip"))

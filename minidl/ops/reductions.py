@@ -1,57 +1,63 @@
-"""Sum, mean and maximum over some dimensions.
+"""Sum, mean, variance and standard deviation over some dimensions.
 
-Notation: R is the set of reduced positions, n their number, g the cotangent of the result y.
+Notation: R is the set of reduced positions, n their number, c the correction, g the cotangent of y.
 
-    sum   y = Σ_R x        dx = g at every position of R
-    mean  y = (1/n) Σ_R x  dx = g / n
-    max   y = max_R x      dx = g at the maximum, 0 elsewhere
+    sum   y = Σ_R x                          dx = g at every position of R
+    mean  y = (1/n) Σ_R x                    dx = g / n
+    var   y = (1/(n-c)) Σ_R (x - mean x)²    dx = g · 2 (x - mean x) / (n - c)
+    std   y = √var x                         dx = g (x - mean x) / ((n - c) y), 0 where y = 0
 
-Where several positions tie, the maximum along ``dim`` gives g to the first one, and the maximum over
-everything shares it evenly, as in torch.
+The mean in the variance has no share in dx: the deviations from it add up to zero.
 
 Shape rule: reduced dimensions vanish, or stay with extent 1 where ``keepdim=True``.
 
 Accuracy: NumPy adds pairwise only along contiguous memory. Elsewhere the rounding error of a float32 sum
 grows with its length instead of with its logarithm, so sums are accumulated in float64 unless the array lies
-in C order and its last dimension is reduced.
+in C order and its *last* dimensions are reduced. The variance goes over the numbers again for d = x - mean x,
+and takes from d its own mean, which the rounding of the first one left: far from zero that is not little.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
+from minidl.ops._elementwise import cast, floating
 from minidl.ops._shapes import dims
+from minidl.ops.expand import spread
 
 Dims = int | Sequence[int] | None
 
 
-class MaxResult(NamedTuple):
-    """Maxima along a dimension and where each one was found (int64)."""
-
-    values: Tensor
-    indices: Tensor
-
-
 def accurate_sum(x: Any, axes: tuple[int, ...]) -> Any:
-    """Sum over ``axes`` with the dimensions kept, accurate in every memory order."""
-    pairwise = x.flags.c_contiguous and x.ndim - 1 in axes
-    if x.dtype != np.float32 or pairwise or not axes:
+    """Sum of an array or tensor over ``axes``, dimensions kept, accurate in every memory order.
+
+    >>> accurate_sum(np.ones((2, 3), np.float32), (1,))
+    array([[3.],
+           [3.]], dtype=float32)
+    """
+    if isinstance(x, Tensor):
+        return Sum.apply(x, axes=axes, keepdim=True)
+    pairwise = x.flags.c_contiguous and sorted(axes) == list(range(x.ndim - len(axes), x.ndim))
+    if x.dtype != np.float32 or pairwise:
         return x.sum(axis=axes, keepdims=True)
     return x.sum(axis=axes, keepdims=True, dtype=np.float64).astype(x.dtype)
 
 
-def _drop(y: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
-    return y if keepdim else y.reshape([n for i, n in enumerate(y.shape) if i not in axes])
+def drop(y: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
+    """Without the reduced dimensions (extent 1 each), unless they are to stay."""
+    return y if keepdim else y.reshape(tuple(n for i, n in enumerate(y.shape) if i not in axes))
 
 
-def _keep(g: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
-    return g.reshape([1 if i in axes else n for i, n in enumerate(shape)])
+def keep(g: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """The cotangent with the reduced dimensions of ``shape`` again, extent 1 each."""
+    return g.reshape(tuple(1 if i in axes else n for i, n in enumerate(shape)))
 
 
 class Sum(Function):
@@ -60,12 +66,13 @@ class Sum(Function):
     @staticmethod
     def forward(ctx: Node, x: Any, *, axes: tuple[int, ...], keepdim: bool) -> Any:
         ctx.shape, ctx.axes = x.shape, axes
-        return _drop(accurate_sum(x, axes), axes, keepdim)
+        return drop(accurate_sum(x, axes), axes, keepdim)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        shape, axes = ctx.shape, ctx.axes
-        return array_module(g).broadcast_to(_keep(g, shape, axes), shape)
+        return spread(keep(g, ctx.shape, ctx.axes), ctx.shape)
+
+    tensor_backward = backward
 
 
 class Mean(Function):
@@ -74,117 +81,180 @@ class Mean(Function):
     @staticmethod
     def forward(ctx: Node, x: Any, *, axes: tuple[int, ...], keepdim: bool) -> Any:
         ctx.shape, ctx.axes = x.shape, axes
-        ctx.n = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
-        return _drop(accurate_sum(x, axes) / x.dtype.type(ctx.n), axes, keepdim)
+        ctx.n = float(_count(x, axes))
+        return drop(accurate_sum(x, axes) / x.dtype.type(ctx.n), axes, keepdim)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        shape, axes = ctx.shape, ctx.axes
-        return array_module(g).broadcast_to(_keep(g / g.dtype.type(ctx.n), shape, axes), shape)
+        return spread(keep(g / ctx.n, ctx.shape, ctx.axes), ctx.shape)
+
+    tensor_backward = backward
 
 
-class MaxAll(Function):
-    """y = max x over everything; positions that tie share the cotangent evenly."""
+class Var(Function):
+    """y = Σ (x - mean x)² / (n - c); 0/0 or x/0 where there are no degrees of freedom, as in torch."""
 
     @staticmethod
-    def forward(ctx: Node, x: Any) -> Any:
-        y = x.max()
+    def forward(ctx: Node, x: Any, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Any:
+        ctx.shape, ctx.axes = x.shape, axes
+        ctx.n, ctx.freedom = float(_count(x, axes)), _count(x, axes) - correction
+        ctx.save(x)
+        return drop(_variance(x, axes, ctx.n, ctx.freedom), axes, keepdim)
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        return _variance_backward(ctx, x, keep(g, ctx.shape, ctx.axes))
+
+    tensor_backward = backward
+
+
+class Std(Function):
+    """y = √(Σ (x - mean x)² / (n - c)); where nothing deviates the gradient is 0, as in torch."""
+
+    @staticmethod
+    def forward(ctx: Node, x: Any, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Any:
+        ctx.shape, ctx.axes = x.shape, axes
+        ctx.n, ctx.freedom = float(_count(x, axes)), _count(x, axes) - correction
+        xp = array_module(x)
+        y = drop(xp.asarray(xp.sqrt(_variance(x, axes, ctx.n, ctx.freedom))), axes, keepdim)
         ctx.save(x, y)
         return y
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         x, y = ctx.saved
-        at_maximum = x == y if y == y else x != x
-        return at_maximum * (g / g.dtype.type(at_maximum.sum()))
+        flat = (y == 0).astype(y.dtype)
+        slope = g * (1 - flat) / (2 * y + flat)  # of the square root
+        return _variance_backward(ctx, x, keep(slope, ctx.shape, ctx.axes))
 
-    @classmethod
-    def operation(cls) -> str:
-        return "max"
-
-
-class MaxDim(Function):
-    """y = max x along one dimension, and the index of the first maximum, which gets the cotangent."""
-
-    @staticmethod
-    def forward(ctx: Node, x: Any, *, axis: int, keepdim: bool) -> Any:
-        xp = array_module(x)
-        index = xp.expand_dims(x.argmax(axis=axis), axis)
-        ctx.save(index)
-        ctx.shape, ctx.axis = x.shape, axis
-        y = xp.take_along_axis(x, index, axis=axis)
-        return _drop(y, (axis,), keepdim), _drop(index, (axis,), keepdim)
-
-    @staticmethod
-    def backward(ctx: Node, g: Any, _: Any) -> Any:
-        (index,) = ctx.saved
-        shape, axis = ctx.shape, ctx.axis
-        xp = array_module(g)
-        dx = xp.zeros(shape, g.dtype)
-        xp.put_along_axis(dx, index, _keep(g, shape, (axis,)), axis=axis)
-        return dx
-
-    @classmethod
-    def operation(cls) -> str:
-        return "max"
+    tensor_backward = backward
 
 
-def sum(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Sum over the given dimensions (all by default).
+def _count(x: Any, axes: tuple[int, ...]) -> int:
+    return math.prod(x.shape[a] for a in axes)
+
+
+def _variance(x: Any, axes: tuple[int, ...], n: float, freedom: float) -> Any:
+    kind = x.dtype.type
+    d = x - accurate_sum(x, axes) / kind(n)
+    d = d - accurate_sum(d, axes) / kind(n)
+    return accurate_sum(d * d, axes) / kind(max(0.0, freedom))
+
+
+def _variance_backward(ctx: Node, x: Any, g: Any) -> Any:
+    """2 g (x - mean x) / (n - c), of arrays or of tensors; g has the reduced dimensions with extent 1."""
+    slope = 2 / ctx.freedom if ctx.freedom else math.inf
+    return g * (slope * (x - accurate_sum(x, ctx.axes) / ctx.n))
+
+
+def _axes(dim: Dims, x: Tensor, operation: str) -> tuple[int, ...]:
+    """The reduced axes; no dimension at all means every dimension, as in torch."""
+    return dims(None if isinstance(dim, Sequence) and not len(dim) else dim, x.shape, operation)
+
+
+def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """Sum over the given dimensions (all by default). Integers and bools are added as int64.
 
     Args:
         x: any shape.
-        dim: a dimension or several; negative ones count from the end.
+        dim: a dimension or several; negative ones count from the end; ``()`` means all, as in torch.
         keepdim: keep the reduced dimensions with extent 1.
+        dtype: cast to this before adding.
 
     Raises:
         IndexError: no such dimension.
+        RuntimeError: a dimension is named twice.
 
     >>> import minidl
     >>> minidl.ops.sum(minidl.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     tensor([4., 6.])
     """
-    if x.dtype.kind == "b":
-        x = Tensor(x.data.astype(np.int64))
-    return Sum.apply(x, axes=dims(dim, x.shape, "sum"), keepdim=keepdim)
+    if dtype is not None:
+        x = cast(x, dtype)
+    elif x.dtype.kind in "iub":
+        x = cast(x, np.int64)
+    return Sum.apply(x, axes=_axes(dim, x, "sum"), keepdim=keepdim)
 
 
-def mean(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Arithmetic mean over the given dimensions (all by default); NaN over nothing. Arguments as :func:`sum`.
 
     Raises:
         IndexError: no such dimension.
-        TypeError: the tensor is not floating-point.
+        RuntimeError: a dimension is named twice.
+        TypeError: the tensor is not floating-point and no ``dtype`` is given.
 
     >>> import minidl
     >>> minidl.ops.mean(minidl.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1, keepdim=True)
     tensor([[1.5],
             [3.5]])
     """
-    if x.dtype.kind != "f":
-        raise TypeError(f"mean: the tensor must be floating-point, got {x.dtype}")
-    return Mean.apply(x, axes=dims(dim, x.shape, "mean"), keepdim=keepdim)
+    if dtype is not None:
+        x = cast(x, dtype)
+    floating("mean", x)
+    return Mean.apply(x, axes=_axes(dim, x, "mean"), keepdim=keepdim)
 
 
-def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """Largest element: over everything a 0-d tensor, along ``dim`` a named pair (values, indices). NaN wins.
+def var(
+    x: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """Variance over the given dimensions (all by default): squared deviations over n - correction.
+
+    Args:
+        x: floating-point, any shape.
+        dim: a dimension or several; ``()`` means all. ``var(x, False)`` is ``var(x, unbiased=False)``.
+        unbiased: the older spelling: True is ``correction=1``, False ``correction=0``.
+        keepdim: keep the reduced dimensions with extent 1.
+        correction: what is taken from the count, 1 by default (Bessel's); with as many values as that or
+            fewer the result is NaN, or infinite if they differ.
 
     Raises:
         IndexError: no such dimension.
-        ValueError: there is nothing to take the maximum of.
+        RuntimeError: a dimension is named twice.
+        TypeError: the tensor is not floating-point, or ``unbiased`` and ``correction`` are both given.
 
     >>> import minidl
-    >>> values, indices = minidl.ops.max(minidl.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
-    >>> values, indices
-    (tensor([5., 7.]), tensor([1, 0]))
+    >>> minidl.ops.var(minidl.tensor([[1.0, 3.0], [2.0, 2.0]]), dim=1)
+    tensor([2., 0.])
+    >>> minidl.ops.var(minidl.tensor([1.0, 3.0]), correction=0)
+    tensor(1.)
     """
-    if dim is None:
-        if x.numel() == 0:
-            raise ValueError(f"max: a tensor of shape {x.shape} has no elements")
-        return MaxAll.apply(x)
-    (axis,) = dims(dim, x.shape, "max") or (None,)
-    if axis is None:
-        return MaxResult(MaxAll.apply(x), Tensor(np.zeros((), np.int64)))
-    if x.shape[axis] == 0:
-        raise ValueError(f"max: dimension {dim} of shape {x.shape} has no elements")
-    return MaxResult(*MaxDim.apply(x, axis=axis, keepdim=keepdim))
+    axes, c = _moments("var", x, dim, unbiased, correction)
+    return Var.apply(x, axes=axes, correction=c, keepdim=keepdim)
+
+
+def std(
+    x: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """Standard deviation, the square root of :func:`var`, whose arguments and errors it has.
+
+    >>> import minidl
+    >>> minidl.ops.std(minidl.tensor([1.0, 3.0, 2.0]))
+    tensor(1.)
+    """
+    axes, c = _moments("std", x, dim, unbiased, correction)
+    return Std.apply(x, axes=axes, correction=c, keepdim=keepdim)
+
+
+def _moments(
+    operation: str, x: Tensor, dim: Any, unbiased: bool | None, correction: float | None
+) -> tuple[tuple[int, ...], float]:
+    """The axes and the correction of a variance, from torch's two spellings."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if unbiased is not None and correction is not None:
+        raise TypeError(f"{operation}: give unbiased or correction, not both")
+    floating(operation, x)
+    c = correction if correction is not None else 1 if unbiased is None else int(unbiased)
+    return _axes(dim, x, operation), c

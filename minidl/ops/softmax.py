@@ -15,7 +15,11 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
+from minidl.ops._elementwise import floating
 from minidl.ops._shapes import dims
+from minidl.ops.clone import clone
+from minidl.ops.exponential import exp
+from minidl.ops.movement import reshape
 from minidl.ops.reductions import accurate_sum
 
 
@@ -35,6 +39,8 @@ class Softmax(Function):
         (p,) = ctx.saved
         return p * (g - accurate_sum(g * p, (ctx.axis,)))
 
+    tensor_backward = backward
+
 
 class LogSoftmax(Function):
     """log p = (z - max z) - log Σ e^(z - max z)."""
@@ -53,13 +59,21 @@ class LogSoftmax(Function):
         (log_p,) = ctx.saved
         return g - array_module(g).exp(log_p) * accurate_sum(g, (ctx.axis,))
 
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Tensor) -> Tensor:
+        (log_p,) = ctx.saved
+        return g - exp(log_p) * accurate_sum(g, (ctx.axis,))
 
-def _axis(z: Tensor, dim: int, operation: str) -> int:
-    if z.dtype.kind != "f":
-        raise TypeError(f"{operation}: the logits must be floating-point, got {z.dtype}")
-    if z.ndim == 0:
-        raise ValueError(f"{operation}: a tensor without dimensions has no classes")
-    return dims(dim, z.shape, operation)[0]
+
+def _along(function: type[Function], z: Tensor, dim: int, operation: str) -> Tensor:
+    """The function along ``dim``. A tensor without dimensions counts as a vector of one, as in torch."""
+    floating(operation, z)
+    axes = dims(dim, z.shape, operation)
+    if z.numel() == 0:
+        return clone(z)  # nothing, of which there is no maximum either
+    if not axes:
+        return reshape(function.apply(reshape(z, (1,)), axis=0), ())
+    return function.apply(z, axis=axes[0])
 
 
 def softmax(z: Tensor, dim: int) -> Tensor:
@@ -73,7 +87,7 @@ def softmax(z: Tensor, dim: int) -> Tensor:
     >>> minidl.ops.softmax(minidl.tensor([1000.0, 1000.0]), dim=0)
     tensor([0.5, 0.5])
     """
-    return Softmax.apply(z, axis=_axis(z, dim, "softmax"))
+    return _along(Softmax, z, dim, "softmax")
 
 
 def log_softmax(z: Tensor, dim: int) -> Tensor:
@@ -87,4 +101,4 @@ def log_softmax(z: Tensor, dim: int) -> Tensor:
     >>> minidl.ops.log_softmax(minidl.tensor([0.0, 1000.0]), dim=0)
     tensor([-1000.,     0.])
     """
-    return LogSoftmax.apply(z, axis=_axis(z, dim, "log_softmax"))
+    return _along(LogSoftmax, z, dim, "log_softmax")

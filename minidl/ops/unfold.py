@@ -16,7 +16,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
-from minidl.ops._shapes import Pair, conv_output, pair, require_ndim
+from minidl.ops._shapes import Pair, conv_output, pair, require_image, require_ndim
 
 
 class Unfold(Function):
@@ -33,6 +33,11 @@ class Unfold(Function):
     def backward(ctx: Node, g: Any) -> Any:
         return ctx.kernels.backward(g, *ctx.options)
 
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        shape, kernel, out, *window = ctx.options
+        return Fold.apply(g, shape=shape, kernel=kernel, out=out, window=tuple(window))
+
 
 class Fold(Function):
     """col to x (col2im)."""
@@ -47,6 +52,11 @@ class Fold(Function):
     def backward(ctx: Node, g: Any) -> Any:
         return ctx.kernels.forward(g, *ctx.options)
 
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        kernel, _, *window = ctx.options
+        return Unfold.apply(g, kernel=kernel, window=tuple(window))
+
 
 def _window(operation: str, stride: Any, padding: Any, dilation: Any) -> tuple[Pair, Pair, Pair]:
     return (
@@ -54,6 +64,11 @@ def _window(operation: str, stride: Any, padding: Any, dilation: Any) -> tuple[P
         pair(padding, "padding", operation),
         pair(dilation, "dilation", operation, least=1),
     )
+
+
+def _require_float(operation: str, x: Tensor) -> None:
+    if x.dtype.kind != "f":
+        raise TypeError(f"{operation}: input must be floating-point, got {x.dtype}")
 
 
 def unfold(
@@ -66,7 +81,8 @@ def unfold(
     """Every window of the image as a column: (N, C, H, W) to (N, C·kh·kw, L).
 
     Raises:
-        ValueError: not 4-dimensional, or a window larger than the padded input.
+        ValueError: not 4-dimensional, no channels or pixels, or a window larger than the padded input.
+        TypeError: the input is not floating-point.
 
     >>> import minidl
     >>> minidl.ops.unfold(minidl.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]]), kernel_size=2)
@@ -75,7 +91,8 @@ def unfold(
              [4., 5.],
              [5., 6.]]])
     """
-    require_ndim("unfold", "input", input, 4, "(N, C, H, W)")
+    require_image("unfold", input)
+    _require_float("unfold", input)
     kernel = pair(kernel_size, "kernel_size", "unfold", least=1)
     return Unfold.apply(input, kernel=kernel, window=_window("unfold", stride, padding, dilation))
 
@@ -97,6 +114,7 @@ def fold(
 
     Raises:
         ValueError: not 3-dimensional, or the columns do not belong to an image of that size.
+        TypeError: the input is not floating-point.
 
     >>> import minidl
     >>> columns = minidl.ops.unfold(minidl.tensor([[[[1.0, 2.0, 3.0]]]]), kernel_size=(1, 2))
@@ -104,13 +122,14 @@ def fold(
     tensor([[[[1., 4., 3.]]]])
     """
     require_ndim("fold", "input", input, 3, "(N, C*kh*kw, L)")
+    _require_float("fold", input)
     size = pair(output_size, "output_size", "fold", least=1)
     kernel = pair(kernel_size, "kernel_size", "fold", least=1)
     window = _window("fold", stride, padding, dilation)
     out = conv_output(size, kernel, *window, "fold")
     n, rows, length = input.shape
     taps = kernel[0] * kernel[1]
-    if rows % taps or length != out[0] * out[1]:
+    if not rows or rows % taps or length != out[0] * out[1]:
         raise ValueError(
             f"fold: an image of {size} has {out[0] * out[1]} windows of {taps} pixels a channel; "
             f"input has shape {input.shape}"

@@ -3,12 +3,13 @@
 Sample number i (counted through all epochs) is image ``order(i // n)[i mod n]`` of the n training images,
 where ``order(e)`` is a random permutation drawn from (seed, e); its augmentation is drawn from (seed, i).
 Nothing depends on what was drawn before, so a run that is resumed at step s goes on with exactly the images
-that it would have had.
+that it would have had, and any number of worker threads prepare the same batches.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import threading
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -66,25 +67,32 @@ class Statistics:
 
 
 class Cache:
-    """Decoded samples, the most recently used ones, up to a number of bytes."""
+    """Decoded samples, the most recently used ones, up to a number of bytes; for several threads at once."""
 
     def __init__(self, data: DataSet, limit: int = CACHE_BYTES) -> None:
         self.data, self.limit, self.bytes = data, limit, 0
         self._kept: OrderedDict[Sample, tuple[Array, Array]] = OrderedDict()
+        self._lock = threading.Lock()  # of the bookkeeping alone: files are read and decoded side by side
 
     def load(self, sample: Sample) -> tuple[Array, Array]:
         """Image float32 (C, H, W) and mask int32 (H, W); not to be written to."""
-        if sample in self._kept:
-            self._kept.move_to_end(sample)
-            return self._kept[sample]
+        with self._lock:
+            if sample in self._kept:
+                self._kept.move_to_end(sample)
+                return self._kept[sample]
         image, mask = self.data.load(sample)
         assert mask is not None, "training samples have masks: DataSet.samples(labelled=True) checked it"
+        with self._lock:
+            if sample not in self._kept:  # else another thread was faster
+                self._keep(sample, image, mask)
+        return image, mask
+
+    def _keep(self, sample: Sample, image: Array, mask: Array) -> None:
         self._kept[sample] = image, mask
         self.bytes += image.nbytes + mask.nbytes
         while self.bytes > self.limit and len(self._kept) > 1:
             _, (old_image, old_mask) = self._kept.popitem(last=False)
             self.bytes -= old_image.nbytes + old_mask.nbytes
-        return image, mask
 
 
 def statistics(
@@ -155,9 +163,11 @@ class Batches:
     def sample(self, number: int) -> tuple[Array, Array]:
         """The i-th sample of the run, augmented, not yet normalised."""
         epoch, position = divmod(number, len(self.samples))
-        if self._order[0] != epoch:
-            self._order = epoch, generator(self.seed, _ORDER, epoch).permutation(len(self.samples))
-        image, mask = self.cache.load(self.samples[self._order[1][position]])
+        order = self._order  # a pair that another thread may replace at any moment, but never changes
+        if order[0] != epoch:
+            order = epoch, generator(self.seed, _ORDER, epoch).permutation(len(self.samples))
+            self._order = order
+        image, mask = self.cache.load(self.samples[order[1][position]])
         if self.margin:
             border = (self.margin, self.margin)
             image = np.pad(image, ((0, 0), border, border), mode="reflect")
@@ -171,12 +181,24 @@ class Batches:
         images, masks = np.stack([p[0] for p in pairs]), np.stack([p[1] for p in pairs])
         return self.normalisation(images), masks.astype(np.int64)
 
-    def iterate(self, first: int, last: int) -> Generator[tuple[Array, Array], None, None]:
-        """Batches of steps [first, last); a thread prepares the next one while the current one is used."""
-        with ThreadPoolExecutor(1) as worker:
-            waiting = worker.submit(self.batch, first) if first < last else None
+    def iterate(self, first: int, last: int, workers: int = 1) -> Generator[tuple[Array, Array], None, None]:
+        """Batches of steps [first, last), in order.
+
+        So many threads prepare the next ones while the current one is used, one batch each; with 0 workers
+        the caller's own thread prepares each when it is asked for.
+        """
+        if workers == 0:
             for step in range(first, last):
-                assert waiting is not None
-                current = waiting.result()
-                waiting = worker.submit(self.batch, step + 1) if step + 1 < last else None
+                yield self.batch(step)
+            return
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="minidl-batches")
+        try:
+            ahead = min(first + workers, last)
+            waiting = deque(pool.submit(self.batch, step) for step in range(first, ahead))
+            for step in range(first, last):
+                current = waiting.popleft().result()
+                if step + workers < last:
+                    waiting.append(pool.submit(self.batch, step + workers))
                 yield current
+        finally:  # the run was stopped, or a file could not be read
+            pool.shutdown(cancel_futures=True)

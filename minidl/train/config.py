@@ -23,6 +23,7 @@ class TrainConfig:
         epochs: passes over the training images, used where ``steps`` is None.
         batch_size: images in a step.
         optimizer, lr, weight_decay, momentum: "adam", "adamw" or "sgd" (which alone uses the momentum).
+        clip_grad_norm: largest norm of a step's gradients, all together; None leaves them as they are.
         schedule: "cosine" (to zero), "poly" (power 0.9, to zero) or "constant"; counted in steps.
         warmup: steps in which the rate rises from a tenth to full.
         class_weights: "none" or "balanced" (median frequency: rare classes weigh more).
@@ -42,6 +43,7 @@ class TrainConfig:
     lr: float = 1e-3
     weight_decay: float = 0.0
     momentum: float = 0.9
+    clip_grad_norm: float | None = None
     schedule: str = "cosine"
     warmup: int = 0
     class_weights: str = "none"
@@ -73,6 +75,9 @@ class TrainConfig:
             number = getattr(self, name)
             if not isinstance(number, int | float) or not 0 <= number < math.inf:
                 raise InputError(f"{name}: {number!r} does not do; give a finite number of 0 or more")
+        clip = self.clip_grad_norm
+        if clip is not None and not (isinstance(clip, int | float) and 0 < clip < math.inf):
+            raise InputError(f"clip_grad_norm: {clip!r} does not do; give a finite number above 0, or none")
         if self.lr == 0:
             raise InputError("lr: with a learning rate of 0 nothing is learned; give more")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from minidl._atomic import atomic_write
+from minidl._atomic import atomic_write, remove_leftovers
 from minidl.errors import InputError
 
 FILES = ("last.safetensors", "best.safetensors", "config.json", "history.csv", "history.png")
@@ -27,26 +27,35 @@ def check(out: Path, resume: bool) -> None:
 
 
 def create(out: Path, config: str) -> list[Path]:
-    """The folder, with ``config.json`` in it. Returns the folders that were not there before.
+    """The folder, with ``config.json`` in it. Returns what a run makes and was not there before.
+
+    What a killed process left half written is removed.
 
     Raises:
-        InputError: it cannot be created or written to.
+        InputError: it cannot be created or written to; then nothing is left behind.
     """
-    created = [folder for folder in (out, *out.parents) if not folder.exists()]
+    files = [out / name for name in FILES]
+    created = [path for path in (*files, out, *out.parents) if not path.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot create this folder ({error.strerror}); give another --out") from None
-    atomic_write(out / "config.json", config)
+        remove_leftovers(out)
+        atomic_write(out / "config.json", config)
+    except BaseException as error:
+        remove(out, created)
+        if isinstance(error, OSError):
+            reason = f"cannot create this folder ({error.strerror}); give another --out"
+            raise InputError(f"{out}: {reason}") from None
+        raise
     return created
 
 
 def remove(out: Path, created: list[Path]) -> None:
-    """Undo :func:`create`, unless there is a checkpoint to go on from."""
-    if (out / "last.safetensors").exists():
-        return
+    """Undo :func:`create`, unless there is a checkpoint to go on from. What was there before stays."""
     with contextlib.suppress(OSError):
-        for name in FILES:
-            (out / name).unlink(missing_ok=True)
-        for folder in created:
-            folder.rmdir()  # refused where something else has appeared in it
+        if (out / "last.safetensors").exists():
+            return
+        for path in created:
+            if path.is_dir():
+                path.rmdir()  # refused where something else has appeared in it
+            else:
+                path.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import numpy as np
 from minidl import ops, random
 from minidl._tensor import Tensor
 from minidl.errors import InputError
+from minidl.nn.utils import clip_grad_norm_
 from minidl.segmentation.folder import DataSet
 from minidl.segmentation.metrics import Scores, confusion_matrix
 from minidl.train import checkpoint as checkpoints
@@ -40,6 +41,7 @@ class Trainer:
         resume: go on from ``out/last.safetensors``, whose configuration then holds.
         reporter: is told what happens.
         data_options: the arguments that ``data`` was scanned with; kept in the checkpoints.
+        workers: threads that prepare batches ahead; the result is the same for any number of them.
 
     Raises:
         InputError: the data do not fit, ``out`` holds a run already (or none, with ``resume``).
@@ -53,8 +55,11 @@ class Trainer:
         resume: bool = False,
         reporter: Reporter | None = None,
         data_options: dict[str, Any] | None = None,
+        workers: int = 1,
     ) -> None:
-        self.data, self.out = data, Path(out)
+        if workers < 0:
+            raise InputError(f"workers: {workers} does not do; give a whole number of 0 or more")
+        self.data, self.out, self.workers = data, Path(out), workers
         self.reporter: Reporter = reporter or Silent()
         self.data_options = data_options
         run_folder.check(self.out, resume)
@@ -93,11 +98,12 @@ class Trainer:
         described = json.dumps(checkpoints.describe(self._checkpoint()), indent=2) + "\n"
         created = run_folder.create(self.out, described)
         try:
-            with np.errstate(all="ignore"):  # what is not finite is noticed in the loss
-                self._run(should_stop)
-        except _Stopped:
-            self.save("last")
-            return False
+            try:
+                with np.errstate(all="ignore"):  # what is not finite is noticed in the loss
+                    self._run(should_stop)
+            except _Stopped:
+                self.save("last")
+                return False
         except BaseException:
             run_folder.remove(self.out, created)
             raise
@@ -106,7 +112,7 @@ class Trainer:
     def _run(self, should_stop: Callable[[], bool]) -> None:
         self._validate_if_due(should_stop)  # the run may have been stopped while it was validating
         self.reporter.phase("training", self.total, self.step)
-        with closing(self.batches.iterate(self.step, self.total)) as batches:
+        with closing(self.batches.iterate(self.step, self.total, self.workers)) as batches:
             for images, masks in batches:
                 loss = self._step(images, masks)
                 iou = Scores.from_confusion(self.running.confusion).mean_iou
@@ -141,6 +147,8 @@ class Trainer:
             )
         if not unlabelled:
             loss.backward()
+            if self.config.clip_grad_norm is not None:
+                clip_grad_norm_(self.model.parameters(), self.config.clip_grad_norm)
             self.optimizer.step()
             self.running.loss += value
             self.running.steps += 1
@@ -176,7 +184,8 @@ class Trainer:
         self.running = Running.empty(self.data.num_classes)
         if better:
             self.best = scores.mean_iou
-        if better or not (self.out / "best.safetensors").exists():
+        # Always in the first row: a run that was killed before its first ``last`` may have left its ``best``.
+        if better or len(self.rows) == 1 or not (self.out / "best.safetensors").exists():
             self.save("best")
         history.write_csv(self.out / "history.csv", self.rows)
         history.write_plot(self.out / "history.png", self.rows)

@@ -86,6 +86,7 @@ def test_the_options_arrive(call, data, tmp_path):
     given = (
         *("--steps", 3, "--batch-size", 3, "--lr", 0.5, "--optimizer", "sgd", "--momentum", 0.25),
         *("--weight-decay", 0.125, "--schedule", "poly", "--warmup", 1, "--class-weights", "balanced"),
+        *("--clip-grad-norm", 1.5),
         *("--base", 3, "--depth", 2, "--norm", "group", "--up", "bilinear", "--dropout", 0.5, "--crop", 8),
         *(
             "--no-flip",
@@ -115,6 +116,7 @@ def test_the_options_arrive(call, data, tmp_path):
         "optimizer": "sgd",
         "momentum": 0.25,
         "weight_decay": 0.125,
+        "clip_grad_norm": 1.5,
         "schedule": "poly",
         "warmup": 1,
         "class_weights": "balanced",

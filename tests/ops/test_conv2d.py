@@ -7,13 +7,12 @@ import tracemalloc
 import numpy as np
 import pytest
 from hypothesis import example, given
-from hypothesis import strategies as st
 
 import minidl
 from minidl import ops
 from minidl.kernels.reference import conv2d as reference
-from oracles import conv_forms, loops, strategies
-from oracles.checks import check_adjoint, check_op, cotangent_for, run, tolerance
+from oracles import conv_forms, loops, strategies, window_strategies
+from oracles.checks import check_adjoint, check_op, cotangent_for, leaf, run, tolerance
 
 
 def _case(x_shape, w_shape, **options):
@@ -49,6 +48,7 @@ def test_against_the_loops(case):
         lambda x, w, *b: loops.conv2d(x, w, b[0] if b else None, **case.options),
         *(x, w, *bias),
         terms=case.terms,
+        second_order=True,
         seed=case.seed,
     )
 
@@ -64,27 +64,57 @@ def test_linear_in_input_and_in_weight(case):
     )
 
 
-@given(
-    plane=st.tuples(st.integers(1, 6), st.integers(1, 6)),
-    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    seed=strategies.seeds,
-)
-def test_the_documents_convolution_is_a_flip_and_a_shift(plane, kernel, seed):
-    """E1: the printed y at (i+m-1, j+n-1) is the cross-correlation with the flipped kernel at (i, j)."""
-    rng = np.random.default_rng(seed)
-    m, n = kernel
-    height, width = plane[0] + m - 1, plane[1] + n - 1  # at least one window fits
-    x, w = rng.normal(size=(height, width)), rng.normal(size=kernel)
-    printed = loops.document_convolution(x, w)
-    flipped = np.ascontiguousarray(w[::-1, ::-1])
-    correlation = ops.conv2d(minidl.tensor(x[None, None]), minidl.tensor(flipped[None, None])).numpy()[0, 0]
-    inner = printed[m - 1 : m - 1 + correlation.shape[0], n - 1 : n - 1 + correlation.shape[1]]
-    np.testing.assert_allclose(correlation, inner, rtol=0, atol=tolerance(np.float64, m * n, 16))
-    # With a border of m-1 and n-1 zeros, every value of the printed form is reached.
-    full = ops.conv2d(
-        minidl.tensor(x[None, None]), minidl.tensor(flipped[None, None]), padding=(m - 1, n - 1)
+@given(case=window_strategies.same_convolutions())
+def test_same_padding_against_the_loops(case):
+    x, w, *bias = case.arrays()
+    before, after = window_strategies.frame_of(case)
+    check_op(
+        lambda *tensors: ops.conv2d(*tensors, padding="same", **case.options),
+        lambda x, w, *b: loops.conv2d(
+            window_strategies.padded(x, before, after), w, b[0] if b else None, **case.options
+        ),
+        *(x, w, *bias),
+        terms=case.terms,
+        second_order=True,
+        seed=case.seed,
     )
-    np.testing.assert_allclose(full.numpy()[0, 0], printed, rtol=0, atol=tolerance(np.float64, m * n, 16))
+
+
+@given(case=strategies.convolutions())
+def test_valid_padding_is_none(case):
+    x, w, *_ = (minidl.tensor(a) for a in case.arrays())
+    options = case.options | {"padding": "valid"}
+    if any(
+        n < (k - 1) * d + 1
+        for n, k, d in zip(x.shape[2:], w.shape[2:], loops.pair(options["dilation"]), strict=True)
+    ):
+        with pytest.raises(ValueError, match="conv2d"):
+            ops.conv2d(x, w, **options)
+    else:
+        plain = ops.conv2d(x, w, **(options | {"padding": 0}))
+        np.testing.assert_array_equal(ops.conv2d(x, w, **options).numpy(), plain.numpy())
+
+
+@given(case=strategies.convolutions())
+@example(case=POINTWISE)
+@example(case=DEPTHWISE)
+@example(case=SKIPPING)
+def test_second_derivatives(case):
+    """A square on top, so that input, weight and cotangent all meet each other."""
+    tensors = [leaf(a) for a in case.arrays()]
+    assert minidl.gradgradcheck(lambda *t: ops.conv2d(*t, **case.options) ** 2, tensors, max_elements=3)
+
+
+@given(case=strategies.convolutions())
+def test_third_derivatives(case):
+    """The gradient's gradient is made of the same three operations, so it goes on for ever."""
+    tensors = [leaf(a) for a in case.arrays()]
+
+    def slope(*t):
+        y = (ops.conv2d(*t, **case.options) ** 3).sum()
+        return minidl.autograd.grad(y, t[0], create_graph=True)
+
+    assert minidl.gradgradcheck(slope, tensors, max_elements=2)
 
 
 @given(case=strategies.convolutions())
@@ -137,11 +167,13 @@ def test_only_the_gradients_asked_for_are_computed():
     assert x.grad is None and w.grad is not None
 
 
-def test_an_empty_batch():
-    x, w = np.zeros((0, 2, 5, 5)), np.ones((3, 2, 3, 3))
-    y, (dx, dw) = run(ops.conv2d, (x, w), None)
-    assert y.shape == (0, 3, 3, 3) and dx.shape == x.shape
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_an_empty_batch(kernel):
+    x, w, b = np.zeros((0, 2, 5, 5)), np.ones((3, 2, kernel, kernel)), np.ones(3)
+    y, (dx, dw, db) = run(ops.conv2d, (x, w, b), None)
+    assert y.shape == (0, 3, 6 - kernel, 6 - kernel) and dx.shape == x.shape
     np.testing.assert_array_equal(dw, np.zeros(w.shape))
+    np.testing.assert_array_equal(db, np.zeros(3))
 
 
 def test_a_large_input_is_worked_through_in_blocks_with_the_same_result():
@@ -205,6 +237,11 @@ def test_the_column_matrix_is_never_held_whole():
 X, W = (2, 4, 5, 5), (6, 2, 3, 3)
 BAD = {
     "input of three dimensions": ((4, 5, 5), (6, 4, 3, 3), {}, "(4, 5, 5)"),
+    "an image without pixels": ((2, 4, 0, 5), (6, 4, 3, 3), {"padding": 2}, "(2, 4, 0, 5)"),
+    "same padding with a stride": (X, (6, 4, 3, 3), {"padding": "same", "stride": (1, 2)}, "stride"),
+    "a padding of another name": (X, (6, 4, 3, 3), {"padding": "full"}, "'full'"),
+    "valid padding, kernel too large": (X, (6, 4, 6, 3), {"padding": "valid"}, "6"),
+    "a weight without taps": (X, (6, 4, 0, 3), {}, "(6, 4, 0, 3)"),
     "weight of three dimensions": (X, (6, 4, 3), {}, "(6, 4, 3)"),
     "channels differ": (X, (6, 3, 3, 3), {}, "(6, 3, 3, 3)"),
     "groups do not divide the channels": ((2, 5, 5, 5), W, {"groups": 2}, "groups"),

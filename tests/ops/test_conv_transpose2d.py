@@ -9,7 +9,7 @@ from hypothesis import example, given
 import minidl
 from minidl import ops
 from oracles import loops, strategies
-from oracles.checks import check_adjoint, check_op, cotangent_for, run, tolerance
+from oracles.checks import check_adjoint, check_op, cotangent_for, leaf, run, tolerance
 
 
 def _case(x_shape, w_shape, **options):
@@ -38,6 +38,7 @@ def test_against_the_loops(case):
         lambda x, w, *b: loops.conv_transpose2d(x, w, b[0] if b else None, **case.options),
         *(x, w, *bias),
         terms=case.terms,
+        second_order=True,
         seed=case.seed,
     )
 
@@ -71,6 +72,25 @@ def test_it_is_the_input_gradient_of_conv2d(case):
     np.testing.assert_allclose(forward.numpy(), dx, rtol=0, atol=tolerance(np.float64, case.terms, 16))
 
 
+@given(case=strategies.transposed_convolutions())
+@example(case=PAST_THE_STRIDE)
+@example(case=GAPS)
+def test_second_derivatives(case):
+    tensors = [leaf(a) for a in case.arrays()]
+    assert minidl.gradgradcheck(
+        lambda *t: ops.conv_transpose2d(*t, **case.options) ** 2, tensors, max_elements=3
+    )
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_an_empty_batch(kernel):
+    x, w, b = np.zeros((0, 2, 5, 5)), np.ones((2, 3, kernel, kernel)), np.ones(3)
+    y, (dx, dw, db) = run(ops.conv_transpose2d, (x, w, b), None)
+    assert y.shape == (0, 3, 4 + kernel, 4 + kernel) and dx.shape == x.shape
+    np.testing.assert_array_equal(dw, np.zeros(w.shape))
+    np.testing.assert_array_equal(db, np.zeros(3))
+
+
 def test_a_hand_worked_stamp():
     # Two pixels, kernel 3, stride 2: the stamps overlap in one column, 1·30 + 2·10 = 50.
     x, w = np.array([[[[1.0, 2.0]]]]), np.array([[[[10.0, 20.0, 30.0]]]])
@@ -91,6 +111,9 @@ BAD = {
         "output_padding",
     ),
     "negative padding": (X, (4, 3, 2, 2), {"padding": -1}, "padding"),
+    "negative output padding": (X, (4, 3, 2, 2), {"output_padding": -1}, "output_padding"),
+    "padding by name": (X, (4, 3, 2, 2), {"padding": "same"}, "'same'"),
+    "an image without pixels": ((2, 4, 0, 5), (4, 3, 2, 2), {}, "(2, 4, 0, 5)"),
     "nothing left": ((1, 4, 1, 1), (4, 3, 2, 2), {"padding": 2}, "(1, 4, 1, 1)"),
     "stride of zero": (X, (4, 3, 2, 2), {"stride": 0}, "stride"),
 }
@@ -99,7 +122,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_impossible_calls_name_the_op_and_what_is_wrong(name):
     x_shape, w_shape, options, named = BAD[name]
-    with pytest.raises((ValueError, RuntimeError)) as caught:
+    with pytest.raises((ValueError, TypeError)) as caught:
         ops.conv_transpose2d(minidl.tensor(np.zeros(x_shape)), minidl.tensor(np.zeros(w_shape)), **options)
     assert "conv_transpose2d" in str(caught.value) and named in str(caught.value)
 

@@ -22,7 +22,7 @@ def test_against_the_formula(name, data, shape, seed):
     fn, oracle = BOTH[name]
     dim = data.draw(st.integers(-len(shape), len(shape) - 1))
     x = strategies.generic(np.random.default_rng(seed), shape)
-    check_op(lambda x: fn(x, dim), lambda x: oracle(x, dim), x, terms=16, seed=seed)
+    check_op(lambda x: fn(x, dim), lambda x: oracle(x, dim), x, terms=16, seed=seed, second_order=True)
 
 
 @pytest.mark.parametrize("name", BOTH)
@@ -60,6 +60,18 @@ def test_a_hand_worked_gradient():
     x = np.log(np.array([3.0, 2.0, 1.0]))
     _, (gradient,) = run(lambda x: ops.softmax(x, 0), (x,), np.array([6.0, 0, 0]))
     np.testing.assert_allclose(gradient, [1.5, -1.0, -0.5], atol=16 * EPS)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_odd_shapes_and_dtypes(name):
+    fn, _ = BOTH[name]
+    y, (gradient,) = run(lambda x: fn(x, -1), (np.array(3.0),), np.array(2.0))
+    assert y == {"softmax": 1.0, "log_softmax": 0.0}[name] and gradient == 0.0
+    for dim in (0, 1):
+        y, (gradient,) = run(lambda x, d=dim: fn(x, d), (np.zeros((0, 3)),), np.zeros((0, 3)))
+        assert y.shape == gradient.shape == (0, 3)
+    with pytest.raises(TypeError, match=rf"{name}.*floating-point.*int64"):
+        fn(minidl.tensor([1, 2]), 0)
 
 
 @pytest.mark.parametrize("name", BOTH)

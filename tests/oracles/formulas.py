@@ -1,5 +1,5 @@
 """Literal formulas for everything that does not look through windows: arithmetic, reductions, activations,
-losses, norms.
+norms (losses: `loss_formulas`).
 
 Each function is its equation, written with Python floats and `math`, one output value at a time, in float64.
 """
@@ -126,39 +126,6 @@ def _log_softmax_of_one(z: Array) -> Array:
     return np.array([v - log_sum for v in z])
 
 
-def cross_entropy(
-    logits: Array,
-    target: NDArray[np.int64],
-    weight: Array | None = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-) -> Array:
-    """E3: -sum_i w[y_i] log softmax(z_i)[y_i], over sum_i w[y_i] for the mean; ignored i count in neither."""
-    losses, weights = np.zeros(target.shape), np.zeros(target.shape)
-    for index in np.ndindex(target.shape):
-        label = int(target[index])
-        if label == ignore_index:
-            continue
-        z = logits[(index[0], slice(None), *index[1:])]
-        weights[index] = 1.0 if weight is None else weight[label]
-        losses[index] = -weights[index] * _log_softmax_of_one(z)[label]
-    if reduction == "none":
-        return losses
-    total = math.fsum(losses.ravel())
-    if reduction == "sum":
-        return np.array(total)
-    return np.array(total / math.fsum(weights.ravel()))
-
-
-def l1_loss(prediction: Array, target: Array, reduction: str = "mean") -> Array:
-    """E4: the mean of |prediction - target|."""
-    distances = elementwise(lambda a, b: abs(a - b), prediction, target)
-    if reduction == "none":
-        return distances
-    total = math.fsum(distances.ravel())
-    return np.array(total if reduction == "sum" else total / distances.size)
-
-
 def _scale_and_shift(y: Array, weight: Array | None, bias: Array | None) -> Array:
     """Channel c is multiplied by weight[c] and bias[c] is added."""
     out = y.copy()
@@ -221,3 +188,39 @@ def group_norm(
         mu, variance = mean_and_variance(x[part].ravel().tolist())
         y[part] = _standardised(x[part], mu, math.sqrt(variance + eps))
     return _scale_and_shift(y, weight, bias)
+
+
+def instance_norm(
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    statistics: tuple[Array, Array] | None = None,
+    eps: float = 1e-5,
+) -> Array:
+    """Every plane (n, c) normalised by its own moments, or by its channel's `statistics`."""
+    y = np.zeros(x.shape)
+    for n, c in np.ndindex(x.shape[:2]):
+        if statistics is None:
+            mu, variance = mean_and_variance(x[n, c].ravel().tolist())
+        else:
+            mu, variance = statistics[0][c], statistics[1][c]
+        y[n, c] = _standardised(x[n, c], mu, math.sqrt(variance + eps))
+    return _scale_and_shift(y, weight, bias)
+
+
+def layer_norm(
+    x: Array,
+    normalized_shape: tuple[int, ...],
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: float = 1e-5,
+) -> Array:
+    """Every row (the last axes together) normalised by its own moments; weight and bias for each place."""
+    y = np.zeros(x.shape)
+    for row in np.ndindex(x.shape[: x.ndim - len(normalized_shape)]):
+        mu, variance = mean_and_variance(x[row].ravel().tolist())
+        for place in np.ndindex(normalized_shape):
+            standard = (x[row][place] - mu) / math.sqrt(variance + eps)
+            y[row][place] = standard * (1.0 if weight is None else weight[place])
+            y[row][place] += 0.0 if bias is None else bias[place]
+    return y

@@ -1,4 +1,5 @@
-"""Literal loops for the operations that look through windows: convolution, pooling, resampling, padding.
+"""Literal loops for convolution, its transpose, windows as columns, and padding (pooling: `pool_loops`,
+resampling: `resize_loops`).
 
 Every function transcribes one equation, one output value at a time, in float64. Nothing is clever, nothing
 is shared with the library: these are the expected values. The identifiers E1, E2, E11 and E12 name the
@@ -7,8 +8,6 @@ v.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,78 +134,6 @@ def fold(
         if 0 <= row < H and 0 <= col < W:
             x[n, c, row, col] += columns[n, (c * R + u) * S + v, i * cols + j]
     return x
-
-
-def max_pool2d(
-    x: Array, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
-) -> Array:
-    """E2: y[n,c,i,j] = max_{u<R, v<S} x[n, c, i s + u - p, j s + v - p], minus infinity outside."""
-    return _pool(x, kernel_size, stride, padding, outside=-math.inf, combine=max)
-
-
-def avg_pool2d(
-    x: Array, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
-) -> Array:
-    """E2's companion: the mean of the same window, the zeros of the padding counted."""
-    return _pool(
-        x, kernel_size, stride, padding, outside=0.0, combine=lambda window: sum(window) / len(window)
-    )
-
-
-def _pool(x, kernel_size, stride, padding, outside, combine) -> Array:  # type: ignore[no-untyped-def]
-    (R, S), (ph, pw) = pair(kernel_size), pair(padding)
-    sh, sw = pair(kernel_size if stride is None else stride)
-    N, C, H, W = x.shape
-    y = np.zeros((N, C, windows(H, R, sh, ph), windows(W, S, sw, pw)))
-    for n, c, i, j in np.ndindex(y.shape):
-        y[n, c, i, j] = combine(
-            [_at(x, n, c, i * sh + u - ph, j * sw + v - pw, outside) for u, v in np.ndindex(R, S)]
-        )
-    return y
-
-
-def max_pool2d_backward(x: Array, g: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
-    """E2's backward: each g[n,c,i,j] goes to its window's maximum, the first in row-major order."""
-    dx = np.zeros(x.shape)
-    for n, c, i, j in np.ndindex(g.shape):
-        best, where = -math.inf, (0, 0)
-        for u, v in np.ndindex(kernel_size):
-            row, col = i * stride[0] + u - padding[0], j * stride[1] + v - padding[1]
-            if _at(x, n, c, row, col, -math.inf) > best:
-                best, where = x[n, c, row, col], (row, col)
-        dx[n, c, where[0], where[1]] += g[n, c, i, j]
-    return dx
-
-
-def _source_step(in_size: int, out_size: int, scale: float | None) -> float:
-    """How far one output pixel moves over the input: 1/scale where the caller gave a scale, else in/out."""
-    return 1.0 / scale if scale is not None else in_size / out_size
-
-
-def interpolate(
-    x: Array, size: Pair, scale: tuple[float, float] | None = None, mode: str = "nearest"
-) -> Array:
-    """E12, half-pixel centres (align_corners=False). `scale`, where given, sets the step between samples."""
-    N, C, H, W = x.shape
-    step_h = _source_step(H, size[0], scale[0] if scale else None)
-    step_w = _source_step(W, size[1], scale[1] if scale else None)
-    y = np.zeros((N, C, *size))
-    for n, c, i, j in np.ndindex(y.shape):
-        if mode == "nearest":
-            y[n, c, i, j] = x[n, c, min(math.floor(i * step_h), H - 1), min(math.floor(j * step_w), W - 1)]
-        else:
-            (top, bottom, a), (left, right, b) = _between(i, step_h, H), _between(j, step_w, W)
-            upper = (1 - b) * x[n, c, top, left] + b * x[n, c, top, right]
-            lower = (1 - b) * x[n, c, bottom, left] + b * x[n, c, bottom, right]
-            y[n, c, i, j] = (1 - a) * upper + a * lower
-    return y
-
-
-def _between(i: int, step: float, extent: int) -> tuple[int, int, float]:
-    """The two input pixels around output pixel i's centre, and the weight of the second."""
-    source = max((i + 0.5) * step - 0.5, 0.0)
-    first = min(math.floor(source), extent - 1)
-    return first, min(first + 1, extent - 1), source - first
 
 
 def pad(x: Array, amounts: tuple[int, ...], value: float = 0.0) -> Array:

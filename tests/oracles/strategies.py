@@ -1,4 +1,5 @@
-"""Hypothesis strategies: shapes, arrays, memory orders, and configurations of convolutions and pools.
+"""Hypothesis strategies: shapes, arrays, memory orders, and configurations of convolutions
+(pools and resampling: `window_strategies`).
 
 Hypothesis draws what matters for finding faults (extents, strides, paddings, seeds) and shrinks it; the
 values themselves come from a generator with the drawn seed, because a fault that needs one particular value
@@ -8,7 +9,6 @@ be typed in again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,14 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from minidl.testing import (  # noqa: F401 (the tests find everything that makes arrays here)
+    channels_last,
+    fortran,
+    memory_orders,
+    reversed_axes,
+    separated,
+    sliced,
+)
 from oracles.loops import Pair, windows
 
 Array = NDArray[np.float64]
@@ -59,14 +67,6 @@ def generic(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return np.asarray(rng.normal(size=shape))
 
 
-def separated(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Values in -2..2 that differ from one another and from 0 by at least 1/count: no kink lies near."""
-    count = int(np.prod(shape))
-    ladder = (np.arange(count) + 0.5) * 4 / max(count, 1) - 2
-    ladder += np.where(np.abs(ladder) < 1e-9, 0.5 / max(count, 1), 0.0)  # an odd count has a rung at 0
-    return np.asarray(rng.permutation(ladder).reshape(shape))
-
-
 def away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Values of both signs, between 0.5 and 2 in size: for divisors."""
     return np.asarray(rng.uniform(0.5, 2.0, shape) * rng.choice([-1.0, 1.0], shape))
@@ -75,45 +75,6 @@ def away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 def positive(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Values between 0.5 and 2: for logarithms and powers."""
     return np.asarray(rng.uniform(0.5, 2.0, shape))
-
-
-# --- memory orders ---
-
-
-def fortran(a: Array) -> Array:
-    """The first axis varies fastest."""
-    return np.asfortranarray(a)
-
-
-def channels_last(a: Array) -> Array:
-    """Axis 1 varies fastest, as torch's `channels_last`; needs three axes."""
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
-
-
-def sliced(a: Array) -> Array:
-    """Every second element of a larger array, the others being NaN: whoever ignores strides reads them."""
-    large = np.full([2 * n + 1 for n in a.shape], np.nan, a.dtype)
-    window = large[tuple(slice(1, 2 * n + 1, 2) for n in a.shape)]
-    window[...] = a
-    return window
-
-
-def reversed_axes(a: Array) -> Array:
-    """Negative strides along every axis."""
-    backwards = (slice(None, None, -1),) * a.ndim
-    return np.ascontiguousarray(a[backwards])[backwards]
-
-
-def memory_orders(a: Array) -> dict[str, Array]:
-    """The same values in every memory order that differs from C for this shape."""
-    candidates: dict[str, Callable[[Array], Array]] = {
-        "sliced": sliced,
-        "reversed": reversed_axes,
-        "fortran": fortran,
-    }
-    if a.ndim >= 3:
-        candidates["channels_last"] = channels_last
-    return {name: f(a) for name, f in candidates.items()} if a.ndim else {}
 
 
 # --- configurations ---
@@ -213,23 +174,6 @@ class Windows:
 
 
 @st.composite
-def pools(draw: st.DrawFn, padded: bool = True) -> Windows:
-    """Pooling: kernels 1..3, stride absent, smaller or larger than the kernel, padding up to half of it."""
-    kernel, stride = _pairs(draw, 1, 3), _pairs(draw, 1, 4)
-    padding = tuple(draw(st.integers(0, k // 2)) if padded else 0 for k in kernel)
-    height, width = (
-        draw(st.integers(max(1, k - 2 * p), max(1, k - 2 * p) + 5))
-        for k, p in zip(kernel, padding, strict=True)
-    )
-    options: dict[str, Any] = {"kernel_size": _either(draw, kernel)}
-    if draw(st.booleans()):
-        options["stride"] = _either(draw, stride)
-    if any(padding):
-        options["padding"] = _either(draw, padding)
-    return Windows((draw(st.integers(1, 2)), draw(st.integers(1, 3)), height, width), options, draw(seeds))
-
-
-@st.composite
 def unfoldings(draw: st.DrawFn) -> Windows:
     """unfold and fold: as a convolution, without groups."""
     case = draw(convolutions())
@@ -245,41 +189,3 @@ def columns_of(case: Windows) -> tuple[int, int, int]:
     dilation = (dilation, dilation) if isinstance(dilation, int) else dilation
     rows, cols = (windows(case.shape[2 + a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
     return case.shape[0], case.shape[1] * kernel[0] * kernel[1], rows * cols
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """One call of interpolate; `size` is the output's, `scale` what was passed as scale_factor, if it was."""
-
-    shape: tuple[int, int, int, int]
-    size: Pair
-    scale: tuple[float, float] | None
-    options: dict[str, Any]
-    seed: int
-
-    def generic(self) -> Array:
-        """Any pixels."""
-        return generic(np.random.default_rng(self.seed), self.shape)
-
-
-@st.composite
-def resamplings(draw: st.DrawFn, mode: str) -> Resampling:
-    """interpolate: up and down, by size or by scale factor (whole, halves, quarters)."""
-    shape = (
-        draw(st.integers(1, 2)),
-        draw(st.integers(1, 2)),
-        draw(st.integers(1, 5)),
-        draw(st.integers(1, 5)),
-    )
-    options: dict[str, Any] = {"mode": mode}
-    if draw(st.booleans()):
-        size = _pairs(draw, 1, 9)
-        return Resampling(shape, size, None, options | {"size": _either(draw, size)}, draw(seeds))
-    factors = st.sampled_from([1.0, 2.0, 3.0, 4.0, 1.5, 2.5, 0.5, 0.75])
-    first = draw(factors)
-    scale = (first, first if draw(st.booleans()) else draw(factors))
-    if any(int(n * s) < 1 for n, s in zip(shape[2:], scale, strict=True)):
-        scale = (2.0, 2.0)
-    size = (int(shape[2] * scale[0]), int(shape[3] * scale[1]))
-    given: Any = scale[0] if scale[0] == scale[1] and draw(st.booleans()) else scale
-    return Resampling(shape, size, scale, options | {"scale_factor": given}, draw(seeds))

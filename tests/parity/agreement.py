@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 import minidl
+from minidl.testing import Report
+from oracles import proof
 from oracles.checks import cotangent_for, size_of, tolerance
 
 #: Five times the profile's examples (60 quick, 300 in CI): a call costs a millisecond, and nothing else is
@@ -60,6 +62,8 @@ def forward_and_backward(
 
 def agree(line: Line, *arrays: NDArray[Any], terms: int = 64, steepness: float = 1.0) -> None:
     """The line's values, shapes, dtypes and gradients agree in float64 and float32, to rounding."""
+    line, called = proof.watch(line)
+    report = Report("minidl beside torch")
     for dtype in (np.float64, np.float32):
         cast = tuple(a.astype(dtype) for a in arrays)
         expected, expected_gradients = forward_and_backward(TORCH, line, cast)
@@ -68,14 +72,16 @@ def agree(line: Line, *arrays: NDArray[Any], terms: int = 64, steepness: float =
         assert actual.dtype == expected.dtype == dtype
         scale = size_of(*cast) * size_of(expected) * 4 * steepness
         atol = 2 * tolerance(dtype, terms, scale)
-        np.testing.assert_allclose(actual, expected, rtol=0, atol=atol, err_msg=f"forward, {dtype.__name__}")
+        kind = f"torch {dtype.__name__}"
+        report.compare(kind, f"forward, {kind}", actual, expected, atol=atol)
         for position, (a, b) in enumerate(zip(actual_gradients, expected_gradients, strict=True)):
-            message = f"gradient {position}, {dtype.__name__}"
-            np.testing.assert_allclose(a, b, rtol=0, atol=atol, err_msg=message)
+            report.compare(kind, f"gradient {position}, {kind}", a, b, atol=atol)
+    proof.record(called, report)
 
 
 def both_raise(line: Line, *arrays: NDArray[Any]) -> None:
     """torch refuses the line; minidl refuses it too and says why (an assertion would not)."""
+    line, called = proof.watch(line)
     with pytest.raises(
         (ValueError, RuntimeError, TypeError, IndexError, AssertionError, NotImplementedError)
     ):
@@ -83,3 +89,6 @@ def both_raise(line: Line, *arrays: NDArray[Any]) -> None:
     with pytest.raises((ValueError, RuntimeError, TypeError, IndexError, NotImplementedError)) as caught:
         line(MINIDL, *(MINIDL.tensor(a) for a in arrays))
     assert str(caught.value)
+    refused = Report()
+    refused.count("torch refuses too")
+    proof.record(called, refused)

@@ -1,5 +1,7 @@
 """Order, statistics, class weights, the cache: against direct NumPy on small arrays."""
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -81,23 +83,75 @@ def test_a_batch_depends_on_its_number_alone():
         np.testing.assert_array_equal(again[1], straight[step][1], strict=True)
 
 
-def test_iterating_gives_the_same_batches():
-    source = batches(5, 2)
-    for step, (images, masks) in enumerate(source.iterate(3, 9), 3):
-        expected = batches(5, 2).batch(step)
-        np.testing.assert_array_equal(images, expected[0])
-        np.testing.assert_array_equal(masks, expected[1])
-    assert step == 8
-    assert list(source.iterate(4, 4)) == []
+class Slow(Numbered):
+    """The first images take longest, so that threads finish in another order than they began."""
+
+    def load(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        time.sleep(0.01 if int(sample.stem) < 2 else 0)
+        return super().load(sample)
 
 
-def test_an_error_in_the_reading_thread_arrives():
-    class Broken(Numbered):
+WORKERS = pytest.mark.parametrize("workers", [0, 1, 2, 3, 8])
+
+
+@WORKERS
+def test_any_number_of_workers_gives_the_same_batches_in_order(workers):
+    strong = Augmentation(crop=3, brightness=0.5, contrast=0.5, ignore_index=9)
+    source = batches(5, 2, data=Slow(), augmentation=strong)
+    source.cache.limit = 300  # two samples: the threads read again and again, and drop what others read
+    for step, (images, masks) in enumerate(source.iterate(3, 19, workers), 3):
+        expected = batches(5, 2, augmentation=strong).batch(step)
+        np.testing.assert_array_equal(images, expected[0], strict=True)
+        np.testing.assert_array_equal(masks, expected[1], strict=True)
+    assert step == 18
+    assert list(source.iterate(4, 4, workers)) == []
+    kept = source.cache._kept.values()
+    assert source.cache.bytes == sum(image.nbytes + mask.nbytes for image, mask in kept) <= 300
+
+
+def reading_threads() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name.startswith("minidl-batches")]
+
+
+@WORKERS
+def test_a_run_that_stops_leaves_no_thread(workers):
+    iterator = batches(5, 2, data=Slow()).iterate(0, 1000, workers)
+    next(iterator)
+    assert (len(reading_threads()) > 0) == (workers > 0) and len(reading_threads()) <= workers
+    iterator.close()
+    assert reading_threads() == []
+
+
+def test_workers_read_side_by_side():
+    """Three batches must meet, or none of them is ever read."""
+    barrier = threading.Barrier(3)
+
+    class Meeting(Numbered):
         def load(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-            raise KeyError(sample.stem)
+            barrier.wait(timeout=30)
+            return super().load(sample)
 
-    with pytest.raises(KeyError):
-        list(batches(2, 1, data=Broken()).iterate(0, 2))
+    assert len(list(batches(6, 1, data=Meeting()).iterate(0, 6, workers=3))) == 6
+
+
+@WORKERS
+def test_an_error_in_a_reading_thread_arrives_in_its_turn(workers):
+    """Image 3 is broken: the batches before it come whole, then the error, and no thread is left."""
+
+    class Broken(Slow):
+        def load(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+            if sample.stem == "3":
+                raise KeyError(sample.stem)
+            return super().load(sample)
+
+    good = numbers(batches(6, 1, seed=2), 6).index(3)
+    source = batches(6, 1, seed=2, data=Broken()).iterate(0, 6, workers)
+    assert good > 0
+    for _ in range(good):
+        next(source)
+    with pytest.raises(KeyError, match="3"):
+        next(source)
+    assert reading_threads() == []
 
 
 def test_streams_of_random_numbers_are_apart():

@@ -63,6 +63,22 @@ def test_stopped_and_resumed_is_uninterrupted(uninterrupted, squares, tmp_path, 
     assert files(out) == files(uninterrupted.out)
 
 
+@pytest.mark.parametrize("workers", [0, 2, 5])
+def test_the_number_of_workers_is_no_part_of_the_run(uninterrupted, squares, tmp_path, workers):
+    """Begun with some, gone on with others: the same files."""
+    out = tmp_path / "run"
+    first = Trainer(squares, uninterrupted.config, out, workers=workers)
+    assert first.run(stop_after(5)) is False
+    again = Trainer(squares, uninterrupted.config, out, resume=True, workers=5 - workers)
+    assert again.run() is True
+    assert files(out) == files(uninterrupted.out)
+
+
+def test_workers_are_counted_from_0(squares, tmp_path, config):
+    refusal(lambda: Trainer(squares, config(), tmp_path / "run", workers=-1), "workers: -1", "0 or more")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_stopped_after_every_step(uninterrupted, squares, tmp_path):
     out = tmp_path / "run"
     trainer = Trainer(squares, uninterrupted.config, out)

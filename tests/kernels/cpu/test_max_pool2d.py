@@ -14,18 +14,25 @@ import minidl
 from minidl import dispatch, models, ops
 from minidl.kernels.cpu import max_pool2d as compiled
 from minidl.kernels.reference import max_pool2d as reference
-from oracles import loops, strategies
+from oracles import pool_loops, strategies, window_strategies
+from oracles.pool_loops import starts
 
 
 @st.composite
 def cases(draw):
-    """(x, kernel, out, stride, padding, cotangent); ties, NaN, infinities in x; extents from one."""
+    """(x, (kernel, out, stride, padding, dilation), cotangent); ties, NaN, infinities in x; extents from one,
+    windows over the end."""
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     stride = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    dilation = draw(st.sampled_from([(1, 1), (2, 1), (1, 3), (2, 2)]))
     padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
-    size = tuple(
-        draw(st.integers(max(1, k - 2 * p), k - 2 * p + 8)) for k, p in zip(kernel, padding, strict=True)
-    )
+    ceil = draw(st.booleans())
+    size, out = [], []
+    for k, s, p, d in zip(kernel, stride, padding, dilation, strict=True):
+        allowed = [(n, starts(n, k, s, p, d, ceil)) for n in range(1, 20)]
+        n, begins = draw(st.sampled_from([row for row in allowed if holds_pixels(*row, k, d)][:9]))
+        size.append(n)
+        out.append(len(begins))
     shape = (draw(st.integers(1, 3)), draw(st.integers(1, 3)), *size)
     dtype = draw(st.sampled_from([np.float32, np.float64]))
     rng = np.random.default_rng(draw(strategies.seeds))
@@ -36,20 +43,21 @@ def cases(draw):
         x[rng.random(shape) < 0.2] = np.nan
     for infinity in draw(st.lists(st.sampled_from([np.inf, -np.inf]))):
         x[rng.random(shape) < 0.4] = infinity
-    out = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in zip(size, padding, kernel, stride, strict=True))
     g = rng.normal(size=(*shape[:2], *out))
-    return x.astype(dtype), kernel, out, stride, padding, g.astype(dtype)
+    return x.astype(dtype), (kernel, tuple(out), stride, padding, dilation), g.astype(dtype)
 
 
-def check(x, kernel, out, stride, padding, g):
-    for module_results in zip(
-        compiled.forward(x, kernel, out, stride, padding),
-        reference.forward(x, kernel, out, stride, padding),
-        strict=True,
-    ):
+def holds_pixels(extent, begins, kernel, dilation):
+    """Whether there are windows, and each of them has a tap on a pixel."""
+    return bool(begins) and all(any(0 <= b + u * dilation < extent for u in range(kernel)) for b in begins)
+
+
+def check(x, window, g):
+    for module_results in zip(compiled.forward(x, *window), reference.forward(x, *window), strict=True):
         assert_same(*module_results)
-    _, tap = reference.forward(x, kernel, out, stride, padding)
-    arguments = (g, tap, x.shape, kernel, stride, padding)
+    _, tap = reference.forward(x, *window)
+    kernel, _, *others = window
+    arguments = (g, tap, x.shape, kernel, *others)
     assert_same(compiled.backward(*arguments), reference.backward(*arguments))
 
 
@@ -67,19 +75,17 @@ def test_the_references_results_to_the_bit(case):
 
 @given(cases(), st.sampled_from(["sliced", "reversed", "fortran", "channels_last"]))
 def test_in_every_memory_order(case, order):
-    x, kernel, out, stride, padding, g = case
-    check(
-        strategies.memory_orders(x)[order], kernel, out, stride, padding, strategies.memory_orders(g)[order]
-    )
+    x, window, g = case
+    check(strategies.memory_orders(x)[order], window, strategies.memory_orders(g)[order])
 
 
 def test_minus_infinity_beside_the_padding():
     """Padding never wins, not even here: the first tap inside the image does, as in torch."""
     x = np.full((1, 1, 2, 2), -np.inf)
-    y, tap = compiled.forward(x, (2, 2), (3, 3), (1, 1), (1, 1))
+    y, tap = compiled.forward(x, (2, 2), (3, 3), (1, 1), (1, 1), (1, 1))
     assert (y == -np.inf).all()
     np.testing.assert_array_equal(tap[0, 0], [[3, 2, 2], [1, 0, 0], [1, 0, 0]])
-    dx = compiled.backward(np.arange(9.0).reshape(1, 1, 3, 3), tap, x.shape, (2, 2), (1, 1), (1, 1))
+    dx = compiled.backward(np.arange(9.0).reshape(1, 1, 3, 3), tap, x.shape, (2, 2), (1, 1), (1, 1), (1, 1))
     np.testing.assert_array_equal(dx[0, 0], [[0 + 1 + 3 + 4, 2 + 5], [6 + 7, 8]])
 
 
@@ -87,7 +93,7 @@ def test_minus_infinity_beside_the_padding():
 def test_a_nan_wins_wherever_it_is(order):
     x = np.array([[[[np.nan, 9.0], [np.inf, 1.0]]]])
     x = x if order == "first" else x[:, :, ::-1, ::-1]
-    y, tap = compiled.forward(x, (2, 2), (1, 1), (2, 2), (0, 0))
+    y, tap = compiled.forward(x, (2, 2), (1, 1), (2, 2), (0, 0), (1, 1))
     assert np.isnan(y.item()) and tap.item() == (0 if order == "first" else 3)
 
 
@@ -97,20 +103,21 @@ def test_windows_of_more_than_256_taps():
         rng.normal(size=(1, 2, 20, 33)).astype(np.float32),
         rng.normal(size=(1, 2, 3, 4)).astype(np.float32),
     )
-    check(x, (17, 17), (3, 4), (2, 7), (2, 3), g)
-    assert compiled.forward(x, (17, 17), (3, 4), (2, 7), (2, 3))[1].dtype == np.int32
+    window = ((17, 17), (3, 4), (2, 7), (2, 3), (1, 1))
+    check(x, window, g)
+    assert compiled.forward(x, *window)[1].dtype == np.int32
 
 
 def test_an_empty_batch():
-    y, tap = compiled.forward(np.zeros((0, 3, 4, 4), np.float32), (2, 2), (2, 2), (2, 2), (0, 0))
+    y, tap = compiled.forward(np.zeros((0, 3, 4, 4), np.float32), (2, 2), (2, 2), (2, 2), (0, 0), (1, 1))
     assert y.shape == tap.shape == (0, 3, 2, 2)
-    assert compiled.backward(y, tap, (0, 3, 4, 4), (2, 2), (2, 2), (0, 0)).shape == (0, 3, 4, 4)
+    assert compiled.backward(y, tap, (0, 3, 4, 4), (2, 2), (2, 2), (0, 0), (1, 1)).shape == (0, 3, 4, 4)
 
 
 # --- as the backend of the operation ------------------------------------------------------------------------
 
 
-@given(strategies.pools())
+@given(window_strategies.max_pools())
 def test_the_operation_against_the_loops(case):
     x = case.separated()
     with minidl.use("numba"):
@@ -118,7 +125,7 @@ def test_the_operation_against_the_loops(case):
         assert minidl.gradcheck(
             lambda t: ops.max_pool2d(t, **case.options), minidl.tensor(x, requires_grad=True)
         )
-    np.testing.assert_array_equal(y.numpy(), loops.max_pool2d(x, **case.options))
+    np.testing.assert_array_equal(y.numpy(), pool_loops.max_pool2d(x, **case.options))
 
 
 def unet_step():
@@ -153,7 +160,7 @@ expected = x.reshape(2, 8, 16, 2, 16, 2).max(axis=(3, 5))
 wrong = []
 def work():
     for _ in range(30):
-        y, _ = max_pool2d.forward(x, (2, 2), (16, 16), (2, 2), (0, 0))
+        y, _ = max_pool2d.forward(x, (2, 2), (16, 16), (2, 2), (0, 0), (1, 1))
         wrong.extend([1] * (not np.array_equal(y, expected)))
 workers = [threading.Thread(target=work) for _ in range(4)]
 for w in workers: w.start()

@@ -1,0 +1,126 @@
+"""Anomaly mode: who made the first NaN?
+
+A NaN spreads: by the time the loss shows it, every later number is one. Within :class:`detect_anomaly` the
+output of each operation is looked at, and the first that holds a NaN raises, naming the operation, the module
+it ran in, the line of the program and what its inputs held. Costs time: for debugging.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from minidl import dispatch
+
+if TYPE_CHECKING:
+    from minidl.autograd.node import Node
+
+_enabled: ContextVar[bool] = ContextVar("minidl_anomaly", default=False)
+_modules: ContextVar[tuple[Any, ...]] = ContextVar("minidl_anomaly_modules", default=())
+
+
+def is_enabled() -> bool:
+    """Whether NaN are looked for in the current context."""
+    return _enabled.get()
+
+
+class detect_anomaly(contextlib.ContextDecorator):
+    """Within this block the first operation, forward or backward, that makes a NaN raises a RuntimeError.
+
+    The error names the operation, the module it belongs to (as in ``named_modules()``), the line that called
+    it, and how many NaN and infinities its inputs held.
+
+    Args:
+        mode: False turns it off again within an outer block.
+
+    >>> import minidl
+    >>> x = minidl.tensor([1.0, -1.0])
+    >>> with minidl.autograd.detect_anomaly():
+    ...     try:
+    ...         y = x.log() + 1
+    ...     except RuntimeError as error:
+    ...         print(str(error).partition(", called at ")[0])
+    log: made 1 NaN of 2 values, from inputs without NaN (shapes (2,))
+    """
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> detect_anomaly:
+        self._stack = [*getattr(self, "_stack", ()), _enabled.set(self.mode)]
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _enabled.reset(self._stack.pop())
+
+    def _recreate_cm(self) -> detect_anomaly:
+        return detect_anomaly(self.mode)
+
+
+@contextlib.contextmanager
+def inside(module: Any) -> Iterator[None]:
+    """Operations in this block belong to ``module`` (which has ``named_modules()``)."""
+    token = _modules.set((*_modules.get(), module))
+    try:
+        yield
+    finally:
+        _modules.reset(token)
+
+
+def check_forward(node: Node, arrays: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+    """Raise if an output holds a NaN; remember where the node was made."""
+    node.origin = _origin()
+    bad = sum(_count(y, "isnan") for y in outputs)
+    if not bad:
+        return
+    size = sum(y.size for y in outputs)
+    raise RuntimeError(
+        f"{node.function.operation()}: made {bad} NaN of {size} values, {_held(arrays)}{node.origin}"
+    )
+
+
+def check_backward(node: Node, cotangents: Sequence[Any], results: Sequence[Any]) -> None:
+    """Raise if a backward gave a NaN."""
+    bad = sum(_count(g, "isnan") for g in results)
+    if not bad:
+        return
+    raise RuntimeError(
+        f"{node.name()}: the backward made {bad} NaN, {_held(cotangents, 'cotangents')}{node.origin}"
+    )
+
+
+def _count(array: Any, what: str) -> int:
+    array = getattr(array, "data", array) if not hasattr(array, "strides") else array
+    if not hasattr(array, "strides") or array.dtype.kind != "f":
+        return 0
+    return int(getattr(dispatch.array_module(array), what)(array).sum())
+
+
+def _held(arrays: Sequence[Any], what: str = "inputs") -> str:
+    nan, inf = (sum(_count(a, name) for a in arrays) for name in ("isnan", "isinf"))
+    shapes = ", ".join(str(tuple(a.shape)) for a in arrays if hasattr(a, "shape"))
+    if nan:
+        held = f"its {what} held {nan} NaN already: they came with the data or the parameters"
+    else:
+        held = f"from {what} without NaN" + (f" but with {inf} infinities" if inf else "")
+    return f"{held} (shapes {shapes})"
+
+
+def _origin() -> str:
+    """The module and the line that an operation was called from, as the end of a message."""
+    modules = _modules.get()
+    place = f", in module {_path(modules)}" if modules else ""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "minidl":
+        frame = frame.f_back  # type: ignore[assignment]
+    return f"{place}, called at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else place
+
+
+def _path(modules: tuple[Any, ...]) -> str:
+    """The dotted name of the innermost module, seen from the outermost one that was called."""
+    root, module = modules[0], modules[-1]
+    name = next((name for name, m in root.named_modules() if m is module), "")
+    return f"{type(root).__name__}{'.' if name else ''}{name} ({type(module).__name__})"

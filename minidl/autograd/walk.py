@@ -1,0 +1,303 @@
+"""From a result back to what it was computed from: how gradients are collected.
+
+**Order.** A node may run its backward only when the cotangents from *all* of its consumers have arrived and
+were summed (the chain rule adds over paths). Inputs exist before the node that uses them, so the order of
+creation is a topological order, and walking the nodes from the youngest to the oldest is always right. The
+walk keeps its own heap; no recursion, so a chain of a hundred thousand operations is no problem.
+
+**Twice.** With ``create_graph=True`` the cotangents are tensors and each node runs its ``tensor_backward``,
+whose operations are recorded like any others: the gradient is the end of a graph of its own.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Container, Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl import dispatch
+from minidl._tensor import Hook, Tensor
+from minidl.autograd import anomaly
+from minidl.autograd.grad_mode import set_grad_enabled
+from minidl.autograd.node import Edge, Node
+
+
+def backward(
+    tensor: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
+) -> None:
+    """Add the gradient of ``tensor`` (times ``gradient``) to ``.grad`` of every leaf it was computed from.
+
+    Args:
+        tensor: where to start; a scalar unless ``gradient`` is given.
+        gradient: the cotangent of ``tensor``, of the same shape.
+        retain_graph: keep what the nodes saved, so that backward may run again; by default as
+            ``create_graph``.
+        create_graph: record the backward itself, so that the gradients can be differentiated again. They then
+            hold on to the graph: set ``.grad`` to None, or use :func:`grad`, to let it go.
+
+    Raises:
+        RuntimeError: nothing to differentiate, a missing or misshapen gradient, a graph already walked, an
+            array that was changed in place in between, or ``create_graph`` through an operation whose
+            backward is not made of operations.
+    """
+    _require_graph("backward", tensor)
+    seed = _seed("backward", tensor, gradient, create_graph)
+    walk = _Walk(create_graph)
+    walk.send(_edge(tensor), seed)
+    walk.run(create_graph if retain_graph is None else retain_graph)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradient of the outputs with respect to the inputs, without touching any ``.grad``.
+
+    Only the part of the graph that leads from the outputs to the inputs is walked.
+
+    Args:
+        outputs: a tensor or several, whose gradients are added.
+        inputs: a tensor or several, leaves or computed ones.
+        grad_outputs: the cotangent of each output; may be left out (or None) for scalars.
+        retain_graph: keep what the nodes saved, so that they may be walked again; by default as
+            ``create_graph``.
+        create_graph: record the backward itself, so that the result can be differentiated again.
+        allow_unused: give None for an input that the outputs do not depend on, instead of raising.
+
+    Returns:
+        a tuple with one gradient for each input.
+
+    Raises:
+        RuntimeError: as :func:`backward`; or an input does not require a gradient, or is not used.
+        ValueError: not as many cotangents as outputs.
+
+    >>> import minidl
+    >>> x = minidl.tensor([1.0, 2.0], requires_grad=True)
+    >>> minidl.autograd.grad((x * x * x).sum(), x)
+    (tensor([ 3., 12.]),)
+    """
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    single = grad_outputs is None or isinstance(grad_outputs, Tensor) or hasattr(grad_outputs, "strides")
+    given = [grad_outputs] * (len(outputs) if grad_outputs is None else 1) if single else list(grad_outputs)
+    if len(given) != len(outputs):
+        raise ValueError(f"grad: {len(given)} cotangents for {len(outputs)} outputs")
+    for tensor in (*outputs, *inputs):
+        _require_graph("grad", tensor)
+    seeds = [_seed("grad", y, g, create_graph) for y, g in zip(outputs, given, strict=True)]
+    walk = _Walk(create_graph, inputs, outputs)
+    for tensor, seed in zip(outputs, seeds, strict=True):
+        walk.send(_edge(tensor), seed)
+    walk.run(create_graph if retain_graph is None else retain_graph)
+    results = walk.results()
+    for position, (tensor, result) in enumerate(zip(inputs, results, strict=True)):
+        if result is None and not allow_unused:
+            raise RuntimeError(
+                f"grad: the outputs do not depend on input {position} of shape {tensor.shape}; pass "
+                "allow_unused=True to get None for it"
+            )
+    return tuple(results)
+
+
+def cotangents_at(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], seeds: Sequence[Any]
+) -> list[Tensor | None]:
+    """As :func:`grad`, but the inputs are where the walk ends, even if one was computed from another."""
+    rows = [(y, seed) for y, seed in zip(outputs, seeds, strict=True) if y.requires_grad]
+    walk = _Walk(False, inputs, [y for y, _ in rows], cut=True)
+    for y, seed in rows:
+        walk.send(_edge(y), seed)
+    walk.run(retain_graph=False)
+    return walk.results()
+
+
+class _Walk:
+    """One walk: the cotangents under way, and where they end up.
+
+    Without ``targets`` every leaf collects its gradient in ``.grad``. With them nothing but the targets does,
+    in a table of this walk, and only nodes that lead to one of them are walked; with ``cut`` the walk ends at
+    each of them.
+    """
+
+    def __init__(
+        self,
+        create_graph: bool,
+        targets: Sequence[Tensor] | None = None,
+        roots: Sequence[Tensor] = (),
+        cut: bool = False,
+    ) -> None:
+        self.create_graph = create_graph
+        self.cut = cut
+        self.pending: dict[Node, list[Any | None]] = {}
+        self.heap: list[tuple[int, Node]] = []
+        self.everything = targets is None
+        self.keys = [_key(_edge(t)) for t in targets or ()]
+        self.found: dict[Any, Any] = dict.fromkeys(self.keys)
+        self.useful = set() if self.everything else _leading_to(self.found.keys(), roots, cut)
+
+    def send(self, edge: Edge, cotangent: Any) -> None:
+        """Add a cotangent to what has arrived at a leaf or at an output of a node."""
+        if edge is None:
+            return
+        if isinstance(edge, Tensor):
+            if self.everything:
+                _accumulate(edge, cotangent)
+            elif _key(edge) in self.found:
+                self._find(_key(edge), cotangent if self.cut else _leaf_hooked(edge, cotangent))
+            return
+        if self.cut and edge in self.found:
+            self._find(edge, cotangent)
+            return
+        node, index = edge
+        if not (self.everything or node in self.useful or edge in self.found):
+            return
+        if node not in self.pending:
+            self.pending[node] = [None] * len(node.output_shapes)
+            heapq.heappush(self.heap, (-node.order, node))  # orders are unique: nodes are never compared
+        present = self.pending[node][index]
+        # Not in place: the same array may be the cotangent of several tensors.
+        self.pending[node][index] = cotangent if present is None else present + cotangent
+
+    def run(self, retain_graph: bool) -> None:
+        """Walk from the youngest node to the oldest."""
+        with set_grad_enabled(self.create_graph):
+            while self.heap:
+                _, node = heapq.heappop(self.heap)
+                cotangents = _hooked(node, self.pending.pop(node))
+                for index, cotangent in enumerate(cotangents):
+                    if (node, index) in self.found and cotangent is not None:
+                        self._find((node, index), cotangent)
+                if self.everything or node in self.useful:
+                    self._through(node, cotangents)
+                    if not retain_graph:
+                        node.release()
+
+    def _through(self, node: Node, cotangents: list[Any | None]) -> None:
+        results = node.run_backward(cotangents, self.create_graph)
+        if anomaly.is_enabled():
+            anomaly.check_backward(node, cotangents, results)
+        for position, (edge, cotangent) in enumerate(zip(node.edges, results, strict=True)):
+            if edge is not None and cotangent is not None:
+                _check(node, position, edge, cotangent)
+                self.send(edge, cotangent)
+
+    def _find(self, key: Any, cotangent: Any) -> None:
+        present = self.found[key]
+        self.found[key] = cotangent if present is None else present + cotangent
+
+    def results(self) -> list[Tensor | None]:
+        """What arrived at each target: a tensor in C order with memory of its own, None where nothing did."""
+        return [None if self.found[key] is None else _owned(self.found[key]) for key in self.keys]
+
+
+def _edge(tensor: Tensor) -> tuple[Node, int] | Tensor:
+    return tensor if tensor._node is None else (tensor._node, tensor._index)
+
+
+def _key(edge: tuple[Node, int] | Tensor) -> Any:
+    return id(edge) if isinstance(edge, Tensor) else edge
+
+
+def _leading_to(keys: Container[Any], roots: Sequence[Tensor], cut: bool) -> set[Node]:
+    """The nodes below the roots from which the walk reaches one of the keys."""
+    nodes: dict[Node, None] = {}
+    stack = [t._node for t in roots if t._node is not None]
+    while stack:
+        node = stack.pop()
+        if node in nodes:
+            continue
+        nodes[node] = None
+        stack.extend(e[0] for e in node.edges if isinstance(e, tuple) and not (cut and e in keys))
+    useful: set[Node] = set()
+    for node in sorted(nodes, key=lambda node: node.order):  # inputs first
+        if any(
+            e is not None and (_key(e) in keys or (isinstance(e, tuple) and e[0] in useful))
+            for e in node.edges
+        ):
+            useful.add(node)
+    return useful
+
+
+def _require_graph(operation: str, tensor: Tensor) -> None:
+    if not tensor.requires_grad:
+        raise RuntimeError(
+            f"{operation}: this tensor does not require a gradient and was not computed from one that does"
+        )
+
+
+def _seed(operation: str, tensor: Tensor, gradient: Any, create_graph: bool) -> Any:
+    """The cotangent to start with: an array, with ``create_graph`` a tensor."""
+    xp = dispatch.array_module(tensor.data)
+    if gradient is None:
+        if tensor.data.size != 1:
+            raise RuntimeError(
+                f"{operation}: a tensor of shape {tensor.shape} is no scalar; pass the gradient, "
+                "an array of that shape"
+            )
+        gradient = xp.ones_like(tensor.data)
+    shape = gradient.shape if isinstance(gradient, Tensor) else np.shape(gradient)
+    if shape != tensor.shape:
+        raise RuntimeError(f"{operation}: gradient of shape {shape} for a tensor of shape {tensor.shape}")
+    if not create_graph:
+        array = gradient.data if isinstance(gradient, Tensor) else xp.asarray(gradient)
+        return array.astype(tensor.dtype, copy=False)
+    gradient = gradient if isinstance(gradient, Tensor) else Tensor(xp.asarray(gradient))
+    return gradient if gradient.dtype == tensor.dtype else gradient.astype(tensor.dtype)
+
+
+def _check(node: Node, position: int, edge: tuple[Node, int] | Tensor, cotangent: Any) -> None:
+    expected = edge.shape if isinstance(edge, Tensor) else edge[0].output_shapes[edge[1]]
+    if cotangent.shape != expected:
+        raise RuntimeError(
+            f"{node.name()}: gradient {position} has shape {cotangent.shape}, "
+            f"but input {position} has shape {expected}"
+        )
+
+
+def _hooked(node: Node, cotangents: list[Any | None]) -> list[Any | None]:
+    for index, hooks in node.hooks.items():
+        present = cotangents[index]
+        if present is not None:
+            cotangents[index] = _run_hooks(list(hooks.values()), present)
+    return cotangents
+
+
+def _leaf_hooked(leaf: Tensor, cotangent: Any) -> Any:
+    return _run_hooks(list((leaf._leaf_hooks or {}).values()), cotangent)
+
+
+def _run_hooks(hooks: Sequence[Hook], cotangent: Any) -> Any:
+    """Hooks see tensors; what they give back replaces the cotangent, in its own form."""
+    for hook in hooks:
+        replaced = hook(cotangent if isinstance(cotangent, Tensor) else Tensor(cotangent))
+        if replaced is not None:
+            cotangent = replaced if isinstance(cotangent, Tensor) else replaced.data
+    return cotangent
+
+
+def _accumulate(leaf: Tensor, cotangent: Any) -> None:
+    """Add to a leaf's gradient, which owns its memory and lies in C order, whatever the cotangent's order."""
+    cotangent = _leaf_hooked(leaf, cotangent)
+    if leaf.grad is None:
+        leaf.grad = _owned(cotangent, leaf.dtype)
+    elif isinstance(cotangent, Tensor):
+        leaf.grad = leaf.grad + cotangent
+    elif leaf.grad.requires_grad:  # it is part of a graph, which must not change
+        leaf.grad = Tensor(leaf.grad.data + cotangent)
+    else:
+        leaf.grad.data += cotangent
+        leaf.grad.mark_changed()
+
+
+def _owned(cotangent: Any, dtype: Any = None) -> Tensor:
+    """A gradient as a tensor that shares its memory with nothing and lies in C order."""
+    if isinstance(cotangent, Tensor):
+        return cotangent.clone()
+    xp = dispatch.array_module(cotangent)
+    return Tensor(xp.array(cotangent, dtype=dtype, order="C"))

@@ -1,0 +1,106 @@
+"""What the losses with class ids share: checks, weights, and the target written out as a distribution.
+
+Notation: z (N, C, *) scores of C classes, y (N, *) class ids, w (C) class weights, ε label smoothing. A
+pixel is valid where y ≠ ignore_index; everything of the others is 0. Without a batch, scores (C) have one id.
+
+    weight of a pixel   w[y],  by whose sum the mean divides
+    its target          t_c = (1 - ε) w[y] · [c = y] + (ε/C) w_c
+
+Both losses are -Σ_c t_c log p_c: the cross-entropy against the smoothed, weighted one-hot vector.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl._tensor import Tensor
+from minidl.dispatch import array_module
+
+
+class Labels(NamedTuple):
+    """Checked class ids, as arrays (N, M) with the pixels in one row."""
+
+    ids: Any  #: int64; 0 where ignored
+    valid: Any  #: bool
+    weights: Any  #: w[y], in the scores' dtype; 0 where ignored
+    class_weights: Any  #: (C)
+    smoothing: float = 0.0
+
+    def targets(self) -> Any:
+        """t (N, C, M), the weighted and smoothed one-hot vectors; 0 where ignored."""
+        xp = array_module(self.weights)
+        (n, m), c, dtype = self.ids.shape, len(self.class_weights), self.weights.dtype
+        t = xp.zeros((n, c, m), dtype)
+        if self.smoothing > 0:
+            t += (self.class_weights * dtype.type(self.smoothing / c)).reshape(1, c, 1)
+            t *= self.valid[:, None]
+        own = self.ids[:, None]
+        kept = self.weights[:, None] * dtype.type(1 - self.smoothing)
+        xp.put_along_axis(t, own, xp.take_along_axis(t, own, axis=1) + kept, axis=1)
+        return t
+
+
+def class_view(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Scores (N, C, *), or (C) without a batch, seen as (N, C, M)."""
+    return (1, shape[0], 1) if len(shape) == 1 else (shape[0], shape[1], math.prod(shape[2:]))
+
+
+def as_tensor(value: Any, dtype: Any = None) -> Tensor:
+    """A tensor as it is; anything else as a tensor, of the dtype if one is given."""
+    return value if isinstance(value, Tensor) else Tensor(np.asarray(value, dtype))
+
+
+def check_scores(operation: str, input: Tensor) -> None:
+    """Raise unless the scores are floating-point, (C) or (N, C, ...), with a class at least."""
+    if input.dtype.kind != "f":
+        raise TypeError(f"{operation}: logits must be floating-point, got {input.dtype}")
+    if input.ndim == 0 or class_view(input.shape)[1] == 0:
+        raise ValueError(f"{operation}: input must be (N, C, ...) with one class or more, got {input.shape}")
+
+
+def check_labels(
+    operation: str, input: Tensor, target: Tensor, weight: Any, ignore_index: int, smoothing: float = 0.0
+) -> Labels:
+    """The class ids that go with the scores.
+
+    Raises:
+        TypeError: ids that are not integers.
+        ValueError: shapes that do not fit.
+        IndexError: an id outside 0..C-1.
+    """
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"{operation}: targets must be integer class ids, got {target.dtype}")
+    if target.shape != (input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()):
+        raise ValueError(
+            f"{operation}: logits (N, C, ...) of shape {input.shape} do not fit "
+            f"targets (N, ...) of shape {target.shape}"
+        )
+    n, classes, m = class_view(input.shape)
+    labels = target.data.astype(np.int64, copy=False).reshape(n, m)
+    valid = labels != ignore_index
+    bad = valid & ((labels < 0) | (labels >= classes))
+    if bad.any():
+        raise IndexError(
+            f"{operation}: class id {int(labels[bad][0])} is not in 0..{classes - 1} "
+            f"(logits {input.shape}) and is not ignore_index ({ignore_index})"
+        )
+    class_weights = check_weight(operation, weight, input)
+    xp = array_module(labels)
+    ids = xp.where(valid, labels, 0)
+    return Labels(ids, valid, xp.where(valid, class_weights[ids], 0), class_weights, smoothing)
+
+
+def check_weight(operation: str, weight: Any, input: Tensor) -> Any:
+    """The class weights as an array (C) of the input's dtype; ones where there are none."""
+    classes = class_view(input.shape)[1]
+    if weight is None:
+        return array_module(input.data).ones(classes, input.dtype)
+    weight = as_tensor(weight, input.dtype)
+    if weight.shape != (classes,):
+        raise ValueError(f"{operation}: weight must have shape ({classes},), got {weight.shape}")
+    if weight.dtype != input.dtype:
+        raise TypeError(f"{operation}: weight is {weight.dtype}, but the logits {input.dtype}")
+    return weight.data

@@ -1,0 +1,199 @@
+"""What batch, layer, instance and group normalisation share: they differ only in which values form a group.
+
+Notation: x is seen as (A, B, M), B groups of A·M values each, with mean μ, biased variance σ² and
+x̂ = (x - μ) / √(σ² + ε). γ and β belong to the channels (for layer normalisation: to the places in a row),
+which need not be the groups. g is the cotangent of y, means run over a group.
+
+    forward    y = γ x̂ + β
+    backward   dβ = Σ g,  dγ = Σ g x̂,  and with h = γ g
+               dx = (h - mean h - x̂ · mean(h x̂)) / √(σ² + ε)
+               where μ and σ² were given instead of taken from x: dx = h / √(σ² + ε)
+
+x̂ is not kept: the input is there anyway, and (x - μ) / √(σ² + ε) costs less than the memory.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl._tensor import Tensor
+from minidl.autograd import Function, Node, is_recomputing
+from minidl.dispatch import array_module, kernels
+from minidl.ops.reductions import mean as mean_of
+from minidl.ops.reductions import sum as sum_of
+
+
+class View(NamedTuple):
+    """How an input is seen: once for the statistics, once for weight and bias."""
+
+    groups: tuple[int, int, int]  #: (A, B, M): a group is a place on the middle axis
+    rows: tuple[int, int, int]  #: weight and bias run along ``axis`` of this
+    axis: int
+    shape: tuple[int, ...]  #: that of weight and bias themselves
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        """The axes of ``rows`` along which weight and bias are the same."""
+        return tuple(a for a in range(3) if a != self.axis)
+
+    def parameter(self, p: Any) -> Any:
+        """Weight or bias, array or tensor, so that it broadcasts to ``rows``."""
+        return p.reshape(tuple(n if a == self.axis else 1 for a, n in enumerate(self.rows)))
+
+
+def channel_view(shape: tuple[int, ...], groups: tuple[int, int, int] | None = None) -> View:
+    """An input (N, C, ...) with weight and bias for each channel; the channels are the groups by default."""
+    rows = (shape[0], shape[1], math.prod(shape[2:]))
+    return View(groups or rows, rows, 1, shape[1:2])
+
+
+class Normalize(Function):
+    """y = γ x̂ + β with the statistics of x; μ and σ² (biased) are further outputs."""
+
+    @staticmethod
+    def forward(ctx: Node, x: Any, weight: Any, bias: Any, *, view: View, eps: float) -> Any:
+        ctx.kernels, ctx.view, ctx.eps = kernels("normalize", x), view, eps
+        xhat, mean, var, inv_std = ctx.kernels.forward(x.reshape(view.groups), eps)
+        ctx.save(x, weight, mean, inv_std)
+        return _affine(xhat, weight, bias, view).reshape(x.shape), mean, var
+
+    @staticmethod
+    def backward(ctx: Node, g: Any, _mean: Any, _var: Any) -> Any:
+        x, weight, mean, inv_std = ctx.saved
+        xhat = ctx.kernels.standardise(x.reshape(ctx.view.groups), mean, inv_std)
+        h, dweight, dbias = _affine_backward(ctx, g, xhat, weight)
+        if not ctx.needs_input_grad[0]:
+            return None, dweight, dbias
+        return ctx.kernels.backward(h, xhat, inv_std).reshape(x.shape), dweight, dbias
+
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any, _mean: Any, _var: Any) -> Any:
+        x, weight, _, _ = ctx.saved  # mean and deviation move with x: computed once more, by operations
+
+        def group_mean(t: Tensor) -> Tensor:
+            return mean_of(t, (0, 2), keepdim=True)
+
+        grouped = x.reshape(ctx.view.groups)
+        centred = grouped - group_mean(grouped)
+        inv_std = (group_mean(centred * centred) + ctx.eps) ** -0.5
+        xhat = centred * inv_std
+        h, dweight, dbias = _affine_backward(ctx, g, xhat, weight)
+        dx = inv_std * (h - group_mean(h) - xhat * group_mean(h * xhat))
+        return dx.reshape(x.shape), dweight, dbias
+
+
+class NormalizeBy(Function):
+    """y = γ x̂ + β with given μ and σ²."""
+
+    @staticmethod
+    def forward(
+        ctx: Node, x: Any, weight: Any, bias: Any, *, view: View, mean: Any, var: Any, eps: float
+    ) -> Any:
+        ctx.kernels, ctx.view = kernels("normalize", x), view
+        mean, inv_std = mean.astype(x.dtype), (1 / np.sqrt(var + eps)).astype(x.dtype)
+        xhat = ctx.kernels.standardise(x.reshape(view.groups), mean, inv_std)
+        ctx.save(x, weight, mean, inv_std)
+        return _affine(xhat, weight, bias, view).reshape(x.shape)
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        x, weight, mean, inv_std = ctx.saved
+        xhat = ctx.kernels.standardise(x.reshape(ctx.view.groups), mean, inv_std)
+        h, dweight, dbias = _affine_backward(ctx, g, xhat, weight)
+        return (h * inv_std.reshape(1, -1, 1)).reshape(x.shape), dweight, dbias
+
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        x, weight, mean, inv_std = ctx.saved
+        inv_std = inv_std.reshape((1, -1, 1))
+        xhat = (x.reshape(ctx.view.groups) - mean.reshape((1, -1, 1))) * inv_std
+        h, dweight, dbias = _affine_backward(ctx, g, xhat, weight)
+        return (h * inv_std).reshape(x.shape), dweight, dbias
+
+    @classmethod
+    def operation(cls) -> str:
+        return super().operation().removesuffix("_eval")
+
+
+def _affine(xhat: Any, weight: Any, bias: Any, view: View) -> Any:
+    """γ x̂ + β, written over x̂."""
+    y = xhat.reshape(view.rows)
+    if weight is not None:
+        y *= view.parameter(weight)
+    if bias is not None:
+        y += view.parameter(bias)
+    return y
+
+
+def _affine_backward(ctx: Node, g: Any, xhat: Any, weight: Any) -> tuple[Any, Any, Any]:
+    """Cotangent of y to those of x̂ (h, grouped as x̂ is), γ and β; on arrays and on tensors."""
+    view, (_, wants_weight, wants_bias) = ctx.view, ctx.needs_input_grad
+    g = g.reshape(view.rows)
+    dbias = _parameter_sum(g, view) if wants_bias else None
+    dweight = _parameter_sum(g * xhat.reshape(view.rows), view) if wants_weight else None
+    h = g if weight is None else g * view.parameter(weight)
+    return h.reshape(view.groups), dweight, dbias
+
+
+def _parameter_sum(g: Any, view: View) -> Any:
+    """The sum for each place of weight and bias, accurate in every memory order."""
+    if isinstance(g, Tensor):
+        return sum_of(g, view.others).reshape(view.shape)
+    g = array_module(g).ascontiguousarray(g)
+    inner = g.sum(axis=2) if view.axis == 1 else g  # pairwise along memory; the rest in float64
+    axes = tuple(a for a in view.others if a < inner.ndim)
+    return inner.sum(axis=axes, dtype=np.float64).astype(g.dtype).reshape(view.shape)
+
+
+def check_affine(
+    operation: str, x: Tensor, weight: Tensor | None, bias: Tensor | None, shape: tuple[int, ...]
+) -> None:
+    """Weight and bias must have ``shape`` and the input's dtype, which must be floating-point."""
+    if x.dtype.kind != "f":
+        raise TypeError(f"{operation}: input must be floating-point, got {x.dtype}")
+    for name, parameter in (("weight", weight), ("bias", bias)):
+        if parameter is None:
+            continue
+        if parameter.shape != shape:
+            raise ValueError(
+                f"{operation}: {name} must have shape {shape}, got {parameter.shape} (input {x.shape})"
+            )
+        if parameter.dtype != x.dtype:
+            raise TypeError(f"{operation}: {name} is {parameter.dtype}, but the input {x.dtype}")
+
+
+def check_channels(operation: str, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> None:
+    """The input is (N, C, ...), weight and bias have a value for each channel."""
+    if x.ndim < 2:
+        raise ValueError(f"{operation}: input must be (N, C, ...), got shape {x.shape}")
+    check_affine(operation, x, weight, bias, x.shape[1:2])
+
+
+def check_running(operation: str, x: Tensor, mean: Tensor | None, var: Tensor | None, needed: bool) -> None:
+    """Both running statistics or none (then they must not be needed), a value for each channel."""
+    if (mean is None) != (var is None):
+        raise ValueError(f"{operation}: running_mean and running_var must both be given, or neither")
+    if mean is None and needed:
+        raise ValueError(f"{operation}: evaluation needs running_mean and running_var")
+    for name, record in (("running_mean", mean), ("running_var", var)):
+        if record is not None and record.shape != x.shape[1:2]:
+            raise ValueError(
+                f"{operation}: {name} must have shape ({x.shape[1]},), got {record.shape} (input {x.shape})"
+            )
+
+
+def given_statistics(running_mean: Tensor, running_var: Tensor) -> dict[str, Any]:
+    """Copies: the statistics may be updated between this forward and its backward."""
+    return {"mean": running_mean.data.copy(), "var": running_var.data.copy()}
+
+
+def update_running(record: Tensor | None, value: Any, momentum: float) -> None:
+    """running ← (1 - momentum) running + momentum value, in place."""
+    if record is None or is_recomputing():  # a checkpointed forward that runs again: this batch is recorded
+        return
+    record.data *= 1 - momentum
+    record.data += (momentum * value).astype(record.dtype)
+    record.mark_changed()

@@ -1,0 +1,45 @@
+"""What the losses share: what they ask of their operands, and the sum or mean at their end.
+
+Every loss is an operation that gives one value for each element (or pixel), followed by an ordinary sum or
+mean, whose accuracy and backward are those of :mod:`minidl.ops.reductions`.
+
+Input and target must have one shape. Where they differ, torch broadcasts in most losses and warns that the
+result is likely wrong: a target (N) against a prediction (N, 1) makes N² differences. Here that is an error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl._tensor import Tensor
+from minidl.ops.reductions import mean, sum
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def check_reduction(operation: str, reduction: str, choices: tuple[str, ...] = REDUCTIONS) -> None:
+    """Raise a ValueError unless the reduction is one of the choices."""
+    if reduction not in choices:
+        raise ValueError(f"{operation}: reduction must be one of {', '.join(choices)}, got {reduction!r}")
+
+
+def check_pair(operation: str, input: Tensor, target: Tensor) -> None:
+    """Raise unless both have one shape and one floating-point dtype."""
+    if input.shape != target.shape:
+        raise ValueError(
+            f"{operation}: input has shape {input.shape} and target {target.shape}; they must be equal"
+        )
+    if input.dtype.kind != "f" or input.dtype != target.dtype:
+        raise TypeError(
+            f"{operation}: input ({input.dtype}) and target ({target.dtype}) must have one "
+            "floating-point dtype"
+        )
+
+
+def reduced(losses: Tensor, reduction: str, weights: Any = None) -> Tensor:
+    """The losses themselves, their sum or their mean; with weights the mean divides by the weights' sum."""
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return sum(losses)
+    return mean(losses) if weights is None else sum(losses) / sum(weights)

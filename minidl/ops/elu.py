@@ -1,0 +1,54 @@
+"""Exponential linear unit, element by element (Clevert et al. 2016). Notation: g is the cotangent of y.
+
+    forward  y = x where x > 0, else α (e^x - 1)        backward  dx = g where x > 0, else g α e^x
+
+At 0 the slope is α, as in torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl._tensor import Tensor
+from minidl.autograd import Function, Node
+from minidl.dispatch import array_module
+from minidl.ops._elementwise import floating
+from minidl.ops.clamp import clamp
+from minidl.ops.exponential import exp
+from minidl.ops.where import choose
+
+
+class Elu(Function):
+    """y = x where x > 0, else α (e^x - 1)."""
+
+    @staticmethod
+    def forward(ctx: Node, x: Any, *, alpha: float) -> Any:
+        ctx.alpha = alpha
+        ctx.save(x)
+        xp = array_module(x)
+        # e^x is not needed above 0, where it may be infinite; expm1 keeps the digits of small x.
+        return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        xp = array_module(g)
+        return xp.where(x <= 0, g * ctx.alpha * xp.exp(xp.minimum(x, 0)), g)
+
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        return choose(x <= 0, g * ctx.alpha * exp(clamp(x, max=0)), g)
+
+
+def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """x where x > 0, else ``alpha`` (e^x - 1). NaN stays NaN.
+
+    Raises:
+        TypeError: not a floating-point tensor.
+
+    >>> import minidl
+    >>> minidl.ops.elu(minidl.tensor([-100.0, 0.0, 2.0]))
+    tensor([-1.,  0.,  2.])
+    """
+    return Elu.apply(floating("elu", input), alpha=float(alpha))

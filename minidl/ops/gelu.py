@@ -1,0 +1,123 @@
+"""Gaussian error linear unit, element by element (Hendrycks and Gimpel 2016).
+
+Notation: Φ is the normal distribution's cumulative function, φ = Φ' its density, g the cotangent of y.
+
+    Φ(x) = (1 + erf(x/√2)) / 2        φ(x) = e^(-x²/2) / √(2π)
+
+    forward  y = x Φ(x)               backward  dx = g (Φ(x) + x φ(x))
+
+With ``approximate="tanh"``, Φ is replaced by (1 + t) / 2 with t = tanh(√(2/π) (x + 0.044715 x³)):
+
+    forward  y = x (1 + t) / 2
+    backward dx = g ((1 + t) / 2 + x (1 - t²) √(2/π) (1 + 3 · 0.044715 x²) / 2)
+
+erf is SciPy's (CuPy's on a GPU), imported when first needed: NumPy has none.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import Any
+
+from minidl._tensor import Tensor
+from minidl.autograd import Function, Node
+from minidl.dispatch import array_module
+from minidl.ops._elementwise import floating
+from minidl.ops.activations import tanh
+from minidl.ops.exponential import exp
+
+_SCALE = math.sqrt(2 / math.pi)
+_CUBIC = 0.044715
+
+
+def _density(x: Any) -> Any:
+    """φ of an array or of a tensor."""
+    exponential = exp if isinstance(x, Tensor) else array_module(x).exp
+    return exponential(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+
+
+def _cumulative(x: Any) -> Any:
+    """Φ of an array or of a tensor. By erfc, since 1 + erf loses all digits far below 0."""
+    if isinstance(x, Tensor):
+        return Normal.apply(x)
+    on_gpu = array_module(x).__name__ == "cupy"
+    special = importlib.import_module("cupyx.scipy.special" if on_gpu else "scipy.special")
+    return special.erfc(x * -math.sqrt(0.5)) * 0.5
+
+
+class Normal(Function):
+    """y = Φ(x);  dx = g φ(x). What the second derivative of GELU needs beside what there is already."""
+
+    @staticmethod
+    def forward(ctx: Node, x: Any) -> Any:
+        ctx.save(x)
+        return _cumulative(x)
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        return g * _density(x)
+
+    tensor_backward = backward
+
+
+class Gelu(Function):
+    """y = x Φ(x);  dx = g (Φ(x) + x φ(x))."""
+
+    @staticmethod
+    def forward(ctx: Node, x: Any) -> Any:
+        ctx.save(x)
+        return x * _cumulative(x)
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        return g * (_cumulative(x) + x * _density(x))
+
+    tensor_backward = backward
+
+
+def _squashed(x: Any) -> Any:
+    """t of an array or of a tensor."""
+    squash = tanh if isinstance(x, Tensor) else array_module(x).tanh
+    return squash((x + x * x * x * _CUBIC) * _SCALE)
+
+
+class GeluTanh(Function):
+    """y = x (1 + t) / 2."""
+
+    @staticmethod
+    def forward(ctx: Node, x: Any) -> Any:
+        ctx.save(x)
+        return x * (0.5 + 0.5 * _squashed(x))
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        t = _squashed(x)
+        inner = (1 + x * x * (3 * _CUBIC)) * _SCALE
+        return g * (0.5 + 0.5 * t + 0.5 * x * (1 - t * t) * inner)
+
+    tensor_backward = backward
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x Φ(x), element by element, Φ being the normal distribution's cumulative function.
+
+    Args:
+        input: floating-point, any shape.
+        approximate: "none", or "tanh" for the approximation that GPT-2 and others were trained with.
+
+    Raises:
+        TypeError: not a floating-point tensor.
+        ValueError: another approximation.
+
+    >>> import minidl
+    >>> minidl.ops.gelu(minidl.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.15865526,  0.        ,  0.8413447 ])
+    """
+    x = floating("gelu", input)
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    return Gelu.apply(x) if approximate == "none" else GeluTanh.apply(x)

@@ -1,0 +1,78 @@
+"""Negative log-likelihood of class ids from log-probabilities: cross-entropy without the softmax.
+
+Notation: x (N, C, *) logarithms of probabilities, y (N, *) class ids, w (C) class weights (1 by default),
+valid pixels are those with y ≠ ignore_index, ℓ_i the loss of pixel i, g its cotangent.
+
+    forward   ℓ_i = -w[y_i] · x_i[y_i],  0 at ignored pixels
+              mean: Σ ℓ_i / Σ w[y_i] over the valid pixels;  sum: Σ ℓ_i;  none: ℓ
+    backward  dx_i[y_i] = -g_i w[y_i],  0 elsewhere
+
+``cross_entropy(z, y)`` is ``nll_loss(log_softmax(z, 1), y)`` in one operation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl._tensor import Tensor
+from minidl.autograd import Function, Node
+from minidl.dispatch import array_module
+from minidl.ops._labels import Labels, as_tensor, check_labels, check_scores, class_view
+from minidl.ops._reduce import check_reduction, reduced
+
+
+class NllLoss(Function):
+    """ℓ = -w[y] x[y] for each pixel."""
+
+    @staticmethod
+    def forward(ctx: Node, x: Any, *, labels: Labels, shape: tuple[int, ...]) -> Any:
+        ctx.labels, ctx.shape = labels, x.shape
+        xp = array_module(x)
+        scores = x.reshape(class_view(x.shape))
+        picked = xp.take_along_axis(scores, labels.ids[:, None], axis=1)[:, 0]
+        return xp.where(labels.valid, -picked * labels.weights, x.dtype.type(0)).reshape(shape)
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        labels = ctx.labels
+        xp = array_module(g)
+        dx = xp.zeros(class_view(ctx.shape), g.dtype)
+        own = xp.where(labels.valid, -g.reshape(labels.ids.shape) * labels.weights, g.dtype.type(0))
+        xp.put_along_axis(dx, labels.ids[:, None], own[:, None], axis=1)
+        return dx.reshape(ctx.shape)
+
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        n, _, m = class_view(ctx.shape)
+        return (g.reshape((n, 1, m)) * Tensor(-ctx.labels.targets())).reshape(ctx.shape)
+
+
+def nll_loss(
+    input: Tensor, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    """Negative log-likelihood of class ids.
+
+    Args:
+        input: logarithms of probabilities, (C), (N, C) or (N, C, d1, ...), floating-point.
+        target: class ids, integers of shape (), (N) or (N, d1, ...).
+        weight: (C) weight of each class, or None.
+        ignore_index: pixels of this id count neither in the loss nor in the gradient.
+        reduction: ``"mean"`` (by the sum of the weights), ``"sum"`` or ``"none"``.
+
+    Returns:
+        a scalar, or with ``"none"`` the loss of each pixel.
+
+    Raises:
+        ValueError: shapes that do not fit, an unknown reduction.
+        TypeError: an input that is not floating-point or targets that are not integers.
+        IndexError: a class id outside 0..C-1.
+
+    >>> import minidl
+    >>> minidl.ops.nll_loss(minidl.tensor([[-0.5, -1.0], [-2.0, -0.25]]), minidl.tensor([0, 1]))
+    tensor(0.375)
+    """
+    check_reduction("nll_loss", reduction)
+    check_scores("nll_loss", input)
+    target = as_tensor(target)
+    labels = check_labels("nll_loss", input, target, weight, ignore_index)
+    return reduced(NllLoss.apply(input, labels=labels, shape=target.shape), reduction, Tensor(labels.weights))

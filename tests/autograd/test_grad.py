@@ -1,0 +1,149 @@
+"""autograd.grad: gradients as results, for leaves and for computed tensors, walking only what leads there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl.autograd import Function, grad
+
+
+def leaf(*numbers):
+    return minidl.tensor(np.array(numbers, dtype=np.float64), requires_grad=True)
+
+
+def test_it_gives_the_gradient_and_leaves_grad_alone():
+    x, w = leaf(1.0, 2.0), leaf(3.0, 5.0)
+    dx, dw = grad((x * w * w).sum(), [x, w])
+    np.testing.assert_array_equal(dx.numpy(), [9.0, 25.0])
+    np.testing.assert_array_equal(dw.numpy(), [6.0, 20.0])
+    assert x.grad is None and w.grad is None
+    assert not dx.requires_grad
+
+
+def test_a_single_input_gives_a_tuple_of_one():
+    x = leaf(2.0)
+    assert isinstance(grad((x * x).sum(), x), tuple)
+
+
+def test_computed_tensors_are_inputs_too_and_paths_through_them_count():
+    x = leaf(2.0)
+    h = x * x
+    y = (h * h + x).sum()  # dy/dh = 2h = 8; dy/dx = 8 * 2x + 1 = 33
+    dx, dh = grad(y, [x, h])
+    assert (dx.item(), dh.item()) == (33.0, 8.0)
+
+
+def test_several_outputs_are_added_each_with_its_cotangent():
+    x = leaf(1.0, 2.0)
+    y, z = x * 3, x * x
+    (dx,) = grad([y, z], x, [np.array([1.0, 10.0]), minidl.tensor(np.array([100.0, 1000.0]))])
+    np.testing.assert_array_equal(dx.numpy(), [3 + 200.0, 30 + 4000.0])
+
+
+def test_an_output_may_be_an_input():
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    dy, dx = grad(y, [y, x], np.array([5.0, 7.0]))
+    np.testing.assert_array_equal(dy.numpy(), [5.0, 7.0])
+    np.testing.assert_array_equal(dx.numpy(), [10.0, 14.0])
+    (same,) = grad(x, x, np.array([3.0, 4.0]))
+    np.testing.assert_array_equal(same.numpy(), [3.0, 4.0])
+
+
+def test_an_input_named_twice_gets_its_gradient_twice():
+    x = leaf(3.0)
+    a, b = grad(x * x, [x, x])
+    assert a.item() == b.item() == 6.0
+    assert not np.shares_memory(a.numpy(), b.numpy())
+
+
+def test_unused_inputs_raise_unless_allowed():
+    x, other = leaf(1.0), leaf(2.0)
+    with pytest.raises(RuntimeError, match=r"input 1 of shape \(1,\).*allow_unused"):
+        grad(x * x, [x, other], retain_graph=True)
+    assert grad(x * x, [x, other], allow_unused=True)[1] is None
+
+
+@pytest.mark.parametrize("which", ["output", "input"])
+def test_tensors_without_a_gradient_raise(which):
+    x, constant = leaf(1.0), minidl.tensor([1.0])
+    with pytest.raises(RuntimeError, match="does not require a gradient"):
+        grad(constant if which == "output" else x * x, constant if which == "input" else x)
+
+
+def test_a_wrong_number_or_shape_of_cotangents_raises():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(ValueError, match="1 cotangents for 2 outputs"):
+        grad([x * 2, x * 3], x, [np.ones(2)])
+    with pytest.raises(RuntimeError, match=r"shape \(3,\) for a tensor of shape \(2,\)"):
+        grad(x * 2, x, np.ones(3))
+    with pytest.raises(RuntimeError, match="no scalar"):
+        grad(x * 2, x)
+
+
+class Trap(Function):
+    """The identity, whose backward must not run."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.copy()
+
+    @staticmethod
+    def backward(ctx, g):
+        raise AssertionError("this part of the graph leads to no input")
+
+
+def test_only_the_part_that_leads_to_the_inputs_is_walked():
+    x, w = leaf(2.0), leaf(3.0)
+    y = (Trap.apply(w) * x).sum()
+    assert grad(y, x)[0].item() == 3.0
+
+
+def test_below_an_input_nothing_is_walked():
+    x = leaf(2.0)
+    h = Trap.apply(x)
+    assert grad((h * h).sum(), h)[0].item() == 4.0
+
+
+def test_what_was_walked_is_freed_and_retain_graph_keeps_it():
+    x = leaf(2.0)
+    y = x * x * x
+    assert grad(y, x, retain_graph=True)[0].item() == 12.0
+    assert grad(y, x)[0].item() == 12.0
+    with pytest.raises(RuntimeError, match="retain_graph"):
+        grad(y, x)
+
+
+def test_hooks_of_inputs_and_of_what_lies_between_run():
+    x = leaf(2.0)
+    h = x * 3
+    h.register_hook(lambda g: g * 10)
+    x.register_hook(lambda g: g + 1)
+    dh, dx = grad((h * h).sum(), [h, x])
+    assert dh.item() == 120.0
+    assert dx.item() == 361.0
+
+
+def test_results_own_their_memory_and_lie_in_c_order():
+    x = minidl.tensor(np.random.default_rng(0).normal(size=(3, 4)), requires_grad=True)
+    g = np.random.default_rng(1).normal(size=(4, 3))
+    (dx,) = grad(x.permute(1, 0), x, g)
+    assert dx.numpy().flags.c_contiguous
+    assert not np.shares_memory(dx.numpy(), g)
+
+
+def test_it_works_where_recording_is_off():
+    x = leaf(3.0)
+    y = x * x
+    with minidl.no_grad():
+        assert grad(y, x)[0].item() == 6.0
+
+
+def test_a_long_chain_needs_no_recursion():
+    x = leaf(1.0)
+    y = x
+    for _ in range(20_000):
+        y = y + 1
+    assert grad(y, x)[0].item() == 1.0

@@ -1,0 +1,206 @@
+"""Activation checkpointing: the same gradients with less memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import nn, ops
+from minidl.autograd import checkpoint, grad, is_recomputing
+
+
+def leaf(*shape, seed=0):
+    return minidl.tensor(np.random.default_rng(seed).normal(size=shape), requires_grad=True)
+
+
+def gradients(function, *leaves, again):
+    for x in leaves:
+        x.grad = None
+    y = again(function, *leaves[:1])
+    minidl.manual_seed(5)
+    y.backward(np.random.default_rng(1).normal(size=y.shape))
+    return [y.numpy().copy(), *(x.grad.numpy().copy() for x in leaves)]
+
+
+def plain(function, *inputs):
+    return function(*inputs)
+
+
+def same_bits(function, *leaves):
+    minidl.manual_seed(3)
+    expected = gradients(function, *leaves, again=plain)
+    minidl.manual_seed(3)
+    actual = gradients(function, *leaves, again=checkpoint)
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_gradients_of_inputs_and_of_captured_tensors():
+    x, w = leaf(3, 4), leaf(4, 2, seed=1)
+    same_bits(lambda x: (x @ w).tanh() @ w.transpose(0, 1), x, w)
+
+
+def test_captured_tensors_alone():
+    """The input has no gradient: torch's older form loses the parameters' here."""
+    picture, w = minidl.tensor(np.ones((2, 3))), leaf(3, 2)
+    y = checkpoint(lambda x: (x @ w).exp(), picture)
+    y.sum().backward()
+    np.testing.assert_allclose(w.grad.numpy(), np.full((3, 2), 2.0) * np.exp(w.numpy().sum(0)), rtol=1e-14)
+
+
+def test_a_captured_computed_tensor_and_the_leaf_below_it():
+    """Both x and h = x^2 are used inside: neither path may be counted twice."""
+    x = leaf(3)
+    h = x * x
+    y = checkpoint(lambda h: h * h * x, h)  # x^5
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), 5 * x.numpy() ** 4, rtol=1e-13)
+
+
+def test_a_module_with_dropout_draws_the_same_mask_again():
+    net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2))
+    for p in net.parameters():
+        p.data = p.data.astype(np.float64)
+    same_bits(net, leaf(5, 6), *net.parameters())
+
+
+def test_random_numbers_go_on_as_without_it():
+    def after(run):
+        minidl.manual_seed(0)
+        y = run(lambda x: ops.dropout(x, 0.5), leaf(4))
+        y.sum().backward()
+        return minidl.random.generator().random()
+
+    assert after(plain) == after(checkpoint)
+
+
+def test_batch_norm_records_a_batch_once():
+    def statistics(run):
+        layer = nn.BatchNorm2d(3)
+        x = minidl.tensor(np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32), True)
+        run(layer, x).sum().backward()
+        return {name: value.copy() for name, value in layer.state_dict().items()}
+
+    expected, actual = statistics(plain), statistics(checkpoint)
+    assert {"running_mean", "running_var"} <= set(expected)
+    for name in expected:
+        np.testing.assert_array_equal(actual[name], expected[name], err_msg=name)
+
+
+def test_a_checkpoint_within_a_checkpoint():
+    w = leaf(3, 3)
+    same_bits(
+        lambda x: checkpoint(lambda h: (h @ w).tanh(), checkpoint(lambda h: h @ w, x)), leaf(2, 3, seed=4), w
+    )
+
+
+def test_several_outputs_of_which_one_is_used():
+    x = leaf(3)
+    a, b = checkpoint(lambda x: (x * x, x.exp()), x)
+    assert b.requires_grad
+    a.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * x.numpy())
+
+
+def test_an_output_that_needs_no_gradient():
+    x = leaf(3)
+    a, b = checkpoint(lambda x: (x * x, x.detach() * 2), x)
+    (a + b).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * x.numpy())
+
+
+def test_grad_and_a_second_walk_with_retain_graph():
+    x = leaf(3)
+    y = checkpoint(lambda x: x * x * x, x).sum()
+    for _ in range(2):
+        np.testing.assert_allclose(grad(y, x, retain_graph=True)[0].numpy(), 3 * x.numpy() ** 2, rtol=1e-15)
+    y.backward()
+    with pytest.raises(RuntimeError, match="retain_graph"):
+        y.backward()
+
+
+def test_it_tells_the_function_that_it_runs_again():
+    seen = []
+
+    def function(x):
+        seen.append(is_recomputing())
+        return x * 2
+
+    checkpoint(function, leaf(2)).sum().backward()
+    assert seen == [False, True] and not is_recomputing()
+
+
+def test_without_recording_it_only_calls_the_function():
+    x = leaf(2)
+    with minidl.no_grad():
+        assert not checkpoint(lambda x: x * x, x).requires_grad
+
+
+def test_create_graph_through_it_raises_and_names_it():
+    x = leaf(2)
+    with pytest.raises(RuntimeError, match="checkpoint: create_graph=True"):
+        grad(checkpoint(lambda x: x * x, x).sum(), x, create_graph=True)
+
+
+def test_an_input_changed_in_between_raises():
+    x = leaf(2)
+    y = checkpoint(lambda x: x * x, x)
+    with minidl.no_grad():
+        x[0] = 0.0
+    with pytest.raises(RuntimeError, match=r"checkpoint: .*changed in place"):
+        y.sum().backward()
+
+
+def test_a_function_that_gives_no_tensor_raises():
+    with pytest.raises(TypeError, match="checkpoint: the function must give tensors, got float"):
+        checkpoint(lambda x: 1.0, leaf(2))
+
+
+def test_a_function_that_gives_other_shapes_the_second_time_raises():
+    sizes = iter([2, 1])
+    with pytest.raises(RuntimeError, match=r"gave shapes \[\(1,\)\] when run again .*, \[\(2,\)\] before"):
+        checkpoint(lambda x: x[: next(sizes)] * 2, leaf(2)).sum().backward()
+
+
+def test_an_error_inside_leaves_everything_as_it_was():
+    x = leaf(2)
+
+    def fails(x):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        checkpoint(fails, x)
+    y = x * x
+    assert y.grad_fn.name() == "MulBackward"
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * x.numpy())
+
+
+def test_memory_grows_with_the_segments_not_with_the_layers():
+    """16 layers that keep 4 arrays each: held at once plain, one segment of 4 layers at a time with it."""
+    x = leaf(50_000)
+
+    def layer(h):
+        return ((h * 1.01).tanh() * 0.99).tanh()
+
+    def segment(h):
+        for _ in range(4):
+            h = layer(h)
+        return h
+
+    def peak(run):
+        x.grad = None
+        tracemalloc.start()
+        h = x
+        for _ in range(4):
+            h = run(segment, h)
+        h.sum().backward()
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    whole, segments = peak(plain), peak(checkpoint)
+    assert segments < 0.5 * whole, f"{segments} bytes at the peak, {whole} without checkpoints"
