@@ -29,6 +29,7 @@ TARGETS = ("minidl/ops/*.py", "minidl/autograd/*.py", "kernels/reference/*.py")
 #: only through what is tested here.
 TESTS = (
     "tests/test_*.py",
+    "tests/autograd",
     "tests/ops",
     "tests/kernels",
     "tests/nn",
