@@ -42,7 +42,7 @@ class Disk:
         """Of a new file."""
         assert mode == "xb", "minidl._atomic writes new files only"
         self.need_room()
-        return _File(builtins.open(path, mode, buffering=0), self)  # noqa: SIM115 - the caller closes it
+        return _File(builtins.open(path, mode, buffering=0), self)  # the caller closes it
 
     def fsync(self, descriptor: int) -> None:
         """The blocks that a file system only promised may be refused here; a folder has its block by then."""
