@@ -90,16 +90,17 @@ class Adaptive:
 
 
 @st.composite
-def adaptive_pools(draw: st.DrawFn) -> Adaptive:
-    """adaptive_avg_pool2d: smaller, larger, equal (None), empty; a number or a pair."""
+def adaptive_pools(draw: st.DrawFn, empty: bool = True) -> Adaptive:
+    """adaptive_avg_pool2d: smaller, larger, equal (None), perhaps empty; a number or a pair."""
+    least = 0 if empty else 1
     shape = (
-        draw(st.sampled_from([1, 2, 0])),
-        draw(st.integers(0, 3)),
+        draw(st.sampled_from([1, 2, least])),
+        draw(st.integers(least, 3)),
         draw(st.integers(1, 9)),
         draw(st.integers(1, 9)),
     )
-    extents = st.one_of(st.integers(1, 11), st.none(), st.just(0))
-    size = draw(st.one_of(st.integers(0, 5), st.tuples(extents, extents)))
+    extents = st.one_of(st.integers(1, 11), st.none(), st.just(least))
+    size = draw(st.one_of(st.integers(least, 5), st.tuples(extents, extents)))
     return Adaptive(shape, size, draw(seeds))
 
 
