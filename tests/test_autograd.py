@@ -238,3 +238,12 @@ def test_only_leaves_keep_their_gradient():
     y = x * 2
     (y * 3).backward()
     assert y.grad is None and x.grad.item() == 6
+
+
+def test_backward_is_a_function_too_and_records_nothing_unless_asked_to():
+    x = leaf(3.0)
+    y = x * x * x
+    minidl.autograd.backward(y)
+    assert x.grad.item() == 27.0 and not x.grad.requires_grad
+    with pytest.raises(RuntimeError, match="retain_graph"):
+        minidl.autograd.backward(y)

@@ -73,3 +73,53 @@ def test_one_output_of_several_can_be_hooked():
     values.register_hook(lambda g: g * 10)
     values.backward(np.array([1.0, 2.0]))
     np.testing.assert_array_equal(x.grad.numpy(), [[0, 10], [20, 0]])
+
+
+def test_a_hook_on_a_leaf_sees_the_sum_over_all_paths_once():
+    """As torch's: d(x^2)/dx comes in two parts, of which the hook sees the sum, 6."""
+    x, seen = leaf(3.0), []
+    x.register_hook(lambda g: seen.append(g.item()))
+    x.register_hook(lambda g: g + 1)
+    (x * x).backward()
+    assert seen == [6.0] and x.grad.item() == 7.0
+    (x * x).backward()
+    assert seen == [6.0, 6.0] and x.grad.item() == 14.0
+    assert minidl.autograd.grad(x * x, x)[0].item() == 7.0
+    assert minidl.autograd.grad(x * x, [x, x])[1].item() == 7.0
+    assert seen == [6.0] * 4
+    assert x.grad.item() == 14.0
+
+
+def test_a_hook_on_a_leaf_runs_only_where_its_gradient_is_asked_for():
+    x, w, seen = leaf(3.0), leaf(5.0), []
+    w.register_hook(seen.append)
+    assert minidl.autograd.grad(x * w, x)[0].item() == 5.0
+    assert seen == [] and w.grad is None
+
+
+def test_hooks_on_leaves_and_second_derivatives():
+    """What the hook makes of the gradient is differentiated too: d/dx (10 * 2 x) = 20."""
+    x = leaf(3.0)
+    x.register_hook(lambda g: g * 10)
+    (slope,) = minidl.autograd.grad(x * x, x, create_graph=True)
+    assert slope.item() == 60.0
+    slope.backward()
+    assert x.grad.item() == 200.0  # 20 times the hook's 10, once more
+
+
+def test_a_checkpoint_leaves_the_hooks_of_its_inputs_to_the_walk_around_it():
+    x, seen = leaf(3.0), []
+    x.register_hook(lambda g: seen.append(g.item()))
+    x.register_hook(lambda g: g * 2)
+    minidl.autograd.checkpoint(lambda x: x * x, x).backward()
+    assert seen == [6.0] and x.grad.item() == 12.0
+
+
+def test_an_output_that_nothing_was_made_of_has_no_gradient_to_hook():
+    x = minidl.tensor(np.array([[4.0, 8.0], [2.0, 6.0]]), requires_grad=True)
+    first, second = minidl.autograd.checkpoint(lambda x: (x * 1, x * 2), x)
+    seen = []
+    second.register_hook(seen.append)
+    first.sum().backward()
+    assert seen == []
+    np.testing.assert_array_equal(x.grad.numpy(), np.ones((2, 2)))

@@ -145,3 +145,43 @@ def test_a_change_of_a_saved_output_is_noticed(name):
     with pytest.raises(RuntimeError, match=name):
         y.backward(np.ones(2))
     assert x.grad is None
+
+
+def test_accumulating_into_a_gradient_that_a_pending_backward_saved_is_noticed():
+    """.grad is added to in place: a graph that holds it must not go on with other numbers."""
+    x, w = leaf(2.0), leaf(5.0)
+    (x * 3).backward()
+    pending = w * x.grad
+    (x * 4).backward()
+    assert x.grad.item() == 7.0
+    with pytest.raises(RuntimeError, match=r"mul: .*changed in place"):
+        pending.backward()
+
+
+@pytest.mark.parametrize("kept", [np.float32, np.float64])
+def test_a_gradient_has_the_dtype_of_its_leaf(kept):
+    class Widened(minidl.autograd.Function):
+        """A backward that forgets about the dtype."""
+
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g.astype(np.float64) * 2
+
+    x = minidl.tensor(np.ones(2, kept), requires_grad=True)
+    for total in (2.0, 4.0):
+        Widened.apply(x).sum().backward()
+        assert x.grad.dtype == kept and x.grad.tolist() == [total, total]
+
+
+def test_gradients_of_graphs_add_up():
+    x = leaf(3.0)
+    (x * x).backward(create_graph=True)
+    (x * x * x).backward(create_graph=True)
+    total, x.grad = x.grad, None
+    assert total.item() == 6 + 27
+    total.backward()
+    assert x.grad.item() == 2 + 18

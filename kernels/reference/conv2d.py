@@ -40,7 +40,7 @@ SHARES = 4
 
 def row_blocks(out: Pair, taps: int, itemsize: int) -> Iterator[Pair]:
     """Ranges [first, last) of output rows whose columns (taps x rows x OW) fit into COLUMN_BYTES."""
-    rows = max(1, COLUMN_BYTES // max(1, taps * out[1] * itemsize))
+    rows = max(1, COLUMN_BYTES // (taps * out[1] * itemsize))
     for first in range(0, out[0], rows):
         yield first, min(first + rows, out[0])
 

@@ -65,7 +65,7 @@ def _without_repeats(index: Array) -> list[Array]:
     """Cut the positions of a sorted index list into groups in which no index comes twice."""
     first = np.searchsorted(index, index, side="left")
     rank = np.arange(len(index)) - first  # 0 for the first output that reads a pixel, 1 for the second ...
-    return [np.flatnonzero(rank == r) for r in range(int(rank.max(initial=-1)) + 1)]
+    return [np.flatnonzero(rank == r) for r in range(int(rank.max()) + 1)]
 
 
 def _as_slice(positions: Array) -> Array | slice:

@@ -159,7 +159,7 @@ class Node:
 
     # -- backward --------------------------------------------------------------------------------------------
 
-    def run_backward(self, cotangents: list[Any | None], create_graph: bool = False) -> tuple[Any, ...]:
+    def run_backward(self, cotangents: list[Any | None], create_graph: bool) -> tuple[Any, ...]:
         """Cotangents of the outputs to cotangents of the inputs: arrays, with ``create_graph`` tensors.
 
         Raises:

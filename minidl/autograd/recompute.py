@@ -112,6 +112,8 @@ def checkpoint(function: Callable[..., Any], *inputs: Any) -> Any:
         return tuple(None if g is None else g.data for g in found)
 
     tensors = Checkpoint.apply(*outer, again=again, outputs=tuple(y.data for y in outputs))
+    for tensor, y in zip(tensors, outputs, strict=True):
+        tensor._version = y._version  # y may be a view of an input: writing to one changes both
     return tensors if isinstance(result, tuple) else tensors[0]
 
 

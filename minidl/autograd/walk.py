@@ -139,6 +139,7 @@ class _Walk:
         self.everything = targets is None
         self.keys = [_key(_edge(t)) for t in targets or ()]
         self.found: dict[Any, Any] = dict.fromkeys(self.keys)
+        self.hooked: dict[Any, Tensor] = {}
         self.useful = set() if self.everything else _leading_to(self.found.keys(), roots, cut)
 
     def send(self, edge: Edge, cotangent: Any) -> None:
@@ -146,10 +147,7 @@ class _Walk:
         if edge is None:
             return
         if isinstance(edge, Tensor):
-            if self.everything:
-                _accumulate(edge, cotangent)
-            elif _key(edge) in self.found:
-                self._find(_key(edge), cotangent if self.cut else _leaf_hooked(edge, cotangent))
+            self._at_leaf(edge, cotangent)
             return
         if self.cut and edge in self.found:
             self._find(edge, cotangent)
@@ -164,6 +162,18 @@ class _Walk:
         # Not in place: the same array may be the cotangent of several tensors.
         self.pending[node][index] = cotangent if present is None else present + cotangent
 
+    def _at_leaf(self, leaf: Tensor, cotangent: Any) -> None:
+        key = _key(leaf)
+        if not (self.everything or key in self.found):
+            return
+        if leaf._leaf_hooks and not self.cut:
+            self.hooked[key] = leaf  # its hooks see the sum over all paths: it waits for the walk's end
+            self.found.setdefault(key)
+        elif self.everything:
+            _accumulate(leaf, cotangent)
+            return
+        self._find(key, cotangent)
+
     def run(self, retain_graph: bool) -> None:
         """Walk from the youngest node to the oldest."""
         with set_grad_enabled(self.create_graph):
@@ -177,6 +187,10 @@ class _Walk:
                     self._through(node, cotangents)
                     if not retain_graph:
                         node.release()
+            for key, leaf in self.hooked.items():
+                self.found[key] = _run_hooks(list((leaf._leaf_hooks or {}).values()), self.found[key])
+                if self.everything:
+                    _accumulate(leaf, self.found.pop(key))
 
     def _through(self, node: Node, cotangents: list[Any | None]) -> None:
         results = node.run_backward(cotangents, self.create_graph)
@@ -268,10 +282,6 @@ def _hooked(node: Node, cotangents: list[Any | None]) -> list[Any | None]:
     return cotangents
 
 
-def _leaf_hooked(leaf: Tensor, cotangent: Any) -> Any:
-    return _run_hooks(list((leaf._leaf_hooks or {}).values()), cotangent)
-
-
 def _run_hooks(hooks: Sequence[Hook], cotangent: Any) -> Any:
     """Hooks see tensors; what they give back replaces the cotangent, in its own form."""
     for hook in hooks:
@@ -283,7 +293,6 @@ def _run_hooks(hooks: Sequence[Hook], cotangent: Any) -> Any:
 
 def _accumulate(leaf: Tensor, cotangent: Any) -> None:
     """Add to a leaf's gradient, which owns its memory and lies in C order, whatever the cotangent's order."""
-    cotangent = _leaf_hooked(leaf, cotangent)
     if leaf.grad is None:
         leaf.grad = _owned(cotangent, leaf.dtype)
     elif isinstance(cotangent, Tensor):

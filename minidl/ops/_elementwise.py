@@ -21,7 +21,7 @@ from minidl.dispatch import array_module
 from minidl.ops._shapes import broadcast, stretched_axes
 
 #: bool, integers, floating-point: what promotion goes by first.
-_KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
+KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
 class Cast(Function):
@@ -54,10 +54,10 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
 
 def operand(operation: str, value: Any) -> Any:
     """Tensors and numbers stay, arrays become tensors, NumPy's scalars numbers; anything else is refused."""
-    if isinstance(value, Tensor | int | float):
-        return value
-    if isinstance(value, np.generic) and value.ndim == 0:
+    if isinstance(value, np.generic):
         return value.item()  # a NumPy scalar is a number here, not a float64 array that would widen float32
+    if isinstance(value, Tensor | int | float):  # after the scalars: np.float64 is a float
+        return value
     if hasattr(value, "dtype") and hasattr(value, "strides"):
         return Tensor(value)
     raise TypeError(f"{operation}: operands must be tensors, arrays or numbers, got {type(value).__name__}")
@@ -97,20 +97,15 @@ def result_dtype(values: list[Any], inexact: bool = False) -> np.dtype[Any]:
     """
     tensors = [v for v in values if isinstance(v, Tensor)]
     numbers = [np.asarray(v).dtype.kind for v in values if not isinstance(v, Tensor)]
-    kind = max(_KINDS[k] for k in (*(t.dtype.kind for t in tensors), *numbers))
+    kind = max(KINDS[k] for k in (*(t.dtype.kind for t in tensors), *numbers))
     for group in ([t for t in tensors if t.ndim], [t for t in tensors if not t.ndim]):
-        dtypes = [t.dtype for t in group if _KINDS[t.dtype.kind] == kind]
+        dtypes = [t.dtype for t in group if KINDS[t.dtype.kind] == kind]
         if dtypes:
             result: np.dtype[Any] = np.result_type(*dtypes)
             return DEFAULT_DTYPE if inexact and kind < 2 else result
     if kind == 2 or inexact:
         return DEFAULT_DTYPE
     return np.dtype(np.int64 if kind == 1 else np.bool_)
-
-
-def as_array(y: Any) -> Any:
-    """An array, where NumPy gave a scalar for a 0-d input: an output that is saved must be known as one."""
-    return np.asarray(y) if isinstance(y, np.generic) else y
 
 
 def inexact(operation: str, x: Any) -> Tensor:
@@ -148,7 +143,7 @@ def summed_to(g: Any, shape: tuple[int, ...]) -> Any:
     from minidl.ops.reductions import accurate_sum  # here, since reductions are made of operations too
 
     axes = stretched_axes(shape, g.shape)
-    total = g.sum(dim=axes, keepdim=True) if isinstance(g, Tensor) else accurate_sum(g, axes)
+    total = g.sum(dim=axes) if isinstance(g, Tensor) else accurate_sum(g, axes)
     return total.reshape(shape)
 
 

@@ -27,7 +27,7 @@ class Labels(NamedTuple):
     valid: Any  #: bool
     weights: Any  #: w[y], in the scores' dtype; 0 where ignored
     class_weights: Any  #: (C)
-    smoothing: float = 0.0
+    smoothing: float
 
     def targets(self) -> Any:
         """t (N, C, M), the weighted and smoothed one-hot vectors; 0 where ignored."""

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from minidl._tensor import Tensor
 from minidl.autograd import is_grad_enabled
-
-#: A result may be written into the same or a later kind: bool, integers, floating-point.
-_KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
+from minidl.ops._elementwise import KINDS
 
 
 def into(operation: str, out: Tensor | None, result: Tensor) -> Tensor:
@@ -34,7 +32,7 @@ def into(operation: str, out: Tensor | None, result: Tensor) -> Tensor:
         )
     if out.shape != result.shape:
         raise ValueError(f"{operation}: out has shape {out.shape}, the result {result.shape}")
-    if _KINDS[result.dtype.kind] > _KINDS[out.dtype.kind]:
+    if KINDS[result.dtype.kind] > KINDS[out.dtype.kind]:  # the same or a later kind will do
         raise RuntimeError(f"{operation}: a result of {result.dtype} does not fit into out of {out.dtype}")
     if any(step == 0 and extent > 1 for step, extent in zip(out.data.strides, out.shape, strict=True)):
         raise ValueError(f"{operation}: several elements of out (shape {out.shape}) lie in the same memory")

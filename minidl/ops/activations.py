@@ -14,7 +14,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
-from minidl.ops._elementwise import as_array, as_tensor, floating, inexact
+from minidl.ops._elementwise import as_tensor, floating, inexact
 from minidl.ops.where import choose
 
 
@@ -24,7 +24,7 @@ class Relu(Function):
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
         xp = array_module(x)
-        y = as_array(xp.maximum(x, 0))
+        y = xp.maximum(x, 0)
         ctx.save(y)
         return y
 
@@ -59,7 +59,7 @@ class Sigmoid(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
-        y = as_array(logistic(x))
+        y = logistic(x)
         ctx.save(y)
         return y
 
@@ -76,7 +76,7 @@ class Tanh(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
-        y = as_array(array_module(x).tanh(x))
+        y = array_module(x).tanh(x)
         ctx.save(y)
         return y
 

@@ -38,13 +38,11 @@ class Cat(Function):
 
     @staticmethod
     def tensor_backward(ctx: Node, g: Tensor) -> Any:
-        return Split.apply(g, sizes=ctx.sizes, axis=ctx.axis)
+        return _cut(g, ctx.sizes, ctx.axis)
 
 
 class Split(Function):
-    """y_1, ..., y_m = the pieces of x along one axis;  dx = [g_1, ..., g_m]."""
-
-    is_view = True
+    """y_1, ..., y_m = the pieces of x along one axis;  dx = [g_1, ..., g_m]. Called by :func:`_cut`."""
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, sizes: tuple[int, ...], axis: int) -> Any:
@@ -89,9 +87,10 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         raise ValueError("cat: expected at least one tensor")
     dtype = result_dtype(tensors)
     tensors = [t for t in tensors if t.shape != (0,)] or tensors
-    (axis,) = dims(dim, tensors[0].shape, "cat") or (-1,)
-    if axis < 0:
+    axes = dims(dim, tensors[0].shape, "cat")
+    if not axes:
         raise ValueError("cat: tensors without dimensions cannot be joined")
+    (axis,) = axes
     rest = {(t.ndim, *t.shape[:axis], *t.shape[axis + 1 :]) for t in tensors}
     if len(rest) != 1:
         raise ValueError(
@@ -148,9 +147,8 @@ def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) 
     if isinstance(given, int | np.integer):
         if given < 0 or (given == 0 and extent):
             raise ValueError(f"split: pieces of {given} along dimension {dim} of shape {x.shape}")
-        count = max(1, -(-extent // given)) if given else 1
-        sizes = [int(given)] * (count - 1)
-        sizes.append(extent - sum(sizes))
+        # The last piece ends where x ends, if not before.
+        sizes = [int(given)] * (-(-extent // given) if extent else 1)
     else:
         sizes = [int(n) for n in given]
         if any(n < 0 for n in sizes) or sum(sizes) != extent:
@@ -176,9 +174,8 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     axis = _axis(x, dim, "chunk")
     if chunks < 1:
         raise ValueError(f"chunk: the number of pieces must be positive, got {chunks}")
-    if x.shape[axis] == 0:
-        return _cut(x, [0] * chunks, axis)
-    return split(x, -(-x.shape[axis] // chunks), axis)
+    size = -(-x.shape[axis] // chunks)
+    return split(x, size, axis) if size else _cut(x, [size] * chunks, axis)
 
 
 def _axis(x: Tensor, dim: int, operation: str) -> int:

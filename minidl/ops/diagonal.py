@@ -59,12 +59,9 @@ class Embed(Function):
 def _diagonal(x: Any, offset: int, axes: tuple[int, int]) -> Any:
     """A view through which the diagonal can also be written: the two axes are walked with one stride."""
     xp = array_module(x)
-    matrices = xp.moveaxis(x, axes, (-2, -1))
-    rows, columns = matrices.shape[-2:]
-    length = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
-    matrices = matrices[..., max(0, -offset) :, max(0, offset) :]
-    *outer, down, right = matrices.strides
-    return xp.lib.stride_tricks.as_strided(matrices, (*matrices.shape[:-2], length), (*outer, down + right))
+    matrices = xp.moveaxis(x, axes, (-2, -1))[..., max(0, -offset) :, max(0, offset) :]
+    (*batch, rows, columns), (*outer, down, right) = matrices.shape, matrices.strides
+    return xp.lib.stride_tricks.as_strided(matrices, (*batch, min(rows, columns)), (*outer, down + right))
 
 
 def _embedded(g: Any, shape: tuple[int, ...], offset: int, axes: tuple[int, int]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
-from minidl.ops._elementwise import as_array, inexact
+from minidl.ops._elementwise import inexact
 from minidl.ops._out import into
 
 
@@ -19,7 +19,7 @@ class Exp(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
-        y = as_array(array_module(x).exp(x))
+        y = array_module(x).exp(x)
         ctx.save(y)
         return y
 
@@ -52,7 +52,7 @@ class Sqrt(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
-        y = as_array(array_module(x).sqrt(x))
+        y = array_module(x).sqrt(x)
         ctx.save(y)
         return y
 
@@ -69,7 +69,7 @@ class Rsqrt(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
-        y = as_array(1 / array_module(x).sqrt(x))
+        y = 1 / array_module(x).sqrt(x)
         ctx.save(y)
         return y
 

@@ -33,7 +33,7 @@ class Gather(Function):
     def forward(ctx: Node, x: Any, index: Any, *, axis: int) -> Any:
         ctx.shape, ctx.axis = x.shape, axis
         ctx.save(index)
-        return x[_positions(x, index, axis)]
+        return x[_positions(index, axis)]
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
@@ -56,7 +56,7 @@ class ScatterAdd(Function):
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (index,) = ctx.saved
-        picked = g[_positions(g, index, ctx.axis)]
+        picked = g[_positions(index, ctx.axis)]
         ds = array_module(g).zeros(ctx.source, g.dtype)
         ds[tuple(slice(n) for n in index.shape)] = picked
         return g, None, ds
@@ -77,8 +77,8 @@ def put_back(g: Any, index: Any, shape: tuple[int, ...], axis: int) -> Any:
     return ScatterAdd.apply(zeros, index, g, axis=axis)
 
 
-def _positions(x: Any, index: Any, axis: int) -> tuple[Any, ...]:
-    """The index of each axis of ``x``: the given one along ``axis``, each element's own elsewhere."""
+def _positions(index: Any, axis: int) -> tuple[Any, ...]:
+    """An index for each axis: the given one along ``axis``, each element's own elsewhere."""
     xp = array_module(index)
     own = [
         xp.arange(n).reshape((1,) * i + (n,) + (1,) * (index.ndim - 1 - i)) for i, n in enumerate(index.shape)
@@ -93,16 +93,15 @@ def _scattered(g: Any, index: Any, shape: tuple[int, ...], axis: int) -> Any:
     several times as fast as ``add.at``.
     """
     xp = array_module(g)
-    size = math.prod(shape)
-    if g.dtype.kind != "f" or not size:
+    if g.dtype.kind != "f":
         y = xp.zeros(shape, g.dtype)
-        xp.add.at(y, _positions(y, index, axis), g)
+        xp.add.at(y, _positions(index, axis), g)
         return y
     strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
     flat = xp.zeros(index.shape, np.int64)
-    for positions, stride in zip(_positions(g, index, axis), strides, strict=True):
+    for positions, stride in zip(_positions(index, axis), strides, strict=True):
         flat += positions * stride
-    return xp.bincount(flat.reshape(-1), g.reshape(-1), size).astype(g.dtype).reshape(shape)
+    return xp.bincount(flat.reshape(-1), g.reshape(-1), math.prod(shape)).astype(g.dtype).reshape(shape)
 
 
 def _checked(operation: str, x: Tensor, dim: int, index: Tensor) -> tuple[int, ...]:

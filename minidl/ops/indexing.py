@@ -67,12 +67,9 @@ def _put(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _is_basic(index: Any) -> bool:
-    """Integers, slices, None and ...: no element can be named twice."""
+    """Integers, bools, slices, None and ...: no element can be named twice."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        p is None or p is ... or (isinstance(p, slice | int | np.integer) and not isinstance(p, bool))
-        for p in parts
-    )
+    return all(p is None or p is ... or isinstance(p, slice | int | np.integer) for p in parts)
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:

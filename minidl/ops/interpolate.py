@@ -90,7 +90,7 @@ def _nearest(size: int, out: int, scale: float | None) -> Taps:
 def _positions(size: int, out: int, scale: float | None, align_corners: bool) -> Any:
     """Where on the input each output pixel looks."""
     if align_corners:
-        return np.arange(out) * ((size - 1) / (out - 1) if out > 1 else 0.0)
+        return np.arange(out) * ((size - 1) / max(out - 1, 1))
     return (np.arange(out) + 0.5) * (size / out if scale is None else 1 / scale) - 0.5
 
 
@@ -98,15 +98,15 @@ def _linear(size: int, out: int, scale: float | None, align_corners: bool) -> Ta
     if out == size:  # a copy whatever the scale, as torch; here the second tap is the first with weight zero
         return ((np.arange(out), np.ones(out)), (np.arange(out), np.zeros(out)))
     position = np.maximum(_positions(size, out, scale, align_corners), 0.0)
-    index = np.minimum(np.floor(position).astype(np.int64), size - 1)
-    t = np.clip(position - index, 0.0, 1.0)
+    index = np.floor(position).astype(np.int64)
+    t = position - index
     return ((index, 1 - t), (np.minimum(index + 1, size - 1), t))
 
 
 def _cubic(size: int, out: int, scale: float | None, align_corners: bool) -> Taps:
     position = _positions(size, out, scale, align_corners)
-    index = np.minimum(np.floor(position).astype(np.int64), size - 1)
-    t = np.clip(position - index, 0.0, 1.0)
+    index = np.floor(position).astype(np.int64)
+    t = position - index
     taps = ((-1, _keys(t + 1)), (0, _keys(t)), (1, _keys(1 - t)), (2, _keys(2 - t)))
     return tuple((np.clip(index + step, 0, size - 1), weight) for step, weight in taps)
 

@@ -58,6 +58,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         (..., out).
 
     Raises:
+        TypeError: input, weight and bias have different dtypes.
         ValueError: shapes that do not fit.
 
     >>> import minidl
@@ -71,6 +72,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias must have shape {weight.shape[:1]}, got {bias.shape}")
-    if input.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
-        raise TypeError(f"linear: input is {input.dtype}, weight {weight.dtype}: they must be the same")
+    if input.dtype != weight.dtype:
+        raise TypeError(f"linear: input is {input.dtype}, but the weight {weight.dtype}")
+    if bias is not None and bias.dtype != weight.dtype:
+        raise TypeError(f"linear: bias is {bias.dtype}, but the weight {weight.dtype}")
     return Linear.apply(input, weight, bias)

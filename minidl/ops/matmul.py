@@ -35,7 +35,7 @@ class Matmul(Function):
         # Vectors as matrices; then the two products are the same for every case.
         rows, columns = x.reshape(1, -1) if x.ndim == 1 else x, y.reshape(-1, 1) if y.ndim == 1 else y
         if x.ndim == 1:
-            g = g.reshape(*g.shape[: g.ndim - (y.ndim > 1)], 1, *g.shape[g.ndim - (y.ndim > 1) :])
+            g = g.reshape(*g.shape[:-1], 1, *g.shape[-1:])
         if y.ndim == 1:
             g = g.reshape(*g.shape, 1)
         dx = dy = None

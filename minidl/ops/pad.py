@@ -24,6 +24,7 @@ import numpy as np
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
+from minidl.ops.clone import clone
 
 Widths = tuple[tuple[int, int], ...]
 
@@ -104,24 +105,29 @@ def _constant(x: Any, widths: Widths, value: float) -> Any:
     return y
 
 
+def _kept(n: int, width: tuple[int, int]) -> tuple[int, int]:
+    """The first of the n elements that is not cropped, and the one after the last."""
+    before, after = width
+    return max(0, -before), n - max(0, -after)
+
+
 def _sources(n: int, width: tuple[int, int], mode: str) -> Any:
     """s: for each position along the padded axis, which of the n elements stands there."""
     before, after = width
     i = np.arange(-before, n + after)
     if mode == "replicate":
-        return np.clip(i, 0, n - 1)
+        return i.clip(0, n - 1)
     if mode == "reflect":
         return n - 1 - np.abs(n - 1 - np.abs(i))
-    # What is wrapped around is what a negative width has left.
-    first, last = max(0, -before), n - max(0, -after)
-    return first + (i - first) % (last - first) if last > first else i[:0]
+    first, last = _kept(n, width)  # what is wrapped around is what a negative width has left
+    return first + (i - first) % (last - first)  # nothing left: i has no elements, and nothing is divided
 
 
 def _unfolded(x: Any, widths: Widths, mode: str) -> Any:
     for axis, width in enumerate(widths):
         if width != (0, 0):
             x = array_module(x).take(x, _sources(x.shape[axis], width, mode), axis=axis)
-    return x.copy() if all(width == (0, 0) for width in widths) else x
+    return x
 
 
 def _folded(g: Any, shape: tuple[int, ...], widths: Widths, mode: str) -> Any:
@@ -130,16 +136,16 @@ def _folded(g: Any, shape: tuple[int, ...], widths: Widths, mode: str) -> Any:
     for axis, (n, width) in enumerate(zip(shape, widths, strict=True)):
         if width == (0, 0):
             continue
-        before, after = width
+        before = width[0]
         dx = xp.zeros((*g.shape[:axis], n, *g.shape[axis + 1 :]), g.dtype)
         rows, folded = xp.moveaxis(g, axis, 0), xp.moveaxis(dx, axis, 0)
-        first, last = max(0, -before), n - max(0, -after)
+        first, last = _kept(n, width)
         folded[first:last] = rows[first + before : last + before]
         for j, source in enumerate(_sources(n, width, mode).tolist()):
             if not first <= j - before < last:
                 folded[source] += rows[j]
         g = dx
-    return g.copy() if all(width == (0, 0) for width in widths) else g
+    return g
 
 
 def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
@@ -178,13 +184,15 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | No
         )
     pairs = [(int(pad[i]), int(pad[i + 1])) for i in range(0, len(pad), 2)][::-1]
     widths = ((0, 0),) * (x.ndim - len(pairs)) + tuple(pairs)
-    if any(n + a + b < 0 or n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(x.shape, widths, strict=True)):
+    if any(n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(x.shape, widths, strict=True)):
         raise ValueError(f"pad: widths {tuple(pad)} crop more than there is in shape {x.shape}")
     if mode == "constant":
         return Pad.apply(x, widths=widths, value=0.0 if value is None else value)
     if value:
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
     _require_pixels(x, len(pad), widths, mode)
+    if not any(pad):
+        return clone(x)
     return PadBorder.apply(x, widths=widths, mode=mode)
 
 

@@ -126,3 +126,46 @@ def test_modules_work_as_before():
         actual = net(x)
         actual.sum().backward()
     np.testing.assert_array_equal(actual.numpy(), expected.numpy())
+
+
+class BadOnTensors(BadBackward):
+    @staticmethod
+    def tensor_backward(ctx, g):
+        return minidl.tensor(np.full(g.shape, np.nan, g.dtype))
+
+
+def test_a_nan_of_a_backward_on_tensors_is_found_too():
+    x = minidl.tensor([1.0, 2.0], requires_grad=True)
+    y = BadOnTensors.apply(x)
+    text = message(lambda: y.backward(minidl.tensor([np.inf, 1.0]), create_graph=True))
+    assert text.startswith(
+        "BadOnTensorsBackward: the backward made 2 NaN, from cotangents without NaN but with 1 infinities"
+    )
+
+
+def test_a_node_made_before_the_mode_was_on_has_no_place():
+    x = minidl.tensor([0.0], requires_grad=True)
+    y = (x.sqrt() * 0.0).sum()
+    assert message(y.backward).endswith("from cotangents without NaN (shapes (1,))")
+
+
+def test_only_floating_point_outputs_can_hold_nan_and_only_given_gradients():
+    x = minidl.tensor([[1.0, 3.0], [4.0, 2.0]], requires_grad=True)
+    with detect_anomaly():
+        values, indices = x.max(1)  # the indices are integers
+        (values * minidl.tensor([1.0, 2.0])).sum().backward()  # no gradient for the constant
+    assert indices.tolist() == [1, 0]
+    assert x.grad.tolist() == [[0.0, 1.0], [2.0, 0.0]]
+
+
+def test_the_innermost_of_three_modules_is_named():
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Net()
+
+        def forward(self, x):
+            return self.inner(x)
+
+    text = message(lambda: Outer()(minidl.tensor([np.nan])))
+    assert text.startswith("relu: made 1 NaN") and "in module Outer.inner.body.0 (ReLU), called" in text

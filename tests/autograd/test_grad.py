@@ -77,6 +77,8 @@ def test_a_wrong_number_or_shape_of_cotangents_raises():
     x = leaf(1.0, 2.0)
     with pytest.raises(ValueError, match="1 cotangents for 2 outputs"):
         grad([x * 2, x * 3], x, [np.ones(2)])
+    with pytest.raises(ValueError, match="grad: 1 cotangents for 2 outputs"):
+        grad([x * 2, x * 3], x, np.ones(2))  # one for both might be meant, or one forgotten
     with pytest.raises(RuntimeError, match=r"shape \(3,\) for a tensor of shape \(2,\)"):
         grad(x * 2, x, np.ones(3))
     with pytest.raises(RuntimeError, match="no scalar"):
@@ -147,3 +149,59 @@ def test_a_long_chain_needs_no_recursion():
     for _ in range(20_000):
         y = y + 1
     assert grad(y, x)[0].item() == 1.0
+
+
+def test_scalars_need_no_cotangents_and_none_stands_for_one_that_is_left_out():
+    x = leaf(1.0, 2.0)
+    y, z = (x * 3).sum(), (x * x).sum()
+    np.testing.assert_array_equal(grad([y, z], x, retain_graph=True)[0].numpy(), [5.0, 7.0])
+    np.testing.assert_array_equal(grad([y, z], x, [None, np.array(10.0)])[0].numpy(), [23.0, 43.0])
+
+
+def test_a_branch_that_leads_to_other_leaves_only_is_not_walked_however_long_it_is():
+    x, w = leaf(2.0), minidl.tensor(np.array(3.0), requires_grad=True)
+    y = (Trap.apply(w * 1) * 1 * x).sum()
+    assert grad(y, x)[0].item() == 3.0
+
+
+def test_a_ladder_of_diamonds_is_looked_through_once_per_node():
+    x = leaf(1.0)
+    y = x
+    for _ in range(200):
+        y = y * 0.5 + y * 0.5
+    assert grad(y, x)[0].item() == 1.0
+
+
+@pytest.mark.parametrize("retain", [None, True, False])
+@pytest.mark.parametrize("create", [True, False])
+def test_the_graph_is_kept_if_that_is_asked_for_or_by_default_with_create_graph(create, retain):
+    """As in torch: retain_graph is by default what create_graph is."""
+    x = leaf(2.0)
+    for walk in (
+        lambda y: grad(y, x, retain_graph=retain, create_graph=create),
+        lambda y: y.backward(retain_graph=retain, create_graph=create),
+    ):
+        y = x * x * x
+        walk(y)
+        if create if retain is None else retain:
+            assert grad(y, x)[0].item() == 12.0
+        else:
+            with pytest.raises(RuntimeError, match=r"mul: .*retain_graph"):
+                grad(y, x)
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_cotangents_take_the_dtype_of_their_outputs(create):
+    x = minidl.tensor(np.float32([1.0, 2.0]), requires_grad=True)
+    for wrap in (np.array, lambda a: minidl.tensor(np.array(a)), list):
+        (dx,) = grad([x * 3], x, [wrap([1.0, 0.1])], create_graph=create)
+        assert dx.dtype == np.float32 and dx.tolist() == [3.0, float(np.float32(0.1) * np.float32(3))]
+
+
+def test_an_empty_tensor_is_no_scalar():
+    x = minidl.tensor(np.zeros(0), requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"grad: a tensor of shape \(0,\) is no scalar"):
+        grad(x * 2, x)
+    with pytest.raises(RuntimeError, match=r"backward: a tensor of shape \(0,\) is no scalar"):
+        (x * 2).backward()
+    assert (leaf(4.0) * 2).reshape(1, 1).backward() is None, "one element is a scalar in any shape"

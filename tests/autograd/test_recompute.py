@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
 
 import minidl
 from minidl import nn, ops
-from minidl.autograd import checkpoint, grad, is_recomputing
+from minidl.autograd import Function, checkpoint, grad, is_recomputing
 
 
 def leaf(*shape, seed=0):
@@ -204,3 +205,65 @@ def test_memory_grows_with_the_segments_not_with_the_layers():
 
     whole, segments = peak(plain), peak(checkpoint)
     assert segments < 0.5 * whole, f"{segments} bytes at the peak, {whole} without checkpoints"
+
+
+def test_random_numbers_drawn_before_the_backward_are_not_drawn_again():
+    def after(run):
+        minidl.manual_seed(0)
+        y = run(lambda x: ops.dropout(x, 0.5), leaf(4))
+        between = minidl.random.generator().random()
+        y.sum().backward()
+        return between, minidl.random.generator().random()
+
+    assert after(plain) == after(checkpoint)
+
+
+def test_a_walk_through_one_checkpoint_within_the_function_of_another():
+    """What comes after the inner walk still belongs to the outer checkpoint: w gets its gradient."""
+    x, w, other = leaf(3), leaf(3, seed=1), minidl.tensor(np.full(3, 2.0), requires_grad=True)
+    square = checkpoint(lambda t: t * t, other).sum()
+
+    def function(x):
+        (slope,) = grad(square, other, retain_graph=True)
+        return x * slope * w
+
+    checkpoint(function, x).sum().backward()
+    np.testing.assert_allclose(w.grad.numpy(), 4 * x.numpy(), rtol=1e-15)
+    np.testing.assert_allclose(x.grad.numpy(), 4 * w.numpy(), rtol=1e-15)
+
+
+def test_a_view_of_an_input_is_a_view_of_it_outside_too():
+    """Writing into what the function gave changes the input: whoever saved that must notice."""
+    x = leaf(2, 3)
+    h = x * 1
+    flat, same = checkpoint(lambda h: (h.reshape(-1), h * 2), h)
+    y = (h * h).sum()
+    with minidl.no_grad():
+        same[0, 0] = 5.0  # in memory of its own
+    y.backward(retain_graph=True)
+    with minidl.no_grad():
+        flat[0] = 7.0
+    with pytest.raises(RuntimeError, match=r"mul: .*changed in place"):
+        y.backward()
+
+
+def test_the_second_run_is_let_go_while_it_is_walked():
+    alive, kept = [], []
+
+    class Probe(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, g):
+            alive.append(kept[-1]() is not None)
+            return g
+
+    def function(x):
+        y = Probe.apply(x).exp()
+        kept.append(weakref.ref(y.data))
+        return y * 1
+
+    checkpoint(function, leaf(3)).sum().backward()
+    assert alive == [False] and len(kept) == 2

@@ -146,6 +146,41 @@ def test_relu_at_zero_has_derivative_zero_and_keeps_nan():
     assert np.isnan(ops.relu(minidl.tensor(np.array([np.nan]))).numpy()).all()
 
 
+def test_where_relu_is_flat_even_infinite_cotangents_end():
+    x = np.array([-1.0, 2.0, 3.0, math.nan, -1.0, 0.0])
+    g = np.array([math.inf, math.inf, 1.0, 5.0, math.nan, -math.inf])
+    _, (gradient,) = run(ops.relu, (x,), g)
+    np.testing.assert_array_equal(gradient, [0, np.inf, 1, 5, 0, 0])
+    _, (gradient,) = run(ops.relu, (x[:3],), np.array([7.0, 8.0, 9.0]))
+    np.testing.assert_array_equal(gradient, [0, 8, 9])
+
+
+def test_at_zero_the_slopes_are_those_from_below():
+    """As torch's: a where y = a x below 0, alpha for elu, also where the backward runs on tensors."""
+    _, (dx, dweight) = run(ops.prelu, (np.zeros(2), np.array([0.25])), np.array([4.0, np.inf]))
+    assert dx.tolist() == [1.0, np.inf] and np.isnan(dweight).all()  # 0 times infinity
+    x = minidl.tensor(np.zeros(1), requires_grad=True)
+    for y, slope in ((ops.elu(x, 2.0), 2.0), (ops.leaky_relu(x, 0.1), 0.1), (ops.relu(x), 0.0)):
+        assert minidl.autograd.grad(y, x, create_graph=True)[0].tolist() == [slope]
+
+
+def test_zero_times_an_infinite_slope_is_nan():
+    assert np.isnan(ops.leaky_relu(minidl.tensor([0.0]), math.inf).numpy()).all()
+    assert np.isnan(ops.prelu(minidl.tensor([0.0]), minidl.tensor([math.inf])).numpy()).all()
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_is_no_tensor_is_refused_by_name(name):
+    for value in (2.0, "x", None, [1.0], np.float32(2)):
+        with pytest.raises(TypeError, match=f"^{name}: input must be a tensor"):
+            PLAIN[name][0](value)
+
+
+def test_softplus_at_the_threshold_is_the_logarithm_still():
+    y = ops.softplus(minidl.tensor(np.array([20.0, 20.5])))
+    assert y.tolist() == [20 + math.log1p(math.exp(-20)), 20.5]
+
+
 CORNERS = {  # (x, slope), as torch has them
     "hardswish": (ops.hardswish, [-3.0, 3.0, -math.inf], [0.0, 1.0, 0.0]),
     "elu": (lambda x: ops.elu(x, 2.0), [0.0, -math.inf, math.inf], [2.0, 0.0, 1.0]),

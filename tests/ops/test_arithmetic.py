@@ -167,12 +167,12 @@ def test_second_derivatives_of_powers_at_zero_and_for_the_exponent_zero():
             (slope,) = minidl.autograd.grad((x**e).sum(), x, create_graph=True)
             (curvature,) = minidl.autograd.grad((slope + 0 * x).sum(), x)
             assert curvature.tolist() == [second]
-    x = minidl.tensor(np.array([2.0, 4.0]), requires_grad=True)
-    y = minidl.tensor(np.zeros(2), requires_grad=True)
+    x = minidl.tensor(np.array([2.0, 4.0, 0.5]), requires_grad=True)
+    y = minidl.tensor(np.zeros(3), requires_grad=True)
     (slope,) = minidl.autograd.grad((x**y).sum(), x, create_graph=True)
     (mixed,) = minidl.autograd.grad(slope.sum(), y)
-    np.testing.assert_array_equal(slope.detach().numpy(), [0.0, 0.0])
-    np.testing.assert_array_equal(mixed.numpy(), [0.5, 0.25])
+    np.testing.assert_array_equal(slope.detach().numpy(), [0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(mixed.numpy(), [0.5, 0.25, 2.0])
 
 
 INTEGER = np.array([1, 2, 3])
@@ -219,11 +219,29 @@ def test_integers_have_no_negative_powers(exponent):
 @pytest.mark.parametrize("name", [*BINARY, "pow"])
 def test_operands_that_are_no_numbers(name):
     fn, x = getattr(ops, name), minidl.tensor([1.0])
-    for other in ("1", None, [1.0], object()):
+    for other in ("1", None, [1.0], object(), memoryview(b"1")):
         with pytest.raises(TypeError, match=f"{name}: operands must be tensors, arrays or numbers"):
             fn(x, other)
     with pytest.raises(TypeError, match=f"{name}: at least one operand must be a tensor"):
         fn(1.0, 2)
+    with pytest.raises(TypeError, match=f"{name}: at least one operand must be a tensor"):
+        fn(np.float32(1.0), np.int64(2))
+
+
+def test_scalars_of_numpy_are_numbers_which_widen_nothing():
+    mask, whole, single = minidl.tensor([True]), minidl.tensor([1]), minidl.tensor([1.0])
+    assert (mask + np.uint8(1)).dtype == np.int64
+    assert (whole + np.float16(0.5)).dtype == np.float32
+    assert ops.add(np.int8(1), single).tolist() == [2.0]
+    half = np.float64(0.5)  # what np.sqrt and the like give; also a Python float
+    for y in (single + half, half - single, single * half, half / single, single**half, half**single):
+        assert y.dtype == np.float32
+    assert ops.clamp(single, half, half).dtype == ops.where(mask, single, half).dtype == np.float32
+
+
+def test_empty_integers_have_empty_powers():
+    none = minidl.tensor(np.zeros((0, 2), np.int64))
+    assert ops.pow(none, none).shape == ops.pow(2, none).shape == (0, 2)
 
 
 @given(shape=strategies.shapes(), seed=strategies.seeds)

@@ -160,6 +160,9 @@ def test_at_the_bounds_the_gradient_passes():
     z, (dx,) = run(lambda x: ops.clamp(x, 0, 1), (x,), g)
     np.testing.assert_array_equal(z, [0, 0, 0.5, 1, 1, NAN])
     np.testing.assert_array_equal(dx, [0, 2, 3, 4, 0, 0])
+    for bounds, wanted in (({"min": 0}, [0, 2, 3, 4, 5, 0]), ({"max": 1}, [1, 2, 3, 4, 0, 0])):
+        _, (dx,) = run(lambda x, b=bounds: ops.clamp(x, **b), (x,), g)
+        np.testing.assert_array_equal(dx, wanted)
     # Of crossed bounds the upper one wins, and gets the gradient of everything.
     low, high = np.full(6, 3.0), np.full(6, 1.0)
     z, (dx, dlow, dhigh) = run(ops.clamp, (x, low, high), g)
@@ -229,3 +232,18 @@ def test_methods_are_the_ops():
     assert x.clamp(0, 1).tolist() == x.clip(0, max=1).tolist() == [0.0, 1.0]
     assert x.maximum(y).tolist() == [0.0, 1.5] and x.minimum(y).tolist() == [-0.5, 0.0]
     assert x.where(x > 0, y - 1).tolist() == [-1.0, 1.5]
+
+
+def test_at_a_bound_that_is_a_tensor_the_gradient_passes_to_the_input_alone():
+    """As torch's. Where the bounds are equal, each gets the gradient of what lies beyond on its side only if
+    that side is its own: below equal bounds nobody does."""
+    x = np.array([0.0, 1.0, 2.0])
+    g, one = np.array([1.0, 2.0, 3.0]), np.ones(3)
+    _, (dx, dlow, dhigh) = run(ops.clamp, (x, one, 2 * one), g)
+    assert (dx.tolist(), dlow.tolist(), dhigh.tolist()) == ([0, 2, 3], [1, 0, 0], [0, 0, 0])
+    _, (dx, dlow, dhigh) = run(ops.clamp, (x, one, one), g)
+    assert (dx.tolist(), dlow.tolist(), dhigh.tolist()) == ([0, 2, 0], [0, 0, 0], [0, 0, 3])
+    _, (dx, dlow) = run(ops.clamp, (x, one), g)
+    assert (dx.tolist(), dlow.tolist()) == ([0, 2, 3], [1, 0, 0])
+    _, (dx, dhigh) = run(lambda x, b: ops.clamp(x, max=b), (x, one), g)
+    assert (dx.tolist(), dhigh.tolist()) == ([1, 2, 0], [0, 0, 3])

@@ -196,3 +196,13 @@ def test_the_mask_depends_on_nothing_else(order, backend, threads, dtype):
     finally:
         minidl.set_num_threads(1)
     assert (y.ravel() != 0).tolist() == [u >= 0.3 * 2**32 for u in _halves(0, 120)]
+
+
+def test_an_element_whose_number_is_just_at_the_limit_is_kept():
+    """u >= p 2^32, where p 2^32 is the number itself: a whole number, so p is exact."""
+    minidl.manual_seed(9)
+    numbers = _halves(0, 6)
+    for u in numbers:
+        minidl.manual_seed(9)
+        y = ops.dropout(minidl.tensor(np.ones(6)), u / 2**32).numpy()
+        assert (y != 0).tolist() == [v >= u for v in numbers]

@@ -74,6 +74,8 @@ def test_integers_are_added_as_integers():
     big = 2**53 + 1  # not a float64
     y = ops.scatter_add(minidl.tensor([0, 1]), 0, minidl.tensor([0, 0]), minidl.tensor([big, 1]))
     assert y.tolist() == [big + 1, 1] and y.dtype == np.int64
+    x, index = minidl.tensor([[1, 2], [3, 4]]), minidl.tensor([[1, 0], [1, 1]])
+    assert x.scatter_add(1, index, minidl.tensor([[10, 20], [30, 40]])).tolist() == [[21, 12], [3, 74]]
     assert ops.gather(minidl.tensor([5, 6]), 0, minidl.tensor([1, 1, 0])).tolist() == [6, 6, 5]
 
 
@@ -103,7 +105,9 @@ def test_tensors_without_dimensions():
     x, zero = minidl.tensor(3.0, requires_grad=True), minidl.tensor(0)
     y = ops.gather(x, 0, zero)
     assert y.item() == 3.0 and y is not x
-    (y + ops.scatter_add(x, -1, zero, minidl.tensor(2.0))).backward()
+    z = ops.scatter_add(x, -1, zero, minidl.tensor(2.0))
+    assert z.item() == 5.0
+    (y + z).backward()
     assert x.grad.item() == 2.0
     with pytest.raises(IndexError, match="gather"):
         ops.gather(x, 0, minidl.tensor(1))
@@ -121,9 +125,13 @@ X, INDEX, SRC = np.zeros((2, 3)), np.zeros((2, 2), np.int64), np.zeros((2, 2))
 BAD = {
     "no such dimension": ((X, 2, INDEX, SRC), IndexError, "(2, 3)"),
     "past the end": ((X, 1, INDEX + 3, SRC), IndexError, "index 3"),
+    "one past the end": ((X, 1, np.array([[0, 2], [3, 1]]), SRC), IndexError, "index 3"),
+    "one negative": ((X, 0, np.array([[1, 0], [-2, 1]]), SRC), IndexError, "index -2"),
     "negative": ((X, 1, INDEX - 1, SRC), IndexError, "index -1"),
     "floats": ((X, 1, INDEX.astype(float), SRC), TypeError, "float64"),
     "bools": ((X, 1, INDEX.astype(bool), SRC), TypeError, "bool"),
+    "short integers": ((X, 1, INDEX.astype(np.int16), SRC), TypeError, "int16"),
+    "more dimensions": ((X, 1, INDEX[None], SRC), ValueError, "(1, 2, 2)"),
     "other dimensions": ((X, 1, INDEX[0], SRC), ValueError, "(2,)"),
     "larger elsewhere": ((X, 1, np.zeros((3, 1), np.int64), SRC), ValueError, "(3, 1)"),
 }

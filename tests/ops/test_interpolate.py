@@ -119,9 +119,12 @@ BAD = {
     "unknown mode": (FLOATS, {"size": 4, "mode": "cubist"}, "cubist"),
     "align_corners with nearest": (FLOATS, {"size": 4, "align_corners": True}, "align_corners"),
     "output without pixels": (FLOATS, {"scale_factor": 0.1}, "(0, 0)"),
+    "output without rows": (FLOATS, {"scale_factor": (0.1, 1)}, "(0, 3)"),
+    "a scale of nan": (FLOATS, {"scale_factor": (1, np.nan)}, "nan"),
     "negative scale": (FLOATS, {"scale_factor": -1}, "(-3, -3)"),
     "infinite scale": (FLOATS, {"scale_factor": np.inf}, "inf"),
     "scale that is no number": (FLOATS, {"scale_factor": "2"}, "'2'"),
+    "a pair with a scale that is no number": (FLOATS, {"scale_factor": (1, None)}, "None"),
     "one scale in a tuple": (FLOATS, {"scale_factor": (2,)}, "(2,)"),
     "three scales": (FLOATS, {"scale_factor": (1, 2, 3)}, "(1, 2, 3)"),
     "size of zero": (FLOATS, {"size": 0}, "(0, 0)"),
@@ -141,4 +144,4 @@ def test_impossible_calls_name_the_op_and_what_is_wrong(name):
     array, options, named = BAD[name]
     with pytest.raises((ValueError, TypeError)) as caught:
         ops.interpolate(minidl.tensor(array), **options)
-    assert "interpolate" in str(caught.value) and named in str(caught.value)
+    assert str(caught.value).startswith("interpolate: ") and named in str(caught.value)

@@ -54,10 +54,12 @@ def test_unpooling_puts_the_maxima_back_and_pooling_finds_them_again(case):
     np.testing.assert_array_equal(where.numpy(), indices.numpy())
 
 
-def _unpool(shape=(1, 1, 2, 2), dtype=np.float64, index=0, index_shape=None, index_dtype=np.int64, **options):
+def _unpool(
+    shape=(1, 1, 2, 2), dtype=np.float64, index=0, index_shape=None, index_dtype=np.int64, kernel=2, **options
+):
     x = minidl.tensor(np.zeros(shape, dtype))
     indices = minidl.tensor(np.full(index_shape or shape, index, index_dtype))
-    return ops.max_unpool2d(x, indices, 2, **options)
+    return ops.max_unpool2d(x, indices, kernel, **options)
 
 
 BAD = {
@@ -69,7 +71,18 @@ BAD = {
     "size too far off": (lambda: _unpool(output_size=(6, 4)), "(6, 4)"),
     "three sizes": (lambda: _unpool(output_size=(1, 4, 4)), "output_size"),
     "one size": (lambda: _unpool(output_size=4), "output_size"),
-    "nothing left": (lambda: _unpool(shape=(1, 1, 1, 1), padding=1), "(0, 0)"),
+    "nothing left": (lambda: _unpool(shape=(1, 1, 1, 1), padding=1), "no pixels, (0, 0)"),
+    "nothing left in one direction": (lambda: _unpool(shape=(1, 1, 1, 2), padding=1), "no pixels, (0, 2)"),
+    "one size in a tuple": (lambda: _unpool(output_size=(4,)), "output_size"),
+    "negative size": (lambda: _unpool(output_size=(4, -1)), "output_size"),
+    "no rows": (
+        lambda: _unpool(shape=(1, 1, 1, 1), output_size=(0, 2), kernel=1, stride=2),
+        "no pixels, (0, 2)",
+    ),
+    "kernel of zero": (lambda: _unpool(kernel=0), "kernel_size"),
+    "stride of zero": (lambda: _unpool(stride=0), "stride"),
+    "negative padding": (lambda: _unpool(padding=-1), "padding"),
+    "three dimensions": (lambda: _unpool(shape=(1, 2, 2)), "(1, 2, 2)"),
     "no pixels": (lambda: _unpool(shape=(1, 1, 0, 2)), "(1, 1, 0, 2)"),
 }
 
@@ -77,6 +90,6 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_impossible_calls_name_the_op_and_what_is_wrong(name):
     call, named = BAD[name]
-    with pytest.raises((ValueError, TypeError), match="max_unpool2d") as caught:
+    with pytest.raises((ValueError, TypeError), match=r"^max_unpool2d: ") as caught:
         call()
     assert named in str(caught.value)

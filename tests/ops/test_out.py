@@ -106,5 +106,16 @@ def test_dtypes_that_hold_the_result():
         assert ops.add(minidl.tensor([1, 2]), 1, out=out).tolist() == [2.0, 3.0]
     narrow = minidl.tensor(np.zeros(1, np.float32))
     assert ops.mul(minidl.tensor(np.array([0.1])), 1, out=narrow).numpy()[0] == np.float32(0.1)
-    with pytest.raises(RuntimeError, match="int64 does not fit into out of bool"):
-        ops.add(minidl.tensor([1]), 1, out=minidl.tensor([True]))
+    wide = minidl.tensor(np.zeros(1, np.int64))
+    assert ops.add(minidl.tensor(np.uint8([1])), 1, out=wide).tolist() == [2]
+    for dtype in (np.int64, np.uint8):
+        with pytest.raises(RuntimeError, match=f"{np.dtype(dtype)} does not fit into out of bool"):
+            ops.add(minidl.tensor(np.ones(1, dtype)), 1, out=minidl.tensor([True]))
+
+
+def test_an_axis_of_one_element_may_have_any_stride():
+    """As after expand() or broadcast_to(): nothing lies twice in the same memory."""
+    row = np.zeros(3)
+    out = minidl.Tensor(np.lib.stride_tricks.as_strided(row, (1, 3), (0, 8)))
+    assert ops.add(minidl.tensor(np.array([[1.0, 2.0, 3.0]])), 1, out=out) is out
+    assert row.tolist() == [2.0, 3.0, 4.0]

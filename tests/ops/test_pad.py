@@ -113,6 +113,25 @@ BAD = {
     "more than there is": ((1, 2, 3), (4, 0), {}, ("(4, 0)", "3 at most"), ["circular"]),
     "empty channels": ((1, 0, 3), (1, 1), {}, ("(1, 0, 3)",), ["reflect", "replicate"]),
     "no pixels": ((1, 2, 0), (1, 1), {}, ("(1, 2, 0)",), MODES),
+    "an image without channels": ((0, 3), (1, 1), {}, ("(0, 3)",), ["reflect", "replicate"]),
+    "an image without channels, twice": (
+        (0, 3, 3),
+        (1, 1, 1, 1),
+        {},
+        ("(0, 3, 3)",),
+        ["reflect", "replicate"],
+    ),
+    "all of one dimension": ((3,), (1, 1, 1, 1), {}, ("4 widths", "(3,)"), ALL),
+    "four dimensions": ((1, 2, 3, 3, 3, 3), (1,) * 8, {}, ("8 widths",), MODES),
+    "two of five dimensions": ((1, 2, 3, 3, 3), (1,) * 4, {}, ("4 widths",), MODES),
+    "three of three dimensions": ((3, 3, 3), (1,) * 6, {}, ("6 widths",), MODES),
+    "three of six dimensions": ((1, 1, 2, 3, 3, 3), (1,) * 6, {}, ("6 widths",), MODES),
+    "cropped away on the right": ((1, 2, 3), (1, -4), {}, ("(1, -4)",), ALL),
+    "cropped away beside padding": ((1, 2, 3), (-4, 2), {}, ("(-4, 2)",), ALL),
+    "nothing left on the right": ((1, 2, 3), (0, -3), {}, ("(0, -3)",), ["reflect", "replicate"]),
+    "nothing left to wrap on the left": ((1, 2, 3), (1, -3), {}, ("(1, -3)",), ["circular"]),
+    "more than there is above": ((2, 3, 5), (0, 0, 4, 0), {}, ("(4, 0)", "3 at most"), ["circular"]),
+    "as much as there is below": ((2, 3, 5), (0, 0, 0, 3), {}, ("(0, 3)", "2 at most"), ["reflect"]),
 }
 CASES = [(name, mode) for name, row in BAD.items() for mode in row[4]]
 
@@ -131,3 +150,51 @@ def test_types():
     with pytest.raises(TypeError, match=r"pad: .*bool"):
         ops.pad(minidl.tensor([[True, False]]), (1, 1), "reflect")
     assert ops.pad(minidl.tensor([[True, False]]), (1, 0), "circular").tolist() == [[False, True, False]]
+
+
+def test_the_most_and_the_least_that_is_possible():
+    x = minidl.tensor([[1, 2, 3]])
+    assert ops.pad(x, (2, 2), "reflect").tolist() == [[3, 2, 1, 2, 3, 2, 1]]
+    assert ops.pad(x, (3, 3), "circular").tolist() == [[1, 2, 3] * 3]
+    assert ops.pad(x, (4, 0), "replicate").tolist() == [[1, 1, 1, 1, 1, 2, 3]]
+    for mode in ALL:
+        assert ops.pad(x, (-1, -1), mode).tolist() == [[2]]
+    for mode in ("constant", "circular"):
+        assert ops.pad(x, (-1, -2), mode).shape == (1, 0)
+    # What has been cropped is not wrapped around, though it is clamped to and mirrored.
+    assert ops.pad(x, (-2, 1), "circular").tolist() == [[3, 3]]
+    assert ops.pad(x, (1, -2), "circular").tolist() == [[1, 1]]
+    assert ops.pad(x, (-2, 1), "reflect").tolist() == [[3, 2]]
+    four = minidl.tensor([[1, 2, 3, 4]])
+    assert ops.pad(four, (-1, 2), "circular").tolist() == [[2, 3, 4, 2, 3]]
+    assert ops.pad(four, (2, -1), "circular").tolist() == [[2, 3, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("widths", [(0, 1), (1, 0), (-1, 0), (0, -1), (0, 0, 1, 0), (1, 0, 0, 0)])
+def test_one_side_only(mode, widths):
+    x = strategies.generic(np.random.default_rng(6), (2, 3, 3)[-1 - len(widths) // 2 :])
+    check_op(
+        lambda x: ops.pad(x, widths, mode),
+        lambda x: shaping_loops.pad(x, widths, mode),
+        x,
+        terms=8,
+        second_order=True,
+        linear=True,
+    )
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_gradient_of_widths_of_zero_is_the_cotangent(mode, create_graph):
+    x = minidl.tensor([[1.0, 2.0]], requires_grad=True)
+    g = minidl.tensor([[3.0, 5.0]])
+    (gradient,) = minidl.autograd.grad(ops.pad(x, (0, 0), mode), x, g, create_graph=create_graph)
+    assert gradient.tolist() == [[3.0, 5.0]]
+
+
+def test_a_value_of_zero_is_no_value():
+    x = minidl.tensor([[1.0, 2.0]])
+    assert ops.pad(x, (1, 0), "reflect", 0).tolist() == [[2.0, 1.0, 2.0]]
+    assert ops.pad(x, (1, 0)).tolist() == [[0.0, 1.0, 2.0]] and ops.pad(x, ()).tolist() == [[1.0, 2.0]]
+    assert ops.pad(x, np.array([0, 1]), value=-1).tolist() == [[1.0, 2.0, -1.0]]

@@ -75,7 +75,7 @@ def test_slopes_where_there_is_none():
 
 @pytest.mark.parametrize("name", UNARY)
 def test_what_is_no_tensor_is_refused_by_name(name):
-    for value in (2.0, "x", None, [1.0]):
+    for value in (2.0, "x", None, [1.0], np.float32(2), memoryview(b"x")):
         with pytest.raises(TypeError, match=f"{name}: input must be a tensor"):
             UNARY[name][0](value)
 
@@ -85,3 +85,11 @@ def test_methods_are_the_ops():
     for name, (fn, _, _) in UNARY.items():
         np.testing.assert_array_equal(getattr(x, name)().numpy(), fn(x).numpy())
     np.testing.assert_array_equal(abs(-x).numpy(), x.numpy())
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_arrays_are_taken_as_tensors(name):
+    x = np.array([0.5, 1.5])
+    result = UNARY[name][0](x)
+    assert isinstance(result, minidl.Tensor)
+    np.testing.assert_allclose(result.numpy(), elementwise(UNARY[name][1], x), rtol=1e-15)

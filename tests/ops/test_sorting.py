@@ -123,3 +123,34 @@ def test_more_than_there_is(k):
         ops.topk(minidl.tensor(np.zeros((2, 3))), k)
     with pytest.raises(TypeError, match=r"topk.*bool"):
         ops.topk(minidl.tensor([True]), 1)
+
+
+def test_the_last_dimension_is_sorted_upwards_if_nothing_is_said():
+    x = minidl.tensor([[[2, 3], [1, 1]], [[0, 9], [4, 5]], [[7, 6], [8, 8]]])
+    values, indices = ops.sort(x)
+    assert values.tolist() == [[[2, 3], [1, 1]], [[0, 9], [4, 5]], [[6, 7], [8, 8]]]
+    assert (
+        indices.tolist() == ops.argsort(x).tolist() == [[[0, 1], [0, 1]], [[0, 1], [0, 1]], [[1, 0], [0, 1]]]
+    )
+    values, indices = ops.topk(x, 1)
+    assert values.tolist() == [[[3], [1]], [[9], [5]], [[7], [8]]]
+    assert indices.tolist() == [[[1], [0]], [[1], [1]], [[0], [0]]]
+
+
+@pytest.mark.parametrize("k", [-1, 2])
+def test_a_number_is_one_element(k):
+    with pytest.raises(ValueError, match=rf"^topk: .*0\.\.1, got {k}"):
+        ops.topk(minidl.tensor(1.0), k)
+
+
+@pytest.mark.parametrize("name", ["sort", "argsort", "topk"])
+def test_the_operation_is_named(name):
+    seen = []
+    with minidl.autograd.watch(lambda function, *_: seen.append(function.operation())):
+        if name == "topk":
+            ops.topk(minidl.tensor([1.0, 2.0]), 1)
+        else:
+            getattr(ops, name)(minidl.tensor([1.0, 2.0]))
+    assert seen == ([name] if name != "argsort" else [])
+    with pytest.raises(IndexError, match=rf"^{name}: dimension -2"):
+        getattr(ops, name)(minidl.tensor([1.0]), *((1, -2) if name == "topk" else (-2,)))

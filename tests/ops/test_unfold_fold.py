@@ -73,6 +73,7 @@ def test_a_convolution_is_weights_times_columns(case):
     )
 
 
+IMAGE, COLUMNS = minidl.tensor(np.zeros((1, 1, 4, 4))), minidl.tensor(np.zeros((1, 4, 9)))
 BAD = {
     "three dimensions": (lambda: ops.unfold(minidl.tensor(np.zeros((2, 4, 4))), 2), "unfold", "(2, 4, 4)"),
     "no pixels": (
@@ -96,6 +97,15 @@ BAD = {
         "(1, 8, 8)",
     ),
     "columns of two dimensions": (lambda: ops.fold(minidl.tensor(np.zeros((8, 9))), 4, 2), "fold", "(8, 9)"),
+    "stride of zero": (lambda: ops.unfold(IMAGE, 2, stride=0), "unfold", "stride"),
+    "dilation of zero": (lambda: ops.unfold(IMAGE, 2, dilation=0), "unfold", "dilation"),
+    "kernel of zero": (lambda: ops.unfold(IMAGE, 0), "unfold", "kernel_size"),
+    "fold: stride of zero": (lambda: ops.fold(COLUMNS, 4, 2, stride=0), "fold", "stride"),
+    "fold: dilation of zero": (lambda: ops.fold(COLUMNS, 4, 2, dilation=0), "fold", "dilation"),
+    "fold: negative padding": (lambda: ops.fold(COLUMNS, 4, 2, padding=-1), "fold", "padding"),
+    "fold: kernel of zero": (lambda: ops.fold(COLUMNS, 4, 0), "fold", "kernel_size"),
+    "fold: to no pixels": (lambda: ops.fold(COLUMNS, (0, 4), 2, padding=1), "fold", "output_size"),
+    "fold: kernel too large": (lambda: ops.fold(COLUMNS, 4, 5), "fold", "5 pixels"),
 }
 
 
@@ -104,4 +114,4 @@ def test_impossible_calls_name_the_op_and_what_is_wrong(name):
     call, operation, named = BAD[name]
     with pytest.raises((ValueError, TypeError)) as caught:
         call()
-    assert operation in str(caught.value) and named in str(caught.value)
+    assert str(caught.value).startswith(f"{operation}: ") and named in str(caught.value)
