@@ -60,9 +60,9 @@ parity: $(VENV)/with-test $(VENV)/with-parity  ## agreement with torch and sciki
 
 COUNTS := build/proof
 proof: $(VENV)/with-test $(VENV)/with-parity  ## the table of operations and what each was held to: docs/proof/ops.md (about 20 minutes)
-	MINIDL_HYPOTHESIS=ci MINIDL_PROOF=$(COUNTS)/ops.json "$(BIN)/python" -m pytest -q tests/ops $(ARGS)
+	MINIDL_HYPOTHESIS=ci MINIDL_PROOF=$(COUNTS)/tests.json "$(BIN)/python" -m pytest -q $(ARGS)
 	MINIDL_HYPOTHESIS=ci MINIDL_PROOF=$(COUNTS)/parity.json "$(BIN)/python" -m pytest -q tests/parity $(ARGS)
-	MINIDL_HYPOTHESIS=ci PYTHONPATH=tests "$(BIN)/python" -m oracles.proof_table $(COUNTS)/ops.json $(COUNTS)/parity.json
+	MINIDL_HYPOTHESIS=ci PYTHONPATH=tests "$(BIN)/python" -m oracles.proof_table $(COUNTS)/tests.json $(COUNTS)/parity.json
 
 mutants: $(VENV)/with-test $(VENV)/with-parity  ## change the code line by line: do the tests notice? (hours; ARGS="--sample 20")
 	PYTHONPATH=tests "$(BIN)/python" -m mutation --write $(ARGS)

@@ -70,18 +70,22 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 # ---------------------------------------------------------------------------------------------
 # The counts for docs/proof.md
 # ---------------------------------------------------------------------------------------------
+#: Taken out of the environment: the runs that tests start count nothing, unless they ask for it themselves.
+COUNTS = os.environ.pop("MINIDL_PROOF", "")
+
+
 def pytest_configure() -> None:
-    if os.environ.get("MINIDL_PROOF"):
+    if COUNTS:
         from oracles import proof
 
         proof.start()  # before the tests are imported: they must see the counting operations
 
 
 def pytest_sessionfinish() -> None:
-    if os.environ.get("MINIDL_PROOF"):  # a check that failed was not counted
+    if COUNTS:  # a check that failed was not counted
         from oracles import proof
 
-        proof.write(Path(os.environ["MINIDL_PROOF"]))
+        proof.write(Path(COUNTS))
 
 
 # ---------------------------------------------------------------------------------------------

@@ -10,11 +10,12 @@ import pytest
 import minidl
 from minidl import nn
 from minidl.autograd import Function, detect_anomaly
+from minidl.ops.exponential import Log
 
 
 class Head(nn.Module):
     def forward(self, x):
-        return x.log()
+        return Log.apply(x)  # not x.log(), whose caller is another where operations are counted (make proof)
 
 
 class Net(nn.Module):
