@@ -136,7 +136,7 @@ def _head(data: dict[str, Any]) -> list[str]:
         "",
         "*Killed*: a test failed, or ran ten times its processor time. *Equivalent*: no test can notice, for",
         "the reason given; the list is written by hand, and the run fails if one of them dies after all.",
-        "*Survivor*: no test noticed, for the reason given.",
+        "*Survivor*: no test noticed in the time that it had, for the reason given where one is known.",
         "",
     ]
 
