@@ -136,8 +136,8 @@ def _head(data: dict[str, Any]) -> list[str]:
         "",
         "*Killed*: a test failed, or ran ten times its processor time. *Equivalent*: no test can notice, for",
         "the reason given; the list is written by hand, and the run fails if one of them dies after all.",
-        "*Survivor*: no test noticed in the time that it had. Reasons of both kinds were found by reading; none",
-        "was proven by a run. Counted as survivors, all equivalent ones would leave "
+        "*Survivor*: no test noticed in the time that it had. Reasons of both kinds were found by",
+        "reading; none was proven by a run. Counted as survivors, all equivalent ones would leave "
         f"{100 * killed / mutants:.2f} % killed.",
         "",
     ]
