@@ -9,6 +9,7 @@ how many copies a training step makes.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -39,6 +40,42 @@ def to_c_order(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     conversions.count += 1
     conversions.bytes += array.nbytes
     return np.ascontiguousarray(array)
+
+
+def is_channels_last(array: np.ndarray[Any, Any]) -> bool:
+    """Whether an (N, C, H, W) array lies in memory as (N, H, W, C) (with one channel or pixel, both orders)."""
+    return array.ndim == 4 and array.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def to_channels_last(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """An (N, C, H, W) array itself if it lies channels-last, else a counted copy that does."""
+    if is_channels_last(array):
+        return array
+    conversions.count += 1
+    conversions.bytes += array.nbytes
+    return np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
+def channels_last(kernel: Kernel) -> Kernel:
+    """Declare that a kernel takes its (N, C, H, W) activations channels-last in memory.
+
+    All four-dimensional arguments but those named ``weight`` are activations; the kernel's other arrays are
+    taken in C order.
+    """
+    names = tuple(inspect.signature(kernel).parameters)
+
+    def arranged(name: str, value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return value
+        return to_channels_last(value) if value.ndim == 4 and name != "weight" else to_c_order(value)
+
+    @functools.wraps(kernel)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        given = (arranged(name, a) for name, a in zip(names, args, strict=False))
+        return kernel(*given, **{name: arranged(name, a) for name, a in options.items()})
+
+    wrapped.takes = "channels-last"  # type: ignore[attr-defined]
+    return wrapped  # type: ignore[return-value]
 
 
 def c_order(kernel: Kernel) -> Kernel:

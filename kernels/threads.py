@@ -1,68 +1,173 @@
-"""Working on several images at once, with threads.
+"""One number of threads for everything: compiled kernels, reference kernels, and BLAS.
 
-NumPy's copies and BLAS's products let go of Python's lock, so plain threads keep several cores busy. BLAS has
-threads of its own; they cut a single product into pieces, which for the many small products of a convolution
-costs more than it brings, and far more where other programs want the cores too. So there are two settings,
-never both at once:
+NumPy's copies, BLAS's products and compiled kernels let go of Python's lock, so plain Python threads keep
+several cores busy. Nothing else is used: no OpenMP, whose threads spin while they wait, and which does not
+survive a fork.
 
-* one worker (the default): images one after the other, BLAS uses its threads as it likes;
-* n workers: images are dealt to n threads, and BLAS is held to one thread each.
+* **Compiled kernels** (:func:`deal`): a kernel works on a range of independent pieces (blocks of tiles, rows,
+  planes). The range is cut into a few parts for each thread, and who is done with a part takes the next: where
+  other programs take a core away for a while, its share goes to the others. Which thread computes a piece
+  changes nothing about its value.
+* **Reference kernels** (:func:`for_each`): images are dealt out, and BLAS is held to one thread meanwhile: cutting
+  the many small products of a convolution into pieces costs more than it brings. Until a number of threads was
+  set, they leave it to BLAS.
+* **BLAS on its own** (matrix products of whole layers) has as many threads as were set.
 """
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
+import itertools
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-_workers = 1
-_pool: tuple[int, ThreadPoolExecutor] | None = None
-_blas_limit: Any = None
+#: Parts that the work of a compiled kernel is cut into, for each thread: enough to even out, few to start.
+PARTS = 4
+
+_count: int | None = None  # None: nobody has set it
+_pool: tuple[int, int, ThreadPoolExecutor] | None = None  # process, threads
+_lock = threading.Lock()
+
+
+def available_cores() -> int:
+    """The cores that this process may use (a container or taskset may allow fewer than there are)."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def set_num_threads(count: int) -> None:
-    """Work on ``count`` images at a time; 1 leaves the threads to BLAS. Holds for the whole process.
+    """Use so many threads, BLAS included. Holds for the whole process.
 
     Raises:
         ValueError: the count is not positive.
     """
-    global _workers, _pool, _blas_limit
+    global _count
     if count < 1:
         raise ValueError(f"set_num_threads: the number of threads must be at least 1, got {count}")
-    _workers, _pool = count, None
-    if _blas_limit is not None:
-        _blas_limit.restore_original_limits()
-        _blas_limit = None
-    if count > 1:
-        import threadpoolctl
-
-        _blas_limit = threadpoolctl.threadpool_limits(1, user_api="blas")
+    _count = count
+    _blas.set(count)
 
 
 def get_num_threads() -> int:
-    """How many images are worked on at a time."""
-    return _workers
+    """The number that was set, else the number of cores."""
+    return _count or available_cores()
 
 
-def for_each(work: Callable[[int], None], count: int) -> None:
-    """Call ``work(0)`` ... ``work(count - 1)``, on several threads if there are workers, and wait for all.
+# --- BLAS ------------------------------------------------------------------------------------------------------
 
-    The calls must not depend on each other. The first exception of one of them is raised here.
+
+class _Blas:
+    """The BLAS libraries of this process, and how many threads they may use."""
+
+    def __init__(self) -> None:
+        self.libraries: list[Any] | None = None
+        self.held = 0  # how many regions hold BLAS to one thread at the moment
+        self.lock = threading.Lock()
+
+    def set(self, count: int) -> None:
+        """Give BLAS so many threads; a library loaded later (SciPy has its own) is found at the next call."""
+        import threadpoolctl
+
+        with self.lock:
+            self.libraries = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
+            if not self.held:
+                self._apply(count)
+
+    def _apply(self, count: int) -> None:
+        for library in self.libraries or ():
+            library.set_num_threads(count)
+
+    @contextlib.contextmanager
+    def one_thread(self) -> Iterator[None]:
+        """Hold BLAS to one thread; several Python threads may be in such a region at once."""
+        with self.lock:
+            self.held += 1
+            if self.held == 1:
+                self._apply(1)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.held -= 1
+                if not self.held:
+                    self._apply(get_num_threads())
+
+
+_blas = _Blas()
+
+
+# --- dealing out -----------------------------------------------------------------------------------------------
+
+
+def deal(kernel: Callable[..., Any], pieces: int, *args: Any, parts: int | None = None) -> None:
+    """Call ``kernel(begin, end, worker, *args)`` on parts of range(pieces), on all threads; wait for all.
+
+    ``worker``, below :func:`get_num_threads`, tells which of several work spaces to use. The kernel must let go
+    of Python's lock, and no piece may depend on another. The first exception is raised here.
     """
-    if _workers == 1 or count < 2:
-        for index in range(count):
-            work(index)
+    threads = min(get_num_threads(), pieces)
+    if threads <= 1:
+        if pieces:
+            kernel(0, pieces, 0, *args)
         return
-    # Each call gets the caller's context: NumPy keeps its error state there.
-    calls = [_executor().submit(contextvars.copy_context().run, work, index) for index in range(count)]
-    for call in calls:
+    number = min(pieces, parts or PARTS * threads)
+    taken = itertools.count()  # next() on it is atomic
+
+    def work(worker: int) -> None:
+        while (part := next(taken)) < number:
+            kernel(part * pieces // number, (part + 1) * pieces // number, worker, *args)
+
+    others = [_submit(work, worker) for worker in range(1, threads)]
+    try:
+        work(0)  # the caller works too
+    finally:
+        for call in others:  # whatever happens: they read and write the caller's arrays
+            call.exception()
+    for call in others:
         call.result()
 
 
-def _executor() -> ThreadPoolExecutor:
+def for_each(work: Callable[[int], None], count: int) -> None:
+    """Call ``work(0)`` ... ``work(count - 1)``, on several threads if a number was set, and wait for all.
+
+    The calls must not depend on each other. The first exception of one of them is raised here.
+    """
+    if (_count or 1) == 1 or count < 2:
+        for index in range(count):
+            work(index)
+        return
+    with _blas.one_thread():
+        # Each call gets the caller's context: NumPy keeps its error state there.
+        calls = [_submit(contextvars.copy_context().run, work, index) for index in range(count)]
+        try:
+            for call in calls:
+                call.result()
+        finally:
+            for call in calls:  # after an exception, too, none may go on working in the caller's arrays
+                call.cancel()
+            for call in calls:
+                if not call.cancelled():
+                    call.exception()
+
+
+def _submit(work: Callable[..., Any], *args: Any) -> Any:
     global _pool
-    if _pool is None or _pool[0] != os.getpid():  # threads do not survive a fork
-        _pool = os.getpid(), ThreadPoolExecutor(_workers, thread_name_prefix="minidl")
-    return _pool[1]
+    threads = get_num_threads()
+    with _lock:
+        if _pool is None or _pool[:2] != (os.getpid(), threads):  # threads do not survive a fork
+            _pool = os.getpid(), threads, ThreadPoolExecutor(threads, thread_name_prefix="minidl")
+        return _pool[2].submit(work, *args)
+
+
+def _after_fork() -> None:
+    """Another thread of the parent may have held the locks, which nobody in the child would ever give back."""
+    global _lock
+    _lock, _blas.lock, _blas.held = threading.Lock(), threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -139,9 +139,11 @@ class Kernels:
 
     def arrange(self, array: Any, kernel: str) -> Any:
         """``array`` in the memory order that ``kernel`` takes, once for several kernels that read it."""
-        from minidl.kernels.layout import to_c_order
+        from minidl.kernels.layout import to_c_order, to_channels_last
 
-        return to_c_order(array) if getattr(getattr(self, kernel), "takes", None) == "C" else array
+        order = {"C": to_c_order, "channels-last": to_channels_last}
+        takes = getattr(getattr(self, kernel), "takes", None)
+        return order[takes](array) if takes in order else array
 
     def __repr__(self) -> str:
         return f"<kernels of {self.operation} in backend {self.backend!r}>"

@@ -1,46 +1,66 @@
 """Kernels compiled by Numba, fast on CPUs (backend ``"numba"``).
 
 A file here has the functions of the file of the same name in ``reference/``, with the same arguments and
-the same results; its text says what it does differently and why that is faster. Operations without a file
-here run on the reference kernels.
+the same results; its text says what it does differently and why that is faster.
 
 What every file keeps to:
 
-* All compiled code of an operation is in its one file, and calls none from another: Numba's cache on disk
-  notices a changed file, but not a changed helper that was imported from elsewhere.
-* Functions that run in parallel are called through :func:`launch`.
+* Compiled functions work on ranges of independent pieces of work and let go of Python's lock; plain threads
+  (``kernels/threads.py``) deal out the ranges. Numba's own ``parallel=True`` is not used: its threading layers
+  abort the process when it forks (``omp``) or when two Python threads enter at once (``workqueue``), and such
+  code takes several times as long to compile.
+* Memory order: activations are (N, C, H, W) by shape and channels-last in memory (see ``kernels/layout.py``).
+* Compiled code is kept on disk. Numba notices that a file has changed, but not that a file it imports has; so
+  the folder of the cache is named after a hash of all sources here (:func:`cache_folder`).
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-_launching = threading.Lock()
+_naming = threading.Lock()
 
 
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """``numba.njit(**options)`` with a cache on disk, beside the file or in the user's own cache folder.
+@functools.cache
+def cache_folder() -> Path:
+    """Where compiled code is kept: below ``NUMBA_CACHE_DIR``, else in the user's own cache folder.
 
-    Where neither can be written to, the function is compiled anew in each process instead of being refused.
+    ``minidl-HASH``, with the hash over the sources of these kernels and the versions of what compiles them:
+    after any change another folder is used, and nothing stale can be found.
+    """
+    import llvmlite
+    import numba
+
+    digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
+    digest.update(os.environ.get("MINIDL_VECTOR_BYTES", "").encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    parent = os.environ.get("NUMBA_CACHE_DIR") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "minidl"
+    )
+    return Path(parent) / f"minidl-{digest.hexdigest()[:16]}"
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``numba.njit`` that lets go of Python's lock and keeps its code on disk.
+
+    Where the folder cannot be written to, the function is compiled anew in each process instead of being
+    refused.
     """
     import numba  # half a second: only when the first compiled kernel is asked for
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+    options = {"nogil": True, "error_model": "numpy"}
+    with _naming:  # Numba reads the setting when a function is decorated, and has no other way to be told
+        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
         try:
             return numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # "cannot cache function: no locator available"
+        except (RuntimeError, OSError):  # "cannot cache function: no locator available"
             return numba.njit(**options)(function)
-
-    return decorate
-
-
-def launch(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a compiled function that runs in parallel, one at a time.
-
-    Each such call uses all cores by itself, and Numba's threading layer ``workqueue`` (the one that is always
-    there) aborts the process when two Python threads enter it at once.
-    """
-    with _launching:
-        return function(*args)
+        finally:
+            numba.config.CACHE_DIR = before

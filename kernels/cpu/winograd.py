@@ -1,0 +1,238 @@
+"""3x3 convolution by Winograd's minimal filtering: a quarter of the multiplications (Lavin and Gray 2015).
+
+A picture is cut into tiles of n x n pixels, n = m + 2, that overlap by two; each gives m x m outputs. With the
+matrices of ``cook_toom.py``, X a tile, W a filter, ⊙ the element-wise product:
+
+    forward          Y  = Aᵀ [ Σ_c (G W Gᵀ) ⊙ (Bᵀ X B) ] A  + β
+    backward_data    a forward: the cotangents are the picture, the filters turned by 180 degrees
+    backward_weight  dW = Gᵀ [ Σ_tiles (Bᵀ X B) ⊙ (A G_y Aᵀ) ] G
+
+The ⊙ and its sum over channels are, for each of the n·n numbers of a tile, a product of matrices: (tiles x C)
+times (C x K); backward_weight's is (C x tiles) times (tiles x K). So the arithmetic runs at the speed of a
+matrix product and there is less of it: 36 multiplications for 16 outputs instead of 144 with m = 4.
+
+**Blocks.** The transformed input of a whole layer is 2.25 times the input. It is never whole: a block of tiles is
+transformed, multiplied and transformed back while it is in the second-level cache.
+
+**Fused.** Bias and ReLU are applied as the tiles are written; the ReLU's backward as tiles are read (the output
+tells where it was 0). The input may come in two parts instead of concatenated, the second one doubled by
+nearest upsampling: what a U-Net's decoder does. See ``winograd_tiles.py``.
+
+**Rounding.** Transforms subtract large numbers; the error grows with m. ``benchmarks/accuracy.py`` measures it.
+
+**Not finite.** An infinity in a tile makes all of its outputs NaN, not only those whose window holds it. So these
+functions give None where an output is not finite, and the caller computes directly instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.kernels import memory, threads
+from minidl.kernels.cpu import winograd_tiles
+from minidl.kernels.cpu.products import ROWS
+from minidl.kernels.cpu.vectors import lanes_of
+
+Array = np.ndarray[Any, Any]
+Pair = tuple[int, int]
+
+#: Bytes of transformed tiles that a thread works on at once: what fits into a second-level cache beside weights.
+BLOCK_BYTES = 1_200_000
+#: Tiles in a block, at least and at most. Each block reads all weights once, so large ones spread that cost.
+LEAST_TILES, MOST_TILES = 4 * ROWS, 16 * ROWS
+
+
+def forward(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    out: Pair,
+    padding: Pair,
+    m: int,
+    second: Array | None = None,
+    doubled: bool = False,
+    relu: bool = False,
+) -> Array | None:
+    """x (N, C, H, W), weight (K, C, 3, 3), bias (K) or None to y (N, K, OH, OW), all pictures channels-last.
+
+    Args:
+        second: (N, C1, H, W), further channels of the input; (N, C1, H/2, W/2) with ``doubled``.
+        relu: give max(0, y).
+
+    Returns:
+        y, or None if it is not finite everywhere.
+    """
+    parts = (x.shape[1], 0 if second is None else second.shape[1], weight.shape[0], 0)
+    y = memory.empty_channels_last((x.shape[0], weight.shape[0], *out), x.dtype)
+    fine = _convolve(
+        (x, second), None, weight, False, bias, (y, None), x.shape[2:], padding, m, parts, doubled, relu
+    )
+    return y if fine else None
+
+
+def backward_data(
+    g: Array,
+    weight: Array,
+    x_shape: tuple[int, ...],
+    padding: Pair,
+    m: int,
+    z: Array | None = None,
+    split: int | None = None,
+    doubled: bool = False,
+) -> Any:
+    """Cotangent g (N, K, OH, OW) to that of x (N, C, H, W).
+
+    Args:
+        z: the output of the ReLU that followed; g counts only where it is above 0.
+        split: channels of the first part of x, where x was given in two. Then a pair is returned.
+        doubled: the second part was doubled; its cotangent is (N, C - split, H/2, W/2).
+
+    Returns:
+        dx or (dx, dx of the second part); None if it is not finite everywhere.
+    """
+    n, c, h, w = x_shape
+    first = c if split is None else split
+    dx = memory.empty_channels_last((n, first, h, w), g.dtype)
+    half = 2 if doubled else 1
+    rest = None if split is None else memory.empty_channels_last((n, c - first, h // half, w // half), g.dtype)
+    parts = (g.shape[1], 0, first, c - first)
+    turned = (2 - padding[0], 2 - padding[1])
+    fine = _convolve((g, None), z, weight, True, None, (dx, rest), g.shape[2:], turned, m, parts, doubled, False)
+    if not fine:
+        return None
+    return dx if rest is None else (dx, rest)
+
+
+def backward_weight(
+    g: Array,
+    x: Array,
+    weight_shape: tuple[int, ...],
+    padding: Pair,
+    m: int,
+    z: Array | None = None,
+    second: Array | None = None,
+    doubled: bool = False,
+) -> tuple[Array, Array] | None:
+    """Cotangent g (N, K, OH, OW) and x (N, C, H, W) to those of the weight (K, C, 3, 3) and of the bias (K).
+
+    z, second, doubled: as above. None if a result is not finite.
+    """
+    k, dtype = weight_shape[0], x.dtype
+    parts = (x.shape[1], 0 if second is None else second.shape[1], k, 0)
+    lanes = lanes_of(dtype.itemsize)
+    vectors, k_vectors = _vectors(parts[:2], lanes), _vectors((k,), lanes)
+    workers, planes = threads.get_num_threads(), (m + 2) ** 2
+    # Many channels are cut into a chunk for each thread, few tiles into shares, whose sums are added at the end.
+    chunk = -(-vectors // workers) if vectors >= 8 * workers else vectors
+    chunks = -(-vectors // chunk)
+    sizes = _sizes(m, x.shape, g.shape, padding, parts, doubled, z, chunk + k_vectors, lanes, dtype.itemsize, 2)
+    shares = min(-(-workers // chunks), int(sizes[2]))
+    if not shares:  # an empty batch
+        return np.zeros(weight_shape, dtype), np.zeros(k, dtype)
+    block = planes * lanes + planes * _plane(sizes[1], chunk, lanes) + planes * _plane(sizes[1], k_vectors, lanes)
+    works = memory.empty((workers, block), dtype)
+    dU = memory.empty((shares, planes * k_vectors * vectors * lanes * lanes), dtype)
+    db = np.zeros((shares, k), np.float64)
+    flat = _flat(x), _flat(second, x), _flat(g), _flat(z, x)
+    threads.deal(
+        *(winograd_tiles.weight_products, chunks * shares, sizes, *flat, dU, db, shares, chunk, works),
+        parts=chunks * shares,
+    )
+    dw = np.empty(weight_shape, dtype)
+    sums = memory.empty((workers, (planes + 9) * lanes), dtype)
+    counts = np.array(parts, np.int64)
+    threads.deal(winograd_tiles.weights_back, k_vectors, m, dU, dw.reshape(-1), counts, sums)
+    bias = db.sum(axis=0).astype(dtype)
+    return (dw, bias) if np.isfinite(dw).all() and np.isfinite(bias).all() else None
+
+
+def _convolve(
+    pictures: tuple[Array, Array | None],
+    z: Array | None,
+    weight: Array,
+    turned: bool,
+    bias: Array | None,
+    outputs: tuple[Array, Array | None],
+    size: tuple[int, ...],
+    padding: Pair,
+    m: int,
+    parts: tuple[int, int, int, int],
+    doubled: bool,
+    relu: bool,
+) -> bool:
+    """Whether all outputs are finite; ``outputs`` are filled."""
+    x, y = pictures[0], outputs[0]
+    lanes, workers, planes = lanes_of(x.itemsize), threads.get_num_threads(), (m + 2) ** 2
+    vectors, k_vectors = _vectors(parts[:2], lanes), _vectors(parts[2:], lanes)
+    sizes = _sizes(
+        *(m, x.shape, y.shape, padding, parts, doubled, z, vectors + k_vectors, lanes, x.itemsize, 1)
+    )
+    U = transformed_weights(weight, m, parts, turned)
+    padded_bias = np.zeros(k_vectors * lanes, x.dtype)
+    if bias is not None:
+        padded_bias[: bias.size] = bias
+    block = sum(planes * _plane(sizes[1], v, lanes) for v in (vectors, k_vectors)) + (planes + 1) * lanes
+    works = memory.empty((workers, block), x.dtype)
+    seen = works[:, planes * lanes : (planes + 1) * lanes]
+    seen[...] = 0
+    low = x.dtype.type(0 if relu else -np.inf)
+    threads.deal(
+        *(winograd_tiles.convolve, -(-sizes[2] // sizes[1]), sizes, _flat(x), _flat(pictures[1], x)),
+        *(_flat(z, x), U, padded_bias, low, _flat(y), _flat(outputs[1], x), works),
+    )
+    return not np.isnan(seen).any()
+
+
+def transformed_weights(weight: Array, m: int, parts: tuple[int, int, int, int], turned: bool) -> Array:
+    """U = G w Gᵀ as the products read it; ``turned`` by 180 degrees, inputs and outputs exchanged."""
+    lanes, workers = lanes_of(weight.itemsize), threads.get_num_threads()
+    vectors, k_vectors = _vectors(parts[:2], lanes), _vectors(parts[2:], lanes)
+    U = memory.empty(((m + 2) ** 2 * vectors * lanes * k_vectors * lanes,), weight.dtype)
+    by_first, by_second = weight.shape[1] * 9, 9
+    strides = np.array((by_second, by_first, 8) if turned else (by_first, by_second, 0), np.int64)
+    taps = memory.empty((workers, 9 * lanes), weight.dtype)
+    arguments = (weight.reshape(-1), U, np.array(parts, np.int64), strides, taps)
+    threads.deal(winograd_tiles.transform_weights, k_vectors, m, *arguments)
+    return U
+
+
+def _sizes(
+    m: int,
+    x_shape: tuple[int, ...],
+    y_shape: tuple[int, ...],
+    padding: Pair,
+    parts: tuple[int, int, int, int],
+    doubled: bool,
+    z: Array | None,
+    vectors: int,
+    lanes: int,
+    itemsize: int,
+    least: int,
+) -> Array:
+    """What the compiled functions ask to know, as one array: see the unpacking there."""
+    TH, TW = -(-y_shape[2] // m), -(-y_shape[3] // m)
+    tiles = x_shape[0] * TH * TW
+    per_tile = (m + 2) ** 2 * vectors * lanes * itemsize
+    T = min(MOST_TILES, max(least * LEAST_TILES, BLOCK_BYTES // per_tile // ROWS * ROWS))
+    T = min(T, -(-tiles // ROWS) * ROWS)
+    return np.array(
+        (m, T, tiles, TH, TW, *x_shape[2:], *padding, *y_shape[2:], *parts, doubled, z is not None), np.int64
+    )
+
+
+def _vectors(channels: tuple[int, ...], lanes: int) -> int:
+    return sum(-(-c // lanes) for c in channels)
+
+
+def _plane(T: int, vectors: int, lanes: int) -> int:
+    return (int(vectors * T) | 1) * lanes
+
+
+def _flat(picture: Array | None, like: Array | None = None) -> Array:
+    """A channels-last picture as one row of numbers; an empty one of the same dtype for none."""
+    if picture is None:
+        assert like is not None
+        return np.empty(0, like.dtype)
+    return picture.transpose(0, 2, 3, 1).reshape(-1)

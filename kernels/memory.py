@@ -1,0 +1,132 @@
+"""Large arrays out of memory that is used again.
+
+A training step allocates the same large arrays in every step. Fresh memory of this size comes from the
+operating system page by page, zeroed, at the first touch: for a U-Net's activations that costs as much time
+as writing them. So results of kernels are made with :func:`empty`, which keeps what was freed.
+
+**The rule.** A buffer goes back to the pool when the last array that looks into it is gone (Python's own
+reference count says when; nothing is ever handed out twice). It is handed out again only for a request of the
+same size class (sizes are rounded up by at most an eighth). The pool holds at most as many bytes as were
+in use at once so far, and :func:`release` gives everything back to the system. Small arrays are NumPy's.
+
+Nothing may rely on what an array from here contains.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+#: Smaller arrays come from the C library's allocator, which keeps them by itself.
+SMALLEST = 256 * 1024
+#: Where a buffer begins: on a line of the cache, so that no vector lies across two.
+ALIGNMENT = 64
+
+
+class _Buffer:
+    """Memory of the pool; ``np.asarray`` of it is an array that keeps it alive, and its end brings it back."""
+
+    def __init__(self, memory: Array) -> None:
+        self.memory = memory
+        self.__array_interface__ = memory.__array_interface__
+
+    def __del__(self) -> None:
+        _pool.give_back(self.memory)
+
+
+class Pool:
+    """Free buffers by size, and what is in use.
+
+    Attributes:
+        in_use: bytes that arrays hold now.
+        most: the largest that ``in_use`` was.
+        kept: bytes of the free buffers.
+    """
+
+    def __init__(self) -> None:
+        self.free: dict[int, list[Array]] = defaultdict(list)
+        self.in_use = self.most = self.kept = 0
+        # Reentrant: the garbage collector may run __del__ of a buffer inside any allocation, these too.
+        self.lock = threading.RLock()
+
+    def take(self, nbytes: int) -> _Buffer:
+        """A buffer of at least so many bytes."""
+        size = size_class(nbytes)
+        with self.lock:
+            self.in_use += size
+            self.most = max(self.most, self.in_use)
+            stack = self.free[size]
+            memory = stack.pop() if stack else None
+            if memory is not None:
+                self.kept -= size
+        if memory is None:
+            raw = np.empty(size + ALIGNMENT, np.uint8)
+            start = -raw.ctypes.data % ALIGNMENT
+            memory = raw[start : start + size]
+        return _Buffer(memory)
+
+    def give_back(self, memory: Array) -> None:
+        """Called when nobody uses the memory any more."""
+        with self.lock:
+            self.in_use -= memory.size
+            if self.in_use + self.kept + memory.size <= self.most:
+                self.free[memory.size].append(memory)
+                self.kept += memory.size
+
+    def release(self) -> None:
+        """Let go of all free buffers."""
+        with self.lock:
+            self.free.clear()
+            self.kept, self.most = 0, self.in_use
+
+
+_pool = Pool()
+
+
+def size_class(nbytes: int) -> int:
+    """``nbytes`` rounded up to a multiple of an eighth of the power of two below it.
+
+    >>> size_class(1_000_000), size_class(1024)
+    (1048576, 1024)
+    """
+    step = max(ALIGNMENT, 2 ** (max(1, nbytes).bit_length() - 4))
+    return -(-nbytes // step) * step
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Array:
+    """An array in C order whose contents are arbitrary, as ``np.empty``.
+
+    >>> empty((2, 3), "float32").shape
+    (2, 3)
+    """
+    dtype = np.dtype(dtype)
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes < SMALLEST:
+        return np.empty(shape, dtype)
+    return np.asarray(_pool.take(nbytes))[:nbytes].view(dtype).reshape(shape)
+
+
+def empty_channels_last(shape: tuple[int, ...], dtype: Any) -> Array:
+    """(N, C, H, W) by shape, (N, H, W, C) in memory.
+
+    >>> empty_channels_last((1, 2, 3, 4), "float32").strides
+    (96, 4, 32, 8)
+    """
+    n, c, h, w = shape
+    return empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
+
+
+def release() -> None:
+    """Give the free buffers back to the operating system."""
+    _pool.release()
+
+
+def statistics() -> dict[str, int]:
+    """Bytes in use, the most that were at once, and bytes kept for later."""
+    return {"in_use": _pool.in_use, "most": _pool.most, "kept": _pool.kept}
