@@ -23,6 +23,7 @@ from minidl.random import manual_seed
 
 if TYPE_CHECKING:
     from minidl import errors, models, nn, optim, segmentation, testing, train
+    from minidl.nn.fused import fuse
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ __all__ = [
     "cat",
     "dispatch",
     "errors",
+    "fuse",
     "get_num_threads",
     "gradcheck",
     "gradgradcheck",
@@ -58,6 +60,8 @@ _LAZY = ("errors", "models", "nn", "optim", "segmentation", "testing", "train")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "fuse":
+        return _import_module("minidl.nn.fused").fuse
     if name in _LAZY:
         return _import_module(f"minidl.{name}")
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")

@@ -178,8 +178,13 @@ class UNet(nn.Module):
         else:
             x = ops.max_pool2d(x, 2)  # no bottleneck: straight back up from the last pooling
         for upsample, decode in zip(self.upsample, self.decode, strict=True):
-            x = self._stage(partial(_up, upsample, decode), skips.pop(), x)
+            x = self._stage(partial(self._up, upsample, decode), skips.pop(), x)
         return self.head(x)
+
+    def _up(self, upsample: nn.Module, decode: nn.Module, skip: Tensor, x: Tensor) -> Tensor:
+        """One stage of the decoder: enlarge, put the skip connection beside it, two convolutions."""
+        x = upsample(x)
+        return decode(ops.cat([crop(skip, x.shape), x], dim=1))
 
     def _stage(self, stage: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         if self.recompute and self.training:
@@ -243,13 +248,7 @@ def _make_up(up: str, channels: int) -> nn.Module:
     return nn.Upsample(scale_factor=2, mode=up)
 
 
-def _up(upsample: nn.Module, decode: nn.Module, skip: Tensor, x: Tensor) -> Tensor:
-    """One stage of the decoder: enlarge, put the skip connection beside it, two convolutions."""
-    x = upsample(x)
-    return decode(ops.cat([_crop(skip, x.shape), x], dim=1))
-
-
-def _crop(skip: Tensor, shape: tuple[int, ...]) -> Tensor:
+def crop(skip: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The middle of a skip, as large as what it is joined with (only smaller with "valid" padding)."""
     top, left = (skip.shape[2] - shape[2]) // 2, (skip.shape[3] - shape[3]) // 2
     if top == 0 and left == 0:

@@ -47,6 +47,7 @@ from minidl.ops.elu import elu
 from minidl.ops.expand import expand
 from minidl.ops.exponential import exp, log, rsqrt, sqrt
 from minidl.ops.extrema import amax, amin, argmax, argmin, max, min
+from minidl.ops.fused_conv2d import fused_conv2d
 from minidl.ops.gather import gather, scatter_add
 from minidl.ops.gelu import gelu
 from minidl.ops.group_norm import group_norm
@@ -113,6 +114,7 @@ __all__ = [
     "flatten",
     "flip",
     "fold",
+    "fused_conv2d",
     "gather",
     "ge",
     "gelu",

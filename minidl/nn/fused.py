@@ -1,0 +1,172 @@
+"""The same model out of fused modules: :func:`fuse`.
+
+A tape that is recorded while the program runs sees one operation at a time; it cannot know that a ReLU will
+follow a convolution, or that a concatenation exists only to be convolved. A module knows. So fusion is done
+to the model, and asked for: ``model = minidl.fuse(model)``.
+
+What becomes what:
+
+* in a :class:`Sequential`, ``Conv2d[, BatchNorm2d][, ReLU]`` is one step (:func:`convolve`), unless a hook wants to
+  see what is between them;
+* every module whose class has a rule (:func:`rule`) becomes what the rule makes of it: those of
+  ``minidl.models`` say so themselves (``minidl/models/fused.py``);
+* everything else stays, with its children fused.
+
+The fused model *shares* its parameters and buffers with the plain one and has the same names for them: state
+dicts, optimizers and checkpoints do not know which of the two they belong to.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from minidl import ops
+from minidl._tensor import Tensor
+from minidl.nn.activations import ReLU
+from minidl.nn.containers import Sequential
+from minidl.nn.layers import Conv2d
+from minidl.nn.module import Module
+from minidl.nn.norm import BatchNorm2d
+from minidl.nn.stateless import Identity
+
+Some = TypeVar("Some", bound=Module)
+Rule = Callable[[Any], Module]
+
+_rules: dict[type[Module], Rule] = {}
+
+
+def rule(kind: type[Module]) -> Callable[[Rule], Rule]:
+    """Register, for :func:`fuse`, what becomes of modules of exactly this class."""
+
+    def register(make: Rule) -> Rule:
+        _rules[kind] = make
+        return make
+
+    return register
+
+
+def fuse(model: Module) -> Module:
+    """The same model, computed in fewer passes over memory.
+
+    Args:
+        model: any module. It stays as it is and may be used beside the fused one.
+
+    Returns:
+        a module with the same results (to rounding), parameters and names, in the same mode (training or not).
+
+    >>> from minidl import nn
+    >>> plain = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 2, 1))
+    >>> fused = fuse(plain)
+    >>> list(fused.state_dict()) == list(plain.state_dict()), fused[0].weight is plain[0].weight
+    (True, True)
+    """
+    make = _rules.get(type(model))
+    if make is not None:
+        return make(model)
+    return with_children(model, {name: fuse(child) for name, child in model.named_children()})
+
+
+def with_children(model: Some, children: dict[str, Module], kind: type[Some] | None = None) -> Some:
+    """A copy of a module that shares parameters and buffers and has these children, perhaps of another class."""
+    twin = copy.copy(model)
+    if kind is not None:
+        object.__setattr__(twin, "__class__", kind)
+    for table in ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks"):
+        object.__setattr__(twin, table, dict(getattr(model, table)))
+    twin._modules.update(children)
+    return twin
+
+
+class FusedSequential(Sequential):
+    """As Sequential; a convolution takes the batch normalisation and the ReLU that follow it along."""
+
+    def forward(self, x: Any) -> Any:
+        modules = list(self.children())
+        position = 0
+        while position < len(modules):
+            group = _group(modules, position)
+            if len(group) == 1:
+                x = group[0](x)
+            else:
+                norm = next((m for m in group if isinstance(m, BatchNorm2d)), None)
+                assert isinstance(group[0], Conv2d)
+                x = convolve(group[0], norm, x, relu=type(group[-1]) is ReLU)
+            position += len(group)
+        return x
+
+
+def _group(modules: list[Module], position: int) -> list[Module]:
+    """The modules from ``position`` on that are computed together; one that is hooked stays by itself."""
+    group = [modules[position]]
+    if type(group[0]) is Conv2d and not hooked(group[0]):
+        for kind in (BatchNorm2d, ReLU):
+            following = modules[position + len(group) :][:1]
+            if following and type(following[0]) is kind and not hooked(following[0]):
+                group += following
+    return group
+
+
+def hooked(*modules: Module) -> bool:
+    """Whether someone wants to see what goes in or out of one of these: then it must be computed apart."""
+    return any(m._forward_hooks or m._forward_pre_hooks for m in modules)
+
+
+@rule(Sequential)
+def _sequential(model: Sequential) -> Module:
+    children = {name: fuse(child) for name, child in model.named_children()}
+    return with_children(model, children, FusedSequential)
+
+
+def convolve(
+    conv: Conv2d,
+    norm: Module | None,
+    x: Tensor,
+    second: Tensor | None = None,
+    upsample: bool = False,
+    relu: bool = True,
+) -> Tensor:
+    """relu(norm(conv([x, second]))) with as much in one operation as can be.
+
+    Without a normalisation, everything. In evaluation a batch normalisation is a scale and a shift of each
+    channel, y = s·z + t with s = γ/√(σ² + ε) and t = β - s·μ, which the convolution's own weight and bias can
+    take over: w' = s·w, b' = s·b + t.
+    """
+    weight, bias = conv.weight, conv.bias
+    if isinstance(norm, BatchNorm2d) and not norm.training and norm.running_var is not None:
+        weight, bias = folded(conv, norm)
+        norm = None
+    plain = norm is None or isinstance(norm, Identity)
+    padding = conv.padding
+    if isinstance(padding, str):  # "same" of an even extent pads the sides differently: not for the fused op
+        y = conv(x if second is None else ops.cat([x, _up(second) if upsample else second], 1))
+        y = y if norm is None else norm(y)
+        return ops.relu(y) if relu else y
+    y = ops.fused_conv2d(
+        *(x, weight, bias, conv.stride, padding, conv.dilation, conv.groups),
+        second=second,
+        upsample_second=upsample,
+        relu=relu and plain,
+    )
+    if plain:
+        return y
+    assert norm is not None
+    y = norm(y)
+    return ops.relu(y) if relu else y
+
+
+def _up(x: Tensor) -> Tensor:
+    return ops.interpolate(x, scale_factor=2)
+
+
+def folded(conv: Conv2d, norm: BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the convolution with the batch normalisation (by its running statistics) in them."""
+    mean, var = norm.running_mean, norm.running_var
+    scale = (var + norm.eps) ** -0.5
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    bias = -mean * scale if conv.bias is None else (conv.bias - mean) * scale
+    if norm.bias is not None:
+        bias = bias + norm.bias
+    return conv.weight * scale.reshape((-1, 1, 1, 1)), bias
