@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from minidl._tensor import Tensor
+from minidl.dispatch import kernels
 from minidl.optim.optimizer import Array, Optimizer, check_range
 
 
@@ -57,25 +57,19 @@ class Adam(Optimizer):
         check_range("weight_decay", name, weight_decay)
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
 
-    def update(self, w: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """One parameter's step."""
-        if not state:
-            state.update(step=0, exp_avg=np.zeros_like(w), exp_avg_sq=np.zeros_like(w))
-        state["step"] = int(state["step"]) + 1
-        (beta1, beta2), lr, t = group["betas"], group["lr"], state["step"]
-        if group["weight_decay"]:
-            if self.decoupled:
-                w *= 1 - lr * group["weight_decay"]
-            else:
-                g = g + group["weight_decay"] * w
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m += (1 - beta1) * (g - m)
-        v *= beta2
-        v += (1 - beta2) * (g * g)
-        denominator = np.sqrt(v)
-        denominator /= math.sqrt(1 - beta2**t)
-        denominator += group["eps"]
-        w -= lr / (1 - beta1**t) * (m / denominator)
+    def update_all(self, rows: list[tuple[Array, Array, dict[str, Any]]], group: dict[str, Any]) -> None:
+        """The step of all parameters of a group."""
+        if not rows:
+            return
+        for w, _, state in rows:
+            if not state:
+                state.update(step=0, exp_avg=np.zeros_like(w), exp_avg_sq=np.zeros_like(w))
+            state["step"] = int(state["step"]) + 1
+        kernels("adam", rows[0][0]).step(
+            [(w, g, state["exp_avg"], state["exp_avg_sq"], state["step"]) for w, g, state in rows],
+            *(group[name] for name in ("lr", "betas", "eps", "weight_decay")),
+            decoupled=self.decoupled,
+        )
 
 
 class AdamW(Adam):

@@ -64,13 +64,23 @@ class Optimizer:
 
     def step(self) -> None:
         """Move every parameter that has a gradient, in place. The tape notices: a pending backward raises."""
-        index = 0
+        start = 0
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self.update(parameter.data, parameter.grad.data, self.state.setdefault(index, {}), group)
-                    parameter.mark_changed()
-                index += 1
+            moving = [(i, p) for i, p in enumerate(group["params"], start) if p.grad is not None]
+            self.update_all(
+                [(p.data, p.grad.data, self.state.setdefault(index, {})) for index, p in moving], group
+            )
+            for _, parameter in moving:
+                parameter.mark_changed()
+            start += len(group["params"])
+
+    def update_all(self, rows: list[tuple[Array, Array, dict[str, Any]]], group: dict[str, Any]) -> None:
+        """:meth:`update` for all parameters of a group that have a gradient: (weights, gradient, state) each.
+
+        An optimizer whose kernel moves many parameters at once overrides this instead.
+        """
+        for w, g, state in rows:
+            self.update(w, g, state, group)
 
     def update(self, w: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Change the weights ``w`` in place, given their gradient ``g`` (not to be changed)."""

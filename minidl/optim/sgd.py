@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from minidl._tensor import Tensor
+from minidl.dispatch import kernels
 from minidl.optim.optimizer import Array, Optimizer, check_range
 
 
@@ -56,17 +59,15 @@ class SGD(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def update(self, w: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """One parameter's step."""
-        momentum = group["momentum"]
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * w
-        if momentum:
-            if "momentum_buffer" not in state:
-                velocity = state["momentum_buffer"] = g.copy()
-            else:
-                velocity = state["momentum_buffer"]
-                velocity *= momentum
-                velocity += (1 - group["dampening"]) * g
-            g = g + momentum * velocity if group["nesterov"] else velocity
-        w -= group["lr"] * g
+    def update_all(self, rows: list[tuple[Array, Array, dict[str, Any]]], group: dict[str, Any]) -> None:
+        """The step of all parameters of a group."""
+        if not rows:
+            return
+        given = []
+        for w, g, state in rows:
+            first = bool(group["momentum"]) and "momentum_buffer" not in state
+            if first:
+                state["momentum_buffer"] = np.empty_like(w)
+            given.append((w, g, state["momentum_buffer"] if group["momentum"] else None, first))
+        options = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
+        kernels("sgd", rows[0][0]).step(given, *(group[name] for name in options))

@@ -1,0 +1,193 @@
+"""What kernels share that treat every element alike: flat memory, whatever order the elements lie in.
+
+Which element is the neighbour of which does not matter to them, so they run over the memory from its begin to
+its end. Any order without gaps will do (C order, channels-last, transposed), and the result gets the same one:
+nothing is converted. Where several arrays meet, the first one decides; the others are brought into its order,
+which is counted (``kernels/layout.py``), and so are copies of views with gaps.
+
+A compiled kernel gets ranges of *pieces* of :data:`PIECE` elements. An array of one piece stays on the calling
+thread: to wake another costs more than it could bring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from minidl.kernels import memory, threads
+from minidl.kernels.cpu import compiled
+from minidl.kernels.cpu.vectors import emit_splat, lanes, llvm_element, llvm_vector, load, store
+from minidl.kernels.layout import conversions
+
+Array = np.ndarray[Any, Any]
+Order = tuple[int, ...]
+
+#: Elements in a piece: some microseconds of work.
+PIECE = 16384
+
+#: What is compiled for; arrays of other dtypes go to the reference kernels.
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def pieces(count: int) -> int:
+    """How many pieces so many elements are."""
+    return -(-count // PIECE)
+
+
+# --- memory order ----------------------------------------------------------------------------------------------
+
+
+def order_of(array: Array) -> Order | None:
+    """The axes from the slowest in memory to the fastest, or None where the memory has gaps or repeats.
+
+    >>> order_of(np.ones((2, 3, 4, 5)).transpose(0, 3, 1, 2))
+    (0, 2, 3, 1)
+    """
+    if array.flags.c_contiguous:
+        return tuple(range(array.ndim))
+    order = tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+    return order if array.transpose(order).flags.c_contiguous else None
+
+
+def dense(array: Array) -> tuple[Array, Order]:
+    """The array itself, or a counted copy without gaps, and its order."""
+    order = order_of(array)
+    if order is None or not (array.flags.writeable and array.flags.aligned and array.dtype.isnative):
+        conversions.count += 1
+        conversions.bytes += array.nbytes
+        array = array.astype(array.dtype.newbyteorder("="), order="K")
+        order = order_of(array)
+        assert order is not None  # "K" closes gaps and keeps the order
+    return array, order
+
+
+def arranged(array: Array, order: Order) -> Array:
+    """The array's elements as flat memory in this order: its own, or that of a counted copy."""
+    turned = array.transpose(order)
+    flags = array.flags
+    if not (turned.flags.c_contiguous and flags.writeable and flags.aligned and array.dtype.isnative):
+        conversions.count += 1
+        conversions.bytes += array.nbytes
+        copy = memory.empty(turned.shape, array.dtype.newbyteorder("="))
+        np.copyto(copy, turned)
+        turned = copy
+    return turned.reshape(-1)
+
+
+def empty_in(order: Order, shape: tuple[int, ...], dtype: Any) -> tuple[Array, Array]:
+    """A new array of this shape whose axes lie in this order, and its flat memory."""
+    turned = memory.empty(tuple(shape[axis] for axis in order), dtype)
+    back = [0] * len(order)
+    for place, axis in enumerate(order):
+        back[axis] = place
+    return turned.transpose(back), turned.reshape(-1)
+
+
+def run(kernel: Callable[..., Any], arrays: tuple[Array, ...], *numbers: float) -> Array:
+    """Fill a result like the first array: ``kernel(begin, end, worker, *flat arrays, flat result, *numbers)``."""
+    first, order = dense(arrays[0])
+    y, flat_y = empty_in(order, first.shape, first.dtype)
+    flat = [first.transpose(order).reshape(-1), *(arranged(a, order) for a in arrays[1:])]
+    threads.deal(kernel, pieces(first.size), *flat, flat_y, *numbers)
+    return y
+
+
+def supported(*arrays: Array) -> bool:
+    """Whether all have one dtype, one that is compiled for."""
+    return arrays[0].dtype in DTYPES and all(a.dtype == arrays[0].dtype for a in arrays)
+
+
+# --- many arrays at once ---------------------------------------------------------------------------------------
+
+#: Elements that an optimizer's thread works on before it takes the next job.
+JOB = 65536
+
+
+def same_memory(first: Array, *others: Array) -> tuple[Array, ...] | None:
+    """Flat views of arrays that can be changed in place together, or None where they cannot.
+
+    They must agree in dtype and in order, without gaps. (The array that is only read must be writable too:
+    read-only arrays are other types for the compiler.)
+    """
+    order = order_of(first)
+    if order is None or not supported(first, *others):
+        return None
+    turned = [a.transpose(order) for a in (first, *others)]
+    if not all(a.flags.c_contiguous and a.flags.behaved and a.dtype.isnative for a in turned):
+        return None
+    return tuple(a.reshape(-1) for a in turned)
+
+
+def deal_jobs(kernel: Callable[..., Any], work: list[tuple[tuple[Array, ...], tuple[Any, ...]]]) -> None:
+    """Call ``kernel(begin, end, *flat arrays, *numbers)`` on parts of all the rows of arrays."""
+    jobs = [
+        (begin, min(begin + JOB, arrays[0].size), *arrays, *numbers)
+        for arrays, numbers in work
+        for begin in range(0, arrays[0].size, JOB)
+    ]
+
+    def some(begin: int, end: int, worker: int) -> None:
+        for job in jobs[begin:end]:
+            kernel(*job)
+
+    if sum(arrays[0].size for arrays, _ in work) <= PIECE:
+        some(0, len(jobs), 0)
+    else:
+        threads.deal(some, len(jobs), parts=len(jobs))
+
+
+# --- compiled loops --------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def fill(typingctx: Any, vector: Any, number: Any) -> Any:
+    """``number`` in every lane of a vector like ``vector``: how a formula writes its constants."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits, value = signature.args[0].bits, args[1]
+        if bits == 32:
+            value = builder.fptrunc(value, llvm_element(32))
+        return emit_splat(builder, value, bits)
+
+    return vector(vector, types.float64), codegen
+
+
+@intrinsic
+def sqrt(typingctx: Any, vector: Any) -> Any:
+    """The square root of every lane, correctly rounded; NaN below 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = llvm_vector(vector.bits)
+        name = f"llvm.sqrt.v{kind.count}f{vector.bits}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
+        return builder.call(function, args)
+
+    return vector(vector), codegen
+
+
+def unary(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """A kernel y = formula(x, a, b) from a formula on vectors and two numbers."""
+
+    def loop(begin: int, end: int, worker: int, x: Array, y: Array, a: float, b: float) -> None:
+        stop = min(end * PIECE, x.size)
+        for i in range(begin * PIECE, stop, lanes(x)):
+            store(y, i, formula(load(x, i, stop - i), a, b), stop - i)
+
+    return compiled(loop)
+
+
+def binary(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """A kernel z = formula(x, y, a, b)."""
+
+    def loop(begin: int, end: int, worker: int, x: Array, y: Array, z: Array, a: float, b: float) -> None:
+        stop = min(end * PIECE, x.size)
+        for i in range(begin * PIECE, stop, lanes(x)):
+            store(z, i, formula(load(x, i, stop - i), load(y, i, stop - i), a, b), stop - i)
+
+    return compiled(loop)
