@@ -7,7 +7,7 @@ Two questions are kept apart:
 * *Which implementation of a hot loop runs there?* A preference local to the current context:
   ``minidl.use("numpy")`` picks the readable reference kernels (``kernels/reference/``),
   ``minidl.use("numba")`` the compiled ones (``kernels/cpu/``). A tape node keeps the kernels that its forward
-  used, so that its backward uses the same.
+  used, so that its backward uses the same. Where nobody has said anything, :func:`default_backend` decides.
 
 A kernel is found by name: function ``forward`` in file ``max_pool2d.py`` of the backend's folder. Where a
 backend has no such function, the reference kernel of the same device runs instead, and a
@@ -17,6 +17,7 @@ backend has no such function, the reference kernel of the same device runs inste
 from __future__ import annotations
 
 import importlib
+import os
 import types
 import warnings
 from collections.abc import Callable
@@ -29,8 +30,10 @@ import numpy as np
 #: Backends for host arrays and the package that holds the kernels of each. The first one is the reference.
 HOST_BACKENDS = {"numpy": "minidl.kernels.reference", "numba": "minidl.kernels.cpu"}
 REFERENCE = "numpy"
+#: What is preferred where nobody says otherwise: the first of these whose package is installed.
+DEFAULTS = ("numpy",)
 
-_preferred: ContextVar[str] = ContextVar("minidl_backend", default=REFERENCE)
+_preferred: ContextVar[str | None] = ContextVar("minidl_backend", default=None)  # None: the default
 
 
 class KernelFallbackWarning(UserWarning):
@@ -59,7 +62,7 @@ class use:
         if backend not in HOST_BACKENDS:
             raise ValueError(f"use: there is no backend {backend!r}; choose from {', '.join(HOST_BACKENDS)}")
         self._backend = backend
-        self._before: list[Token[str]] = [_preferred.set(backend)]
+        self._before: list[Token[str | None]] = [_preferred.set(backend)]
         self._entered = False
 
     def __enter__(self) -> use:
@@ -73,16 +76,19 @@ class use:
 
 
 def set_num_threads(count: int) -> None:
-    """Work on so many images at a time, with BLAS on one thread for each; 1 (the default) leaves it to BLAS.
+    """Use so many threads: compiled kernels, reference kernels and BLAS. Holds for the whole process.
 
-    Results do not depend on the number. It pays in training and prediction: ``minidl train`` uses all cores.
+    Until it is called, compiled kernels and BLAS use all cores, and reference kernels one thread and BLAS's.
+    Which thread computes a piece of a result changes nothing about its value; how many there are may change the
+    rounding of sums over whole batches (see ``kernels/threads.py``).
 
     Raises:
         ValueError: the count is not positive.
 
+    >>> before = get_num_threads()
     >>> set_num_threads(2); get_num_threads()
     2
-    >>> set_num_threads(1)
+    >>> set_num_threads(before)
     """
     from minidl.kernels import threads
 
@@ -90,7 +96,7 @@ def set_num_threads(count: int) -> None:
 
 
 def get_num_threads() -> int:
-    """How many images are worked on at a time."""
+    """The number of threads that was set, else the number of cores that this process may use."""
     from minidl.kernels import threads
 
     return threads.get_num_threads()
@@ -98,7 +104,31 @@ def get_num_threads() -> int:
 
 def backend() -> str:
     """Name of the backend preferred in the current context."""
-    return _preferred.get()
+    return _preferred.get() or default_backend()
+
+
+@cache
+def default_backend() -> str:
+    """The backend where nobody has chosen one: ``MINIDL_BACKEND``, else the compiled one if Numba is installed.
+
+    The environment variable is read once, when it is first needed. Numba is looked for, not imported.
+
+    Raises:
+        InputError: the variable names no backend, or one that is not installed.
+    """
+    from importlib.util import find_spec  # here, as all that is rarely needed: `import minidl` stays quick
+
+    given = os.environ.get("MINIDL_BACKEND")
+    if not given:
+        return next(name for name in DEFAULTS if find_spec(name))
+    from minidl.errors import InputError
+
+    if given not in HOST_BACKENDS:
+        choices = ", ".join(HOST_BACKENDS)
+        raise InputError(f"MINIDL_BACKEND: there is no backend {given!r}; choose from {choices}")
+    if not find_spec(given):
+        raise InputError(f"MINIDL_BACKEND: {given} is not installed; install it, or unset the variable")
+    return given
 
 
 def array_module(array: Any) -> types.ModuleType:
@@ -171,10 +201,11 @@ def kernels(operation: str, array: Any) -> Kernels:
     Raises:
         NotImplementedError: the array lives on a device for which there are no kernels.
 
-    >>> import numpy
-    >>> kernels("conv2d", numpy.zeros(1))
+    >>> import minidl, numpy
+    >>> with minidl.use("numpy"):
+    ...     kernels("conv2d", numpy.zeros(1))
     <kernels of conv2d in backend 'numpy'>
     """
     if not isinstance(array, np.ndarray):
         raise NotImplementedError(f"{operation}: no kernels for arrays of type {type(array).__name__}")
-    return _kernels(operation, _preferred.get())
+    return _kernels(operation, backend())
