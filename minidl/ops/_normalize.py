@@ -1,8 +1,9 @@
 """What batch, layer, instance and group normalisation share: they differ only in which values form a group.
 
-Notation: x is seen as (A, B, M), B groups of A·M values each, with mean μ, biased variance σ² and
-x̂ = (x - μ) / √(σ² + ε). γ and β belong to the channels (for layer normalisation: to the places in a row),
-which need not be the groups. g is the cotangent of y, means run over a group.
+Notation: x is seen as (N, C, M); what forms a group is either a channel over the whole batch, or some channels of
+one image (for layer normalisation, N rows of C places with M = 1: all places of a row). A group has mean μ,
+biased variance σ² and x̂ = (x - μ) / √(σ² + ε). γ and β belong to the channels (places). g is the cotangent of y,
+means run over a group.
 
     forward    y = γ x̂ + β
     backward   dβ = Σ g,  dγ = Σ g x̂,  and with h = γ g
@@ -21,33 +22,28 @@ import numpy as np
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node, is_recomputing
-from minidl.dispatch import array_module, kernels
+from minidl.dispatch import kernels
 from minidl.ops.reductions import mean as mean_of
 from minidl.ops.reductions import sum as sum_of
 
 
 class View(NamedTuple):
-    """How an input is seen: once for the statistics, once for weight and bias."""
+    """How an input is seen."""
 
-    groups: tuple[int, int, int]  #: (A, B, M): a group is a place on the middle axis
-    rows: tuple[int, int, int]  #: weight and bias run along ``axis`` of this
-    axis: int
+    rows: tuple[int, int, int]  #: (N, C, M): weight and bias run along the middle axis
+    groups: int | None  #: groups of channels in each image; None: every channel over all images
     shape: tuple[int, ...]  #: that of weight and bias themselves
 
     @property
-    def others(self) -> tuple[int, ...]:
-        """The axes of ``rows`` along which weight and bias are the same."""
-        return tuple(a for a in range(3) if a != self.axis)
-
-    def parameter(self, p: Any) -> Any:
-        """Weight or bias, array or tensor, so that it broadcasts to ``rows``."""
-        return p.reshape(tuple(n if a == self.axis else 1 for a, n in enumerate(self.rows)))
+    def grouped(self) -> tuple[int, int, int]:
+        """(A, B, M'): a group is a place on the middle axis."""
+        n, c, m = self.rows
+        return self.rows if self.groups is None else (1, n * self.groups, c // max(1, self.groups) * m)
 
 
-def channel_view(shape: tuple[int, ...], groups: tuple[int, int, int] | None = None) -> View:
+def channel_view(shape: tuple[int, ...], groups: int | None = None) -> View:
     """An input (N, C, ...) with weight and bias for each channel; the channels are the groups by default."""
-    rows = (shape[0], shape[1], math.prod(shape[2:]))
-    return View(groups or rows, rows, 1, shape[1:2])
+    return View((shape[0], shape[1], math.prod(shape[2:])), groups, shape[1:2])
 
 
 class Normalize(Function):
@@ -56,18 +52,20 @@ class Normalize(Function):
     @staticmethod
     def forward(ctx: Node, x: Any, weight: Any, bias: Any, *, view: View, eps: float) -> Any:
         ctx.kernels, ctx.view, ctx.eps = kernels("normalize", x), view, eps
-        xhat, mean, var, inv_std = ctx.kernels.forward(x.reshape(view.groups), eps)
+        y, mean, var, inv_std = ctx.kernels.forward(
+            x.reshape(view.rows), _flat(weight), _flat(bias), view.groups, eps
+        )
         ctx.save(x, weight, mean, inv_std)
-        return _affine(xhat, weight, bias, view).reshape(x.shape), mean, var
+        return y.reshape(x.shape), mean, var
 
     @staticmethod
     def backward(ctx: Node, g: Any, _mean: Any, _var: Any) -> Any:
         x, weight, mean, inv_std = ctx.saved
-        xhat = ctx.kernels.standardise(x.reshape(ctx.view.groups), mean, inv_std)
-        h, dweight, dbias = _affine_backward(ctx, g, xhat, weight)
-        if not ctx.needs_input_grad[0]:
-            return None, dweight, dbias
-        return ctx.kernels.backward(h, xhat, inv_std).reshape(x.shape), dweight, dbias
+        g, rows = g.reshape(ctx.view.rows), x.reshape(ctx.view.rows)
+        gradients = ctx.kernels.backward(
+            g, rows, _flat(weight), mean, inv_std, ctx.view.groups, ctx.needs_input_grad
+        )
+        return _shaped(ctx, x.shape, gradients)
 
     @staticmethod
     def tensor_backward(ctx: Node, g: Any, _mean: Any, _var: Any) -> Any:
@@ -76,11 +74,11 @@ class Normalize(Function):
         def group_mean(t: Tensor) -> Tensor:
             return mean_of(t, (0, 2), keepdim=True)
 
-        grouped = x.reshape(ctx.view.groups)
+        grouped = x.reshape(ctx.view.grouped)
         centred = grouped - group_mean(grouped)
         inv_std = (group_mean(centred * centred) + ctx.eps) ** -0.5
         xhat = centred * inv_std
-        h, dweight, dbias = _affine_backward(ctx, g, xhat, weight)
+        h, dweight, dbias = _towards(ctx, g, xhat, weight)
         dx = inv_std * (h - group_mean(h) - xhat * group_mean(h * xhat))
         return dx.reshape(x.shape), dweight, dbias
 
@@ -94,23 +92,22 @@ class NormalizeBy(Function):
     ) -> Any:
         ctx.kernels, ctx.view = kernels("normalize", x), view
         mean, inv_std = mean.astype(x.dtype), (1 / np.sqrt(var + eps)).astype(x.dtype)
-        xhat = ctx.kernels.standardise(x.reshape(view.groups), mean, inv_std)
         ctx.save(x, weight, mean, inv_std)
-        return _affine(xhat, weight, bias, view).reshape(x.shape)
+        return ctx.kernels.forward_given(x.reshape(view.rows), weight, bias, mean, inv_std).reshape(x.shape)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         x, weight, mean, inv_std = ctx.saved
-        xhat = ctx.kernels.standardise(x.reshape(ctx.view.groups), mean, inv_std)
-        h, dweight, dbias = _affine_backward(ctx, g, xhat, weight)
-        return (h * inv_std.reshape(1, -1, 1)).reshape(x.shape), dweight, dbias
+        g, rows = g.reshape(ctx.view.rows), x.reshape(ctx.view.rows)
+        gradients = ctx.kernels.backward_given(g, rows, weight, mean, inv_std, ctx.needs_input_grad)
+        return _shaped(ctx, x.shape, gradients)
 
     @staticmethod
     def tensor_backward(ctx: Node, g: Any) -> Any:
         x, weight, mean, inv_std = ctx.saved
         inv_std = inv_std.reshape((1, -1, 1))
-        xhat = (x.reshape(ctx.view.groups) - mean.reshape((1, -1, 1))) * inv_std
-        h, dweight, dbias = _affine_backward(ctx, g, xhat, weight)
+        xhat = (x.reshape(ctx.view.rows) - mean.reshape((1, -1, 1))) * inv_std
+        h, dweight, dbias = _towards(ctx, g, xhat, weight)
         return (h * inv_std).reshape(x.shape), dweight, dbias
 
     @classmethod
@@ -118,34 +115,25 @@ class NormalizeBy(Function):
         return super().operation().removesuffix("_eval")
 
 
-def _affine(xhat: Any, weight: Any, bias: Any, view: View) -> Any:
-    """γ x̂ + β, written over x̂."""
-    y = xhat.reshape(view.rows)
-    if weight is not None:
-        y *= view.parameter(weight)
-    if bias is not None:
-        y += view.parameter(bias)
-    return y
+def _flat(parameter: Any) -> Any:
+    """Weight or bias with one axis."""
+    return None if parameter is None else parameter.reshape(-1)
 
 
-def _affine_backward(ctx: Node, g: Any, xhat: Any, weight: Any) -> tuple[Any, Any, Any]:
-    """Cotangent of y to those of x̂ (h, grouped as x̂ is), γ and β; on arrays and on tensors."""
+def _shaped(ctx: Node, shape: tuple[int, ...], gradients: tuple[Any, Any, Any]) -> tuple[Any, ...]:
+    """The kernels' gradients in the shapes of the inputs."""
+    shapes = (shape, ctx.view.shape, ctx.view.shape)
+    return tuple(None if g is None else g.reshape(s) for g, s in zip(gradients, shapes, strict=True))
+
+
+def _towards(ctx: Node, g: Tensor, xhat: Tensor, weight: Tensor | None) -> tuple[Any, Any, Any]:
+    """Cotangent of y to those of x̂ (h, grouped as x̂ is), γ and β, by operations."""
     view, (_, wants_weight, wants_bias) = ctx.view, ctx.needs_input_grad
     g = g.reshape(view.rows)
-    dbias = _parameter_sum(g, view) if wants_bias else None
-    dweight = _parameter_sum(g * xhat.reshape(view.rows), view) if wants_weight else None
-    h = g if weight is None else g * view.parameter(weight)
-    return h.reshape(view.groups), dweight, dbias
-
-
-def _parameter_sum(g: Any, view: View) -> Any:
-    """The sum for each place of weight and bias, accurate in every memory order."""
-    if isinstance(g, Tensor):
-        return sum_of(g, view.others).reshape(view.shape)
-    g = array_module(g).ascontiguousarray(g)
-    inner = g.sum(axis=2) if view.axis == 1 else g  # pairwise along memory; the rest in float64
-    axes = tuple(a for a in view.others if a < inner.ndim)
-    return inner.sum(axis=axes, dtype=np.float64).astype(g.dtype).reshape(view.shape)
+    dbias = sum_of(g, (0, 2)).reshape(view.shape) if wants_bias else None
+    dweight = sum_of(g * xhat.reshape(view.rows), (0, 2)).reshape(view.shape) if wants_weight else None
+    h = g if weight is None else g * weight.reshape((1, -1, 1))
+    return h.reshape(xhat.shape), dweight, dbias
 
 
 def check_affine(

@@ -61,6 +61,6 @@ def group_norm(
             f"group_norm: needs more than one value per group or more than one image, got input of shape "
             f"{input.shape} in {num_groups} groups"
         )
-    view = channel_view(input.shape, (1, n * num_groups, c // num_groups * pixels))
+    view = channel_view(input.shape, num_groups)
     y, _, _ = GroupNorm.apply(input, weight, bias, view=view, eps=eps)
     return y

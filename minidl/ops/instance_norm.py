@@ -81,7 +81,7 @@ def instance_norm(
         raise ValueError(
             f"instance_norm: needs more than one value per plane, got input of shape {input.shape}"
         )
-    view = channel_view(input.shape, (1, n * c, pixels))
+    view = channel_view(input.shape, c)
     y, mean, var = InstanceNorm.apply(input, weight, bias, view=view, eps=eps)
     if input.numel() > 0:
         update_running(running_mean, mean.data.reshape(n, c).mean(axis=0, dtype=np.float64), momentum)

@@ -1,0 +1,259 @@
+"""Batch, instance, group and layer normalisation, channels-last (backend ``"numba"``).
+
+What is different from ``kernels/reference/normalize.py``, and why it is faster:
+
+* Statistics in *one* pass over memory: a block of 64 rows stays in the first-level cache while it is read twice,
+  once for its mean and once for the squares of what deviates from that. The blocks' results are merged in
+  float64 by the exact rule (Chan, Golub and LeVeque 1979), so nothing cancels, however far the mean is from zero,
+  and the sums of float32 have 64 terms at most.
+* y = γ x̂ + β in a second pass, and nothing else: x̂ is never written. The backward takes two passes, one for the
+  sums Σ g and Σ g (x - μ) of every channel, from which all else follows, and one for dx.
+* Vectors run along the channels, which is how activations lie; other orders are converted (and counted). Where
+  there are few channels, several pixels are taken for one with more channels, so that vectors are full.
+* Rows that are normalised on their own (M = 1: layer normalisation) are read from memory once: statistics and
+  result, or sums and gradient, while the row is in the cache.
+
+The work is cut by the shape alone, and what the pieces give is added up in one order: the bits of a result do
+not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl.kernels import memory
+from minidl.kernels.cpu import normalize_loops as loops
+from minidl.kernels.cpu.pointwise import DTYPES, PIECE
+from minidl.kernels.layout import conversions
+from minidl.kernels.reference import normalize as reference
+from minidl.kernels.reference.normalize import Needed
+from minidl.kernels.threads import deal
+
+Array = np.ndarray[Any, Any]
+Gradients = tuple[Array | None, Array | None, Array | None]
+
+
+def forward(
+    x: Array, weight: Array | None, bias: Array | None, groups: int | None, eps: float
+) -> tuple[Array, Array, Array, Array]:
+    """y, μ, σ² and s of x (N, C, M)."""
+    if not x.size or x.dtype not in DTYPES:
+        return reference.forward(x, weight, bias, groups, eps)
+    if groups is not None and x.shape[2] == 1:
+        return _rows_forward(x, weight, bias, groups, eps)
+    flat, plan = _pixels(x), _plan(x.shape, groups)
+    mean, var = _statistics(flat, plan)
+    inv_std = 1 / np.sqrt(var + eps)
+    mean, var, inv_std = (a.astype(x.dtype) for a in (mean, var, inv_std))
+    scale = plan.spread(inv_std) if weight is None else plan.spread(inv_std) * weight
+    y = _affine(flat, plan, plan.spread(mean), scale, bias)
+    return plan.shaped(y, x.shape), mean.ravel(), var.ravel(), inv_std.ravel()
+
+
+def backward(
+    g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, groups: int | None, needed: Needed
+) -> Gradients:
+    """Cotangents of x, γ and β, those that are needed."""
+    if not x.size or x.dtype not in DTYPES:
+        return reference.backward(g, x, weight, mean, inv_std, groups, needed)
+    if groups is not None and x.shape[2] == 1:
+        return _rows_backward(g, x, weight, mean, inv_std, groups, needed)
+    plan = _plan(x.shape, groups)
+    g, x, shape = _pixels(g), _pixels(x), x.shape
+    mu, s = plan.spread(mean), plan.spread(inv_std).astype(np.float64)
+    total, moment = _sums(g, x, plan, mu)
+    dweight = (s * moment).sum(axis=0).astype(x.dtype) if needed[1] else None
+    dbias = total.sum(axis=0).astype(x.dtype) if needed[2] else None
+    if not needed[0]:
+        return None, dweight, dbias
+    gamma = np.ones(1) if weight is None else weight.astype(np.float64)
+    mean_h = plan.spread(plan.gathered(gamma * total) / plan.count)
+    mean_hx = plan.spread(plan.gathered(gamma * s * moment) / plan.count)
+    dx = memory.empty(x.shape, x.dtype)
+    factors = (mu, gamma * s, -s * s * mean_hx, -s * mean_h)
+    deal(loops.gradient, plan.pieces, g, x, dx, *(plan.folded(f, x.dtype) for f in factors), *plan.sizes)
+    return plan.shaped(dx, shape), dweight, dbias
+
+
+def forward_given(x: Array, weight: Array | None, bias: Array | None, mean: Array, inv_std: Array) -> Array:
+    """y with a given μ and s for each channel."""
+    if not x.size or x.dtype not in DTYPES:
+        return reference.forward_given(x, weight, bias, mean, inv_std)
+    plan = _plan(x.shape, None)
+    scale = inv_std if weight is None else inv_std * weight
+    return plan.shaped(_affine(_pixels(x), plan, mean, scale, bias), x.shape)
+
+
+def backward_given(
+    g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, needed: Needed
+) -> Gradients:
+    """Cotangents of x, γ and β, those that are needed, where μ and s do not depend on x."""
+    if not x.size or x.dtype not in DTYPES:
+        return reference.backward_given(g, x, weight, mean, inv_std, needed)
+    plan, flat = _plan(x.shape, None), _pixels(g)
+    dx = dweight = dbias = None
+    if needed[1] or needed[2]:
+        total, moment = _sums(flat, _pixels(x), plan, mean.reshape(1, -1))
+        dweight = (inv_std * moment[0]).astype(x.dtype) if needed[1] else None
+        dbias = total[0].astype(x.dtype) if needed[2] else None
+    if needed[0]:
+        scale = inv_std if weight is None else inv_std * weight
+        dx = plan.shaped(_affine(flat, plan, np.zeros_like(scale), scale, None), x.shape)
+    return dx, dweight, dbias
+
+
+# --- how the work is cut ---------------------------------------------------------------------------------------
+
+
+class _Plan(NamedTuple):
+    """(images, rows, C) in memory, cut into chunks of rows; statistics of ``groups`` groups in each image.
+
+    Batch normalisation has one "image", the whole batch.
+    """
+
+    images: int
+    rows: int
+    channels: int
+    groups: int
+    fold: int  #: so many neighbouring rows are taken for one row of fold · C channels
+    chunk: int  #: folded rows in a piece
+
+    @property
+    def chunks(self) -> int:
+        return -(-(self.rows // self.fold) // self.chunk)
+
+    @property
+    def pieces(self) -> int:
+        return self.images * self.chunks
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """What the compiled loops are told: chunks of an image, rows of a chunk, rows and channels."""
+        return self.chunks, self.chunk, self.rows // self.fold, self.channels * self.fold
+
+    @property
+    def count(self) -> int:
+        """Values in a group."""
+        return self.rows * (self.channels // self.groups)
+
+    def spread(self, values: Array) -> Array:
+        """A value for each group to one for each channel, (images, C)."""
+        return np.repeat(values.reshape(self.images, self.groups), self.channels // self.groups, axis=1)
+
+    def gathered(self, values: Array) -> Array:
+        """The sums (images, groups) of values for each channel."""
+        return values.reshape(self.images, self.groups, -1).sum(axis=2)
+
+    def folded(self, values: Array, dtype: Any) -> Array:
+        """Values (images or 1, C) as the loops take them: flat, in one dtype, for each folded channel."""
+        values = np.broadcast_to(values, (self.images, self.channels))
+        return np.tile(values.astype(dtype), (1, self.fold)).reshape(-1)
+
+    def shaped(self, y: Array, shape: tuple[int, ...]) -> Array:
+        """Flat memory as (N, C, M) by shape."""
+        n, c, m = shape
+        return y.reshape(n, m, c).transpose(0, 2, 1)
+
+
+def _plan(shape: tuple[int, ...], groups: int | None) -> _Plan:
+    n, c, m = shape
+    images, rows = (1, n * m) if groups is None else (n, m)
+    fold = 1
+    while fold * c < 64 and rows % (2 * fold) == 0:
+        fold *= 2
+    return _Plan(images, rows, c, groups or c, fold, max(64, 2 * PIECE // (c * fold)))
+
+
+def _pixels(x: Array) -> Array:
+    """The flat memory of x (N, C, M) as (N, M, C): its own, or a counted copy."""
+    turned = x.transpose(0, 2, 1)
+    if not (turned.flags.c_contiguous and turned.flags.behaved):
+        conversions.count += 1
+        conversions.bytes += x.nbytes
+        copy = memory.empty(turned.shape, x.dtype)
+        np.copyto(copy, turned)
+        turned = copy
+    return turned.reshape(-1)
+
+
+# --- pixels with channels --------------------------------------------------------------------------------------
+
+
+def _statistics(x: Array, plan: _Plan) -> tuple[Array, Array]:
+    """Means and biased variances (images, groups) in float64."""
+    places = (plan.images, plan.chunks, plan.fold, plan.groups, plan.channels // plan.groups)
+    means, squares = np.empty(places), np.empty(places)
+    deal(loops.statistics, plan.pieces, x, means.reshape(-1), squares.reshape(-1), *plan.sizes)
+    sizes = np.full(plan.chunks, plan.chunk)
+    sizes[-1] = plan.rows // plan.fold - plan.chunk * (plan.chunks - 1)
+    weights, others = sizes.reshape(1, -1, 1, 1, 1), (1, 2, 4)
+    mean = (means * weights).sum(axis=others, keepdims=True) / plan.count
+    apart = (means - mean) ** 2 * weights
+    var = (squares + apart).sum(axis=others) / plan.count
+    return mean.reshape(var.shape), var
+
+
+def _affine(x: Array, plan: _Plan, mean: Array, scale: Array, bias: Array | None) -> Array:
+    """(x - mean) scale + bias; mean and scale (images or 1, C)."""
+    y = memory.empty(x.shape, x.dtype)
+    shift = np.zeros(1) if bias is None else bias
+    factors = (plan.folded(f, x.dtype) for f in (mean, scale, shift))
+    deal(loops.affine, plan.pieces, x, y, *factors, *plan.sizes)
+    return y
+
+
+def _sums(g: Array, x: Array, plan: _Plan, mean: Array) -> tuple[Array, Array]:
+    """Σ g and Σ g (x - mean) for each image and channel, (images, C) in float64."""
+    places = (plan.images, plan.chunks, plan.fold, plan.channels)
+    total, moment = np.empty(places), np.empty(places)
+    means = plan.folded(mean, x.dtype)
+    deal(loops.sums, plan.pieces, g, x, means, total.reshape(-1), moment.reshape(-1), *plan.sizes)
+    return total.sum(axis=(1, 2)), moment.sum(axis=(1, 2))
+
+
+# --- rows on their own -----------------------------------------------------------------------------------------
+
+
+def _contiguous(x: Array) -> Array:
+    return _pixels(x)  # with one pixel, (N, 1, C) is C order
+
+
+def _rows_forward(
+    x: Array, weight: Array | None, bias: Array | None, groups: int, eps: float
+) -> tuple[Array, Array, Array, Array]:
+    n, c, _ = x.shape
+    flat = _contiguous(x)
+    y = memory.empty(flat.shape, x.dtype)
+    mean, var, inv_std = (np.empty(n * groups, x.dtype) for _ in range(3))
+    gamma = np.ones(c, x.dtype) if weight is None else np.ascontiguousarray(weight)
+    beta = np.zeros(c, x.dtype) if bias is None else np.ascontiguousarray(bias)
+    size = c // groups
+    step = max(1, PIECE // size)  # rows in a piece
+    rows = n * groups
+    sizes = (size, groups, step, rows, float(eps))
+    deal(loops.rows_forward, -(-rows // step), flat, y, gamma, beta, mean, var, inv_std, *sizes)
+    return y.reshape(x.shape), mean, var, inv_std
+
+
+def _rows_backward(
+    g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, groups: int, needed: Needed
+) -> Gradients:
+    n, c, _ = x.shape
+    # Each piece sums for γ and β on its own; so few pieces that these sums stay small beside x.
+    pieces = min(n, max(4, min(64, 2**20 // c)), max(1, x.size // PIECE))
+    gamma = np.ones(c, x.dtype) if weight is None else np.ascontiguousarray(weight)
+    dx = memory.empty((x.size,), x.dtype)
+    sums = np.empty((pieces, 2, c))
+    sizes = (c // groups, groups, pieces, n)
+    deal(
+        loops.rows_backward, pieces, _contiguous(g), _contiguous(x), dx, gamma, mean, inv_std,
+        sums.reshape(-1), *sizes,
+    )  # fmt: skip
+    dweight, dbias = sums.sum(axis=0).astype(x.dtype)
+    return (
+        dx.reshape(x.shape) if needed[0] else None,
+        dweight if needed[1] else None,
+        dbias if needed[2] else None,
+    )
