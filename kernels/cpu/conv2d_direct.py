@@ -1,0 +1,248 @@
+"""Direct convolution out of registers ("implicit GEMM"): no matrix of columns, no multiplication by zero.
+
+With the channels last in memory, the pixels under one row of a filter are one contiguous segment of the image. So
+
+    forward          y[j, k]  = Σ_u Σ_(v,c)  x[j·s + (u, v, c)] · w[(u, v, c), k]
+
+is a product of matrices whose left factor is read from the image itself: neighbouring output pixels are rows that
+begin s pixels apart, filter rows are segments (with groups or a dilation, each tap is one). Twelve pixels by
+32 filters are summed in registers at a time; the packed weights of 32 filters stay in the second-level cache
+while the pixels of a block of rows go by.
+
+**Borders.** Where windows reach beyond the image, the few rows that a block of output rows needs are first copied
+between zeros, into a work space of each thread. That is a copy for every k·k·K multiplications of a number; the
+batch is never padded as a whole.
+
+**backward_data.** The pixels of dx whose row is ρ modulo the stride get contributions from every (s / gcd(s,
+d))th filter row only, and from neighbouring rows of g: a dense convolution of stride 1 with a part of the filter,
+flipped. There are s·s such residue classes; each is computed by the forward's code, which writes every sth pixel.
+Nothing is multiplied by the zeros that the textbook puts between the values of g. Where the filter is as
+wide as the stride (2x2, stride 2), the classes of one row are neighbours in memory: their pixels are taken for
+further channels.
+
+**backward_weight.** dW[(u, v, c), k] = Σ_j x[j·s + (u, v, c)] · g[j, k]: the same product with the left factor
+transposed, which costs nothing, since its strides are free. The sum over pixels is cut into shares that depend on
+the problem only, so the result is the same for any number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minidl.kernels import memory, threads
+from minidl.kernels.cpu import compiled
+from minidl.kernels.cpu.conv2d_tiles import (
+    LOW,
+    TALL,
+    copy_padded,
+    flat,
+    flat_weight,
+    pack,
+    padded_bias,
+    pixels_product,
+)
+from minidl.kernels.cpu.products import VECTORS
+from minidl.kernels.cpu.vectors import VECTOR_BYTES, lanes, lanes_of
+
+Array = np.ndarray[Any, Any]
+Pair = tuple[int, int]
+
+#: Bytes of image that a block of output rows reads: it stays in the second-level cache beside the weights.
+BLOCK_BYTES = 256 * 1024
+#: Output pixels that a piece of a pointwise convolution covers.
+POINTWISE = 16 * TALL
+
+
+@compiled
+def _convolve(begin: int, end: int, worker: int, sizes: Array, x: Array, packed: Array, bias: Array, y: Array,
+              works: Array) -> None:  # fmt: skip
+    """Blocks of output rows; the numbers in ``sizes`` are put together in :func:`_run`."""
+    (N, H, W, C, OH, OW, K, sy, sx, dy, dx, kh, kw, py, px, groups, images, rows, y_at, y_image, y_row, y_pixel,
+     copied, tail) = sizes  # fmt: skip
+    L = lanes(y)
+    C, K = C // groups, K // groups
+    KV, pixel, taps = (K + L - 1) // L, C * groups, kh * kw
+    merged = groups == 1 and dx == 1
+    outers, segments, depth = (1, kh, kw * C) if merged or not taps else (kh, kw, C)
+    work = works[worker]
+    sums, patch = work[: TALL * VECTORS * L], work[TALL * VECTORS * L :]
+    source = patch if copied else x
+    blocks = (OH + rows - 1) // rows
+    for piece in range(begin, end):
+        n0, i0 = piece // blocks * images, piece % blocks * rows
+        n1, i1 = min(N, n0 + images), min(OH, i0 + rows)
+        line, image = W * pixel, H * W * pixel
+        at0 = n0 * image + (i0 * sy - py) * line - px * pixel
+        if copied:
+            high, wide = (i1 - i0 - 1) * sy + (kh - 1) * dy + 1, (OW - 1) * sx + (kw - 1) * dx + 1
+            line, image, at0 = wide * pixel, high * wide * pixel, 0
+            for n in range(n0, n1):
+                copy_padded(patch, (n - n0) * image, high, wide, x, n * H * W * pixel, H, W, pixel, i0 * sy - py,
+                            -px)  # fmt: skip
+        a_outer, a_segment = (0, dy * line) if merged else (dy * line, dx * pixel)
+        count = OW + (tail if n1 == N and i1 == OH else 0)
+        for group in range(groups):
+            for v in range(0, KV, VECTORS):
+                panel = group * KV + v
+                for n in range(n0, n1):
+                    for i in range(i0, i1):
+                        at = at0 + (n - n0) * image + (i - i0) * sy * line + group * C
+                        to = y_at + n * y_image + i * y_row + group * K + v * L
+                        pixels_product(source, at, sx * pixel, a_outer, outers, a_segment, segments, depth, packed,
+                                       panel * taps * C * L, min(VECTORS, KV - v), bias, panel * L, y, to, y_pixel,
+                                       K - v * L, count, sums)  # fmt: skip
+
+
+def _run(
+    x: Array,
+    x_shape: tuple[int, ...],
+    packed: Array,
+    bias: Array,
+    y: Array,
+    places: tuple[int, int, int, int],
+    out: Pair,
+    filters: int,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> None:
+    """Flat x of shape (N, C, H, W) to ``out`` pixels of flat y.
+
+    Args:
+        places: in y, where pixel (0, 0) lies and how far images, rows and pixels are apart.
+        padding: may be negative: the window of pixel 0 begins inside the image.
+    """
+    n, c, h, w = x_shape
+    tail, copied = 0, _needs_copy((h, w), out, kernel, stride, padding, dilation)
+    if kernel == (1, 1) and stride == (1, 1) and padding == (0, 0) and out == (h, w) and not copied:
+        start, image, row, pixel = places
+        if row == w * pixel and image == h * row:  # all pixels of the batch are one long row
+            pixels = n * h * w
+            h = max(1, pixels // POINTWISE)
+            n, w = 1, pixels // h if h == 1 else POINTWISE
+            tail, out, places = pixels - h * w, (h, w), (start, 0, w * pixel, pixel)
+    lanes = lanes_of(x.itemsize)
+    need = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
+    line = ((out[1] - 1) * stride[1] + need[1]) * c
+    images, rows = _block(n, out, line * stride[0] * x.itemsize, tail)
+    room = images * ((rows - 1) * stride[0] + max(1, need[0])) * line + LOW * stride[1] * c if copied else 0
+    works = memory.empty((threads.get_num_threads(), _aligned(TALL * VECTORS * lanes + room, x)), x.dtype)
+    sizes = (n, h, w, c, *out, filters, *stride, *dilation, *kernel, *padding, groups, images, rows, *places, copied, tail)  # fmt: skip
+    pieces = -(-n // images) * -(-out[0] // rows)
+    threads.deal(_convolve, pieces, np.array(sizes, np.int64), x, packed, bias, y, works)
+
+
+def _needs_copy(size: Pair, out: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> bool:
+    """Whether a window reaches beyond the image, or a row has fewer pixels than the lowest tile."""
+    if 0 in kernel:
+        return False
+    ends = (
+        (o - 1) * s + (k - 1) * d - p < extent
+        for extent, o, k, s, p, d in zip(size, out, kernel, stride, padding, dilation, strict=True)
+    )
+    return max(padding) > 0 or out[1] < LOW or not all(ends)
+
+
+def _block(n: int, out: Pair, row_bytes: int, tail: int) -> Pair:
+    """Images and output rows that are worked on at once; several images only where they fit whole."""
+    rows = max(1, BLOCK_BYTES // max(1, row_bytes))
+    if rows < out[0] or tail:
+        # Some pieces for each thread, of nearly equal height, so that the few rows between blocks are copied rarely.
+        rows = min(rows, out[0]) if not tail else 1
+        return 1, -(-out[0] // -(-out[0] // rows))
+    pieces = 4 * threads.get_num_threads()
+    if n < pieces:
+        return 1, -(-out[0] // max(1, min(-(-pieces // max(1, n)), out[0] // 8)))
+    return max(1, min(n // pieces, rows // max(1, out[0]))), out[0]
+
+
+def _aligned(count: int, like: Array) -> int:
+    """``count`` rounded up to whole lines of the cache, so that threads do not share one."""
+    step = VECTOR_BYTES // like.itemsize
+    return -(-count // step) * step + step
+
+
+def forward(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    out: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Array:
+    """x (N, C, H, W), weight (K, C/groups, kh, kw), bias (K) or None, to y (N, K, OH, OW), channels-last."""
+    k, c, kh, kw = weight.shape
+    y = memory.empty_channels_last((x.shape[0], k, *out), x.dtype)
+    area = kh * kw
+    taps = np.arange(area)
+    packed = pack(flat_weight(weight), groups, c, k // groups, taps, k // groups * c * area, area, c * area)
+    places = (0, out[0] * out[1] * k, out[1] * k, k)
+    _run(
+        *(flat(x), x.shape, packed, padded_bias(bias, groups, k // groups, x.dtype), flat(y), places, out, k),
+        *((kh, kw), stride, padding, dilation, groups),
+    )
+    return y
+
+
+def backward_data(
+    g: Array,
+    weight: Array,
+    x_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Array:
+    """Cotangent g (N, K, OH, OW) to that of x (N, C, H, W), one residue class of pixels after the other."""
+    n, c, h, w = x_shape
+    dx = memory.empty_channels_last(x_shape, g.dtype)
+    k, per_group, kh, kw = weight.shape
+    flats, none = (flat(g), flat(dx)), np.empty(0, g.dtype)
+    area, row = kh * kw, flat_weight(weight)
+    by = (k // groups * per_group * area, per_group * area, area)
+    patches = (
+        kw == stride[1] and padding[1] == 0 and dilation[1] == 1 and g.shape[3] * kw == w and groups == 1
+    )
+    for first_row in range(min(stride[0], h)):
+        us, dy, py = _taps(first_row, kh, stride[0], padding[0], dilation[0])
+        rows = -(-(h - first_row) // stride[0])
+        if patches:
+            packed = pack(row, 1, k, kw * c, us * kw, 0, *by[1:], inner=c, by_outer=1)
+            places = (first_row * w * c, h * w * c, stride[0] * w * c, kw * c)
+            _run(
+                *(flats[0], g.shape, packed, none, flats[1], places, (rows, g.shape[3]), kw * c),
+                *((us.size, min(1, us.size)), (1, 1), (py, 0), (dy, 1), 1),
+            )
+            continue
+        for first in range(min(stride[1], w)):
+            vs, dx_, px = _taps(first, kw, stride[1], padding[1], dilation[1])
+            taps = (us[:, None] * kw + vs).reshape(-1)
+            kernel = (us.size, vs.size) if taps.size else (0, 0)
+            packed = pack(row, groups, k // groups, per_group, taps, *by)
+            places = ((first_row * w + first) * c, h * w * c, stride[0] * w * c, stride[1] * c)
+            _run(
+                *(flats[0], g.shape, packed, none, flats[1], places, (rows, -(-(w - first) // stride[1])), c),
+                *(kernel, (1, 1), (py, px), (dy, dx_), groups),
+            )
+    return dx
+
+
+def _taps(first: int, kernel: int, stride: int, padding: int, dilation: int) -> tuple[Array, int, int]:
+    """Which taps reach the pixels first + stride·t of dx, and from where in g.
+
+    Pixel t gets from tap u what g holds at t + (first + padding - u·dilation) / stride, if that is whole.
+
+    Returns:
+        The taps, that of the smallest place first; how far apart the places are; minus the smallest at t = 0.
+    """
+    every = stride // math.gcd(stride, dilation)
+    taps = [u for u in range(kernel) if (first + padding - u * dilation) % stride == 0][::-1]
+    least = (first + padding - taps[0] * dilation) // stride if taps else 0
+    return np.array(taps, np.int64), every * dilation // stride, -least
