@@ -16,6 +16,7 @@ backend has no such function, the reference kernel of the same device runs inste
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import types
@@ -23,7 +24,7 @@ import warnings
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -34,6 +35,7 @@ REFERENCE = "numpy"
 DEFAULTS = ("numpy",)
 
 _preferred: ContextVar[str | None] = ContextVar("minidl_backend", default=None)  # None: the default
+_checking: ContextVar[bool | None] = ContextVar("minidl_checking", default=None)  # None: the environment says
 
 
 class KernelFallbackWarning(UserWarning):
@@ -75,12 +77,56 @@ class use:
         _preferred.reset(self._before.pop())
 
 
+class check_kernels(contextlib.ContextDecorator):
+    """Within this block every compiled kernel is compared with the reference kernel, call by call.
+
+    The first result that differs by more than rounding raises a ``KernelMismatchError``
+    (``minidl/_compare.py``), which names the kernel, the place, both values, the arguments, the module and the
+    line. Backwards of what ran within the block are compared as well, wherever they run. It costs the time of
+    the reference and a copy of each array: for debugging. ``MINIDL_CHECK_KERNELS=1`` in the environment
+    compares in the whole process, ``minidl train`` included.
+
+    Args:
+        mode: False turns it off again within an outer block.
+
+    >>> import minidl
+    >>> x = minidl.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    >>> with check_kernels():
+    ...     minidl.ops.max_pool2d(x, 2).item()
+    4.0
+    """
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> check_kernels:
+        self._stack = [*getattr(self, "_stack", ()), _checking.set(self.mode)]
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _checking.reset(self._stack.pop())
+
+    def _recreate_cm(self) -> check_kernels:
+        return check_kernels(self.mode)
+
+
+def checks_kernels() -> bool:
+    """Whether kernels are compared with the reference in the current context."""
+    mode = _checking.get()
+    return _told_to_check() if mode is None else mode
+
+
+@cache
+def _told_to_check() -> bool:
+    return os.environ.get("MINIDL_CHECK_KERNELS", "") not in ("", "0")
+
+
 def set_num_threads(count: int) -> None:
     """Use so many threads: compiled kernels, reference kernels and BLAS. Holds for the whole process.
 
     Until it is called, compiled kernels and BLAS use all cores, and reference kernels one thread and BLAS's.
-    Which thread computes a piece of a result changes nothing about its value; how many there are may change the
-    rounding of sums over whole batches (see ``kernels/threads.py``).
+    Which thread computes a piece of a result changes nothing about its value; how many there are may change
+    the rounding of sums over whole batches.
 
     Raises:
         ValueError: the count is not positive.
@@ -109,7 +155,7 @@ def backend() -> str:
 
 @cache
 def default_backend() -> str:
-    """The backend where nobody has chosen one: ``MINIDL_BACKEND``, else the compiled one if Numba is installed.
+    """The backend where nobody chose one: ``MINIDL_BACKEND``, else the compiled one if Numba is installed.
 
     The environment variable is read once, when it is first needed. Numba is looked for, not imported.
 
@@ -208,4 +254,9 @@ def kernels(operation: str, array: Any) -> Kernels:
     """
     if not isinstance(array, np.ndarray):
         raise NotImplementedError(f"{operation}: no kernels for arrays of type {type(array).__name__}")
-    return _kernels(operation, backend())
+    found = _kernels(operation, backend())
+    if found.backend == REFERENCE or not checks_kernels():
+        return found
+    from minidl._compare import Checked
+
+    return cast(Kernels, Checked(found, _kernels(operation, REFERENCE)))

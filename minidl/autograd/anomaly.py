@@ -8,18 +8,16 @@ it ran in, the line of the program and what its inputs held. Costs time: for deb
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from minidl import dispatch
+from minidl import _origin, dispatch
 
 if TYPE_CHECKING:
     from minidl.autograd.node import Node
 
 _enabled: ContextVar[bool] = ContextVar("minidl_anomaly", default=False)
-_modules: ContextVar[tuple[Any, ...]] = ContextVar("minidl_anomaly_modules", default=())
 
 
 def is_enabled() -> bool:
@@ -60,19 +58,9 @@ class detect_anomaly(contextlib.ContextDecorator):
         return detect_anomaly(self.mode)
 
 
-@contextlib.contextmanager
-def inside(module: Any) -> Iterator[None]:
-    """Operations in this block belong to ``module`` (which has ``named_modules()``)."""
-    token = _modules.set((*_modules.get(), module))
-    try:
-        yield
-    finally:
-        _modules.reset(token)
-
-
 def check_forward(node: Node, arrays: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
     """Raise if an output holds a NaN; remember where the node was made."""
-    node.origin = _origin()
+    node.origin = _origin.origin()
     bad = sum(_count(y, "isnan") for y in outputs)
     if not bad:
         return
@@ -107,20 +95,3 @@ def _held(arrays: Sequence[Any], what: str = "inputs") -> str:
     else:
         held = f"from {what} without NaN" + (f" but with {inf} infinities" if inf else "")
     return f"{held} (shapes {shapes})"
-
-
-def _origin() -> str:
-    """The module and the line that an operation was called from, as the end of a message."""
-    modules = _modules.get()
-    place = f", in module {_path(modules)}" if modules else ""
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "minidl":
-        frame = frame.f_back  # type: ignore[assignment]
-    return f"{place}, called at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else place
-
-
-def _path(modules: tuple[Any, ...]) -> str:
-    """The dotted name of the innermost module, seen from the outermost one that was called."""
-    root, module = modules[0], modules[-1]
-    name = next((name for name, m in root.named_modules() if m is module), "")
-    return f"{type(root).__name__}{'.' if name else ''}{name} ({type(module).__name__})"

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from minidl import _origin, dispatch
 from minidl._tensor import Hook, HookHandle, Tensor, tensor
 from minidl.autograd import anomaly
 from minidl.nn import state
@@ -65,9 +66,9 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        if not anomaly.is_enabled():
+        if not (anomaly.is_enabled() or dispatch.checks_kernels()):
             return self._run(inputs, options)
-        with anomaly.inside(self):  # an error will say in which module it arose
+        with _origin.inside(self):  # an error will say in which module it arose
             return self._run(inputs, options)
 
     def _run(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
