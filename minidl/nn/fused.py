@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from minidl import ops
 from minidl._tensor import Tensor
@@ -47,14 +47,15 @@ def rule(kind: type[Module]) -> Callable[[Rule], Rule]:
     return register
 
 
-def fuse(model: Module) -> Module:
+def fuse(model: Some) -> Some:
     """The same model, computed in fewer passes over memory.
 
     Args:
         model: any module. It stays as it is and may be used beside the fused one.
 
     Returns:
-        a module with the same results (to rounding), parameters and names, in the same mode (training or not).
+        a module of the same class or a subclass of it, with the same results (to rounding), parameters and
+        names, in the same mode (training or not).
 
     >>> from minidl import nn
     >>> plain = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 2, 1))
@@ -64,7 +65,7 @@ def fuse(model: Module) -> Module:
     """
     make = _rules.get(type(model))
     if make is not None:
-        return make(model)
+        return cast(Some, make(model))
     return with_children(model, {name: fuse(child) for name, child in model.named_children()})
 
 

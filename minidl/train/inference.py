@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl import ops
+from minidl import fuse, ops
 from minidl._tensor import Tensor
 from minidl.autograd import no_grad
 from minidl.errors import InputError
@@ -63,7 +63,7 @@ def load_run(path: str | Path) -> Run:
         path = path / "best.safetensors"
     saved = checkpoints.load(path)
     try:
-        model = UNet(**saved.architecture)
+        model = fuse(UNet(**saved.architecture))
         model.load_state_dict(saved.model)
         norm = Normalisation(tuple(saved.normalisation["mean"]), tuple(saved.normalisation["std"]))
     except (KeyError, TypeError, ValueError) as error:

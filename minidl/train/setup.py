@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl import optim
+from minidl import fuse, optim
 from minidl.errors import InputError
 from minidl.models import UNet
 from minidl.optim import lr_scheduler
@@ -20,13 +20,13 @@ DEFAULT_CROP = 256
 
 
 def build_model(architecture: dict[str, Any]) -> UNet:
-    """The network.
+    """The network, out of fused operations (:func:`minidl.fuse`): parameters and names are the plain one's.
 
     Raises:
         InputError: an option that it has not, or out of range.
     """
     try:
-        return UNet(**architecture)
+        return fuse(UNet(**architecture))
     except (TypeError, ValueError) as error:
         raise InputError(f"model: {error}; correct this option") from None
 
