@@ -81,10 +81,10 @@ class check_kernels(contextlib.ContextDecorator):
     """Within this block every compiled kernel is compared with the reference kernel, call by call.
 
     The first result that differs by more than rounding raises a ``KernelMismatchError``
-    (``minidl/_compare.py``), which names the kernel, the place, both values, the arguments, the module and the
-    line. Backwards of what ran within the block are compared as well, wherever they run. It costs the time of
-    the reference and a copy of each array: for debugging. ``MINIDL_CHECK_KERNELS=1`` in the environment
-    compares in the whole process, ``minidl train`` included.
+    (``minidl/_compare.py``), which names the kernel, the place, both values, the arguments, the module and
+    the line. Backwards of what ran within the block are compared as well, wherever they run. It costs the
+    time of the reference and a copy of each array: for debugging. ``MINIDL_CHECK_KERNELS=1`` in the
+    environment compares in the whole process, ``minidl train`` included.
 
     Args:
         mode: False turns it off again within an outer block.
