@@ -2,7 +2,7 @@
 
 Which element is the neighbour of which does not matter to them, so they run over the memory from its begin to
 its end. Any order without gaps will do (C order, channels-last, transposed), and the result gets the same one:
-nothing is converted. Where several arrays meet, the first one decides; the others are brought into its order,
+nothing is converted. Where several arrays meet, the last one decides; the others are brought into its order,
 which is counted (``kernels/layout.py``), and so are copies of views with gaps.
 
 A compiled kernel gets ranges of *pieces* of :data:`PIECE` elements. An array of one piece stays on the calling
@@ -90,11 +90,14 @@ def empty_in(order: Order, shape: tuple[int, ...], dtype: Any) -> tuple[Array, A
 
 
 def run(kernel: Callable[..., Any], arrays: tuple[Array, ...], *numbers: float) -> Array:
-    """Fill a result like the first array: ``kernel(begin, end, worker, *flat arrays, flat result, *numbers)``."""
-    first, order = dense(arrays[0])
-    y, flat_y = empty_in(order, first.shape, first.dtype)
-    flat = [first.transpose(order).reshape(-1), *(arranged(a, order) for a in arrays[1:])]
-    threads.deal(kernel, pieces(first.size), *flat, flat_y, *numbers)
+    """Fill a result like the last array: ``kernel(begin, end, worker, *flat arrays, flat result, *numbers)``.
+
+    The last, because a backward takes the cotangent first and then what the forward saw, whose order counts.
+    """
+    last, order = dense(arrays[-1])
+    y, flat_y = empty_in(order, last.shape, last.dtype)
+    flat = [*(arranged(a, order) for a in arrays[:-1]), last.transpose(order).reshape(-1)]
+    threads.deal(kernel, pieces(last.size), *flat, flat_y, *numbers)
     return y
 
 

@@ -4,7 +4,7 @@ SiLU, hardswish.
 Notation: x is the pre-activation z, y = σ(x) the activation a, g the cotangent of y. Each backward is the
 σ'(z) of E8, written in terms of what is cheapest to keep: where possible, the output.
 
-Those with options have files of their own: ``leaky_relu.py``, ``elu.py``, ``gelu.py``, ``softplus.py``.
+The kernels are in ``kernels/reference/activations.py`` and its siblings. Those with options have files of their own: ``leaky_relu.py``, ``elu.py``, ``gelu.py``, ``softplus.py``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import array_module
+from minidl.dispatch import kernels
 from minidl.ops._elementwise import as_tensor, floating, inexact
 from minidl.ops.where import choose
 
@@ -23,19 +23,15 @@ class Relu(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
-        xp = array_module(x)
-        y = xp.maximum(x, 0)
+        ctx.kernels = kernels("activations", x)
+        y = ctx.kernels.relu(x)
         ctx.save(y)
         return y
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (y,) = ctx.saved
-        xp = array_module(g)
-        passes = ~(y <= 0)  # not y > 0: torch lets g pass where y is NaN
-        # The product takes a third of the time of the choice, but infinity times 0 is NaN where 0 is meant.
-        dx = g * passes
-        return dx if xp.isfinite(dx.sum()) else xp.where(passes, g, g.dtype.type(0))
+        return ctx.kernels.relu_backward(g, y)
 
     @staticmethod
     def tensor_backward(ctx: Node, g: Any) -> Any:
@@ -43,32 +39,25 @@ class Relu(Function):
         return choose(y <= 0, 0, g)
 
 
-def logistic(x: Any) -> Any:
-    """1 / (1 + e^-x) of an array or a tensor."""
-    if isinstance(x, Tensor):
-        return sigmoid(x)
-    xp = array_module(x)
-    # e^-|x| never overflows: 1/(1+e^-x) for x >= 0 and e^x/(1+e^x) for x < 0.
-    small = xp.exp(-xp.abs(x))
-    y = xp.where(x >= 0, 1, small) / (1 + small)
-    return y.astype(x.dtype, copy=False)
-
-
 class Sigmoid(Function):
     """y = 1 / (1 + e^-x);  dx = g y (1 - y)."""
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
-        y = logistic(x)
+        ctx.kernels = kernels("activations", x)
+        y = ctx.kernels.sigmoid(x)
         ctx.save(y)
         return y
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (y,) = ctx.saved
-        return g * y * (1 - y)
+        return ctx.kernels.sigmoid_backward(g, y)
 
-    tensor_backward = backward
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        (y,) = ctx.saved
+        return g * y * (1 - y)
 
 
 class Tanh(Function):
@@ -76,16 +65,20 @@ class Tanh(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
-        y = array_module(x).tanh(x)
+        ctx.kernels = kernels("activations", x)
+        y = ctx.kernels.tanh(x)
         ctx.save(y)
         return y
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (y,) = ctx.saved
-        return g * (1 - y * y)
+        return ctx.kernels.tanh_backward(g, y)
 
-    tensor_backward = backward
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        (y,) = ctx.saved
+        return g * (1 - y * y)
 
 
 class Silu(Function):
@@ -93,16 +86,20 @@ class Silu(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
+        ctx.kernels = kernels("activations", x)
         ctx.save(x)
-        return x * logistic(x)
+        return ctx.kernels.silu(x)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (x,) = ctx.saved
-        s = logistic(x)
-        return g * (s * (1 + x * (1 - s)))
+        return ctx.kernels.silu_backward(g, x)
 
-    tensor_backward = backward
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        s = sigmoid(x)
+        return g * (s * (1 + x * (1 - s)))
 
 
 class Hardswish(Function):
@@ -110,15 +107,19 @@ class Hardswish(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
+        ctx.kernels = kernels("activations", x)
         ctx.save(x)
-        return x * (array_module(x).clip(x + 3, 0, 6) / 6)
+        return ctx.kernels.hardswish(x)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (x,) = ctx.saved
-        return choose(x <= -3, 0, choose(x < 3, g * (x / 3 + 0.5), g))
+        return ctx.kernels.hardswish_backward(g, x)
 
-    tensor_backward = backward
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        return choose(x <= -3, 0, choose(x < 3, g * (x / 3 + 0.5), g))
 
 
 def relu(input: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import array_module
+from minidl.dispatch import kernels
 from minidl.ops._elementwise import floating
 from minidl.ops.clamp import clamp
 from minidl.ops.exponential import exp
@@ -23,17 +23,14 @@ class Elu(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, alpha: float) -> Any:
-        ctx.alpha = alpha
+        ctx.kernels, ctx.alpha = kernels("activations", x), alpha
         ctx.save(x)
-        xp = array_module(x)
-        # e^x is not needed above 0, where it may be infinite; expm1 keeps the digits of small x.
-        return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
+        return ctx.kernels.elu(x, alpha)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (x,) = ctx.saved
-        xp = array_module(g)
-        return xp.where(x <= 0, g * ctx.alpha * xp.exp(xp.minimum(x, 0)), g)
+        return ctx.kernels.elu_backward(g, x, ctx.alpha)
 
     @staticmethod
     def tensor_backward(ctx: Node, g: Any) -> Any:

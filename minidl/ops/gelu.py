@@ -11,18 +11,17 @@ With ``approximate="tanh"``, Φ is replaced by (1 + t) / 2 with t = tanh(√(2/�
     forward  y = x (1 + t) / 2
     backward dx = g ((1 + t) / 2 + x (1 - t²) √(2/π) (1 + 3 · 0.044715 x²) / 2)
 
-erf is SciPy's (CuPy's on a GPU), imported when first needed: NumPy has none.
+The kernels are in ``kernels/reference/activations.py`` and its siblings.
 """
 
 from __future__ import annotations
 
-import importlib
 import math
 from typing import Any
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import array_module
+from minidl.dispatch import kernels
 from minidl.ops._elementwise import floating
 from minidl.ops.activations import tanh
 from minidl.ops.exponential import exp
@@ -31,19 +30,9 @@ _SCALE = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
 
 
-def _density(x: Any) -> Any:
-    """φ of an array or of a tensor."""
-    exponential = exp if isinstance(x, Tensor) else array_module(x).exp
-    return exponential(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
-
-
-def _cumulative(x: Any) -> Any:
-    """Φ of an array or of a tensor. By erfc, since 1 + erf loses all digits far below 0."""
-    if isinstance(x, Tensor):
-        return Normal.apply(x)
-    on_gpu = array_module(x).__name__ == "cupy"
-    special = importlib.import_module("cupyx.scipy.special" if on_gpu else "scipy.special")
-    return special.erfc(x * -math.sqrt(0.5)) * 0.5
+def _density(x: Tensor) -> Tensor:
+    """φ."""
+    return exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
 
 
 class Normal(Function):
@@ -51,15 +40,19 @@ class Normal(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
+        ctx.kernels = kernels("activations", x)
         ctx.save(x)
-        return _cumulative(x)
+        return ctx.kernels.cumulative(x)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (x,) = ctx.saved
-        return g * _density(x)
+        return g * ctx.kernels.density(x)
 
-    tensor_backward = backward
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        return g * _density(x)
 
 
 class Gelu(Function):
@@ -67,21 +60,19 @@ class Gelu(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
+        ctx.kernels = kernels("activations", x)
         ctx.save(x)
-        return x * _cumulative(x)
+        return ctx.kernels.gelu(x)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (x,) = ctx.saved
-        return g * (_cumulative(x) + x * _density(x))
+        return ctx.kernels.gelu_backward(g, x)
 
-    tensor_backward = backward
-
-
-def _squashed(x: Any) -> Any:
-    """t of an array or of a tensor."""
-    squash = tanh if isinstance(x, Tensor) else array_module(x).tanh
-    return squash((x + x * x * x * _CUBIC) * _SCALE)
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        return g * (Normal.apply(x) + x * _density(x))
 
 
 class GeluTanh(Function):
@@ -89,17 +80,21 @@ class GeluTanh(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any) -> Any:
+        ctx.kernels = kernels("activations", x)
         ctx.save(x)
-        return x * (0.5 + 0.5 * _squashed(x))
+        return ctx.kernels.gelu_tanh(x)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (x,) = ctx.saved
-        t = _squashed(x)
+        return ctx.kernels.gelu_tanh_backward(g, x)
+
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        t = tanh((x + x * x * x * _CUBIC) * _SCALE)
         inner = (1 + x * x * (3 * _CUBIC)) * _SCALE
         return g * (0.5 + 0.5 * t + 0.5 * x * (1 - t * t) * inner)
-
-    tensor_backward = backward
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:

@@ -15,6 +15,7 @@ from typing import Any
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
+from minidl.dispatch import kernels
 from minidl.ops._elementwise import floating, gradients, shapes_of
 from minidl.ops.where import choose
 
@@ -24,16 +25,19 @@ class LeakyRelu(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, slope: float) -> Any:
-        ctx.slope = slope
+        ctx.kernels, ctx.slope = kernels("activations", x), slope
         ctx.save(x)
-        return choose(x > 0, x, x * slope)
+        return ctx.kernels.leaky_relu(x, slope)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (x,) = ctx.saved
-        return choose(x > 0, g, g * ctx.slope)
+        return ctx.kernels.leaky_relu_backward(g, x, ctx.slope)
 
-    tensor_backward = backward
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        return choose(x > 0, g, g * ctx.slope)
 
 
 class Prelu(Function):

@@ -11,9 +11,9 @@ from typing import Any
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import array_module
+from minidl.dispatch import kernels
 from minidl.ops._elementwise import floating
-from minidl.ops.activations import logistic
+from minidl.ops.activations import sigmoid
 from minidl.ops.where import choose
 
 
@@ -22,20 +22,20 @@ class Softplus(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, beta: float, threshold: float) -> Any:
-        ctx.beta, ctx.threshold = beta, threshold
+        ctx.kernels, ctx.beta, ctx.threshold = kernels("activations", x), beta, threshold
         ctx.save(x)
-        z = x * beta
-        xp = array_module(x)
-        # logaddexp(0, z) = log(e^0 + e^z), without overflow.
-        return xp.where(z > threshold, x, xp.logaddexp(z, z.dtype.type(0)) / beta)
+        return ctx.kernels.softplus(x, beta, threshold)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (x,) = ctx.saved
-        z = x * ctx.beta
-        return choose(z > ctx.threshold, g, g * logistic(z))
+        return ctx.kernels.softplus_backward(g, x, ctx.beta, ctx.threshold)
 
-    tensor_backward = backward
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        (x,) = ctx.saved
+        z = x * ctx.beta
+        return choose(z > ctx.threshold, g, g * sigmoid(z))
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
