@@ -6,8 +6,9 @@ as writing them. So results of kernels are made with :func:`empty`, which keeps 
 
 **The rule.** A buffer goes back to the pool when the last array that looks into it is gone (Python's own
 reference count says when; nothing is ever handed out twice). It is handed out again only for a request of the
-same size class (sizes are rounded up by at most an eighth). The pool holds at most as many bytes as were
-in use at once so far, and :func:`release` gives everything back to the system. Small arrays are NumPy's.
+same size class (sizes are rounded up by at most an eighth). Used and free buffers together are never more
+than the most that was in use at once: before new memory is asked for, free buffers that would exceed that are
+let go of. :func:`release` gives all of them back to the system. Small arrays are NumPy's.
 
 Nothing may rely on what an array from here contains.
 """
@@ -65,11 +66,21 @@ class Pool:
             memory = stack.pop() if stack else None
             if memory is not None:
                 self.kept -= size
+            else:
+                self._make_room()
         if memory is None:
             raw = np.empty(size + ALIGNMENT, np.uint8)
             start = -raw.ctypes.data % ALIGNMENT
             memory = raw[start : start + size]
         return _Buffer(memory)
+
+    def _make_room(self) -> None:
+        """New memory is needed: let go of kept buffers (the largest first) that would be more than was ever used."""
+        for size in sorted((size for size, stack in self.free.items() if stack), reverse=True):
+            stack = self.free[size]
+            while stack and self.in_use + self.kept > self.most:
+                stack.pop()
+                self.kept -= size
 
     def give_back(self, memory: Array) -> None:
         """Called when nobody uses the memory any more."""
