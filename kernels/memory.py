@@ -16,6 +16,7 @@ Nothing may rely on what an array from here contains.
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections import defaultdict
 from typing import Any
@@ -31,14 +32,14 @@ ALIGNMENT = 64
 
 
 class _Buffer:
-    """Memory of the pool; ``np.asarray`` of it is an array that keeps it alive, and its end brings it back."""
+    """Memory of a pool; ``np.asarray`` of it is an array that keeps it alive, and its end brings it back."""
 
-    def __init__(self, memory: Array) -> None:
-        self.memory = memory
+    def __init__(self, memory: Array, pool: Pool) -> None:
+        self.memory, self.pool = memory, pool
         self.__array_interface__ = memory.__array_interface__
 
     def __del__(self) -> None:
-        _pool.give_back(self.memory)
+        self.pool.give_back(self.memory)
 
 
 class Pool:
@@ -72,11 +73,11 @@ class Pool:
             raw = np.empty(size + ALIGNMENT, np.uint8)
             start = -raw.ctypes.data % ALIGNMENT
             memory = raw[start : start + size]
-        return _Buffer(memory)
+        return _Buffer(memory, self)
 
     def _make_room(self) -> None:
-        """New memory is needed: let go of kept buffers (the largest first) that would be more than was ever used."""
-        for size in sorted((size for size, stack in self.free.items() if stack), reverse=True):
+        """New memory is needed: let go of kept buffers, the largest first, beyond what was ever in use."""
+        for size in sorted(self.free, reverse=True):  # a copy: the collector may add one
             stack = self.free[size]
             while stack and self.in_use + self.kept > self.most:
                 stack.pop()
@@ -98,6 +99,15 @@ class Pool:
 
 
 _pool = Pool()
+
+
+def _after_fork() -> None:
+    """Another thread of the parent may have held the lock, which nobody in the child would ever give back."""
+    _pool.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def size_class(nbytes: int) -> int:

@@ -1,0 +1,230 @@
+"""The pool of buffers: used again, never by two at once, bounded, given back."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import subprocess
+import sys
+import threading
+import weakref
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidl
+from minidl import ops
+from minidl.kernels import memory
+
+LARGE = 4 * memory.SMALLEST  # bytes; more than large enough for the pool
+
+
+@pytest.fixture
+def pool():
+    return memory.Pool()
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+def taken(pool, nbytes=LARGE):
+    return np.asarray(pool.take(nbytes))
+
+
+# --- arrays -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bool"])
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (2, 3), (1000, 1000), (7, 333, 501)])
+def test_an_array_as_numpy_would_make_it(shape, dtype):
+    array = memory.empty(shape, dtype)
+    assert array.shape == shape and array.dtype == np.dtype(dtype)
+    assert array.flags.c_contiguous and array.flags.writeable and array.flags.aligned
+    array[...] = 1
+    assert array.sum() == array.size
+
+
+def test_channels_last_by_memory_only():
+    for shape in ((2, 3, 5, 7), (2, 64, 96, 96)):
+        array = memory.empty_channels_last(shape, "float32")
+        assert array.shape == shape and array.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+@given(size=st.integers(memory.SMALLEST, 8 * memory.SMALLEST))
+def test_large_arrays_begin_on_a_line_of_the_cache(size):
+    assert address(memory.empty((size,), np.uint8)) % memory.ALIGNMENT == 0
+
+
+@given(nbytes=st.integers(0, 2**40))
+def test_sizes_are_rounded_up_by_an_eighth_at_most(nbytes):
+    size = memory.size_class(nbytes)
+    assert nbytes <= size <= max(nbytes + memory.ALIGNMENT, nbytes * 9 / 8)
+    assert size % memory.ALIGNMENT == 0 and memory.size_class(size) == size
+
+
+def test_small_arrays_are_numpys(monkeypatch):
+    monkeypatch.setattr(memory, "_pool", None)
+    memory.empty((memory.SMALLEST // 8 - 1,), np.float64)
+    with pytest.raises(AttributeError):
+        memory.empty((memory.SMALLEST // 8,), np.float64)
+
+
+# --- used again ---------------------------------------------------------------------------------------------
+
+
+def test_a_buffer_is_used_again_for_its_own_size_class(pool):
+    first, other = taken(pool), taken(pool)
+    place = address(first)
+    del first, other
+    assert place in [address(a) for a in (taken(pool, LARGE - 100), taken(pool))]
+
+
+def test_another_size_class_gets_no_buffer_of_this_one(pool):
+    first, others = taken(pool), [taken(pool, LARGE // 2) for _ in range(2)]
+    del first
+    others.append(taken(pool, LARGE // 2))
+    assert [m.size for stack in pool.free.values() for m in stack] == []  # it made room for the new one
+    assert pool.in_use == 3 * LARGE // 2 and pool.most == 2 * LARGE
+
+
+def test_no_buffer_is_handed_out_while_anything_looks_into_it(pool):
+    """Views of views, other dtypes and shapes, memory views: all keep it."""
+    makers = (
+        lambda a: a[100:],
+        lambda a: a.view(np.float32).reshape(-1, 4).T[1:, ::2],
+        lambda a: a[:64].view(np.float64)[3:4],
+        memoryview,
+        lambda a: np.frombuffer(a, np.int16),
+        lambda a: np.broadcast_to(a[:1], (5, 5)),
+    )
+    for make in makers:
+        whole = taken(pool)
+        place, kept = address(whole), make(whole)
+        del whole
+        assert address(taken(pool)) != place
+        del kept
+        held = [taken(pool) for _ in range(len(pool.free[LARGE]))]
+        assert place in map(address, held)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["take", "drop"]), st.integers(0, 9)), max_size=60))
+def test_arrays_in_use_never_overlap_and_the_books_are_right(steps):
+    pool, held = memory.Pool(), []
+    most = 0
+    for step, k in steps:
+        if step == "take":
+            held.append(taken(pool, LARGE // 2 + k // 4 * LARGE))
+        elif held:
+            held.pop(k % len(held))
+        ranges = sorted((address(a), address(a) + a.size) for a in held)
+        assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(ranges))
+        in_use = sum(a.size for a in held)
+        most = max(most, in_use)
+        assert (pool.in_use, pool.most) == (in_use, most)
+        assert pool.kept == sum(m.size for stack in pool.free.values() for m in stack)
+        assert pool.in_use + pool.kept <= pool.most  # the pool never makes a process larger than it was
+
+
+def test_release_gives_everything_back(pool):
+    held, dropped = taken(pool), taken(pool)
+    weak = weakref.ref(dropped.base.memory)
+    del dropped
+    assert pool.kept == LARGE and weak() is not None
+    pool.release()
+    assert (pool.kept, pool.in_use, pool.most) == (0, LARGE, LARGE) and weak() is None
+    del held  # no more is kept than is in use at once from now on
+    assert (pool.in_use, pool.kept) == (0, LARGE)
+
+
+def test_the_pool_of_the_process_tells_and_releases():
+    memory.release()
+    before = memory.statistics()
+    assert before["kept"] == 0
+    array = memory.empty((LARGE,), np.uint8)
+    assert memory.statistics()["in_use"] == before["in_use"] + LARGE
+    del array
+    assert memory.statistics()["kept"] == LARGE
+    memory.release()
+    assert memory.statistics()["kept"] == 0
+
+
+def test_the_garbage_collector_may_run_anywhere(pool):
+    """An array in a cycle is brought back by the collector, also from inside the pool's own allocations."""
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for _ in range(200):
+            cycle = [taken(pool)]
+            cycle.append(cycle)
+            del cycle
+            taken(pool)
+    finally:
+        gc.set_threshold(*before)
+    gc.collect()
+    assert pool.in_use == 0
+
+
+def test_many_threads_never_share_a_buffer(pool):
+    wrong = []
+
+    def work(mark):
+        for _ in range(300):
+            array = taken(pool)
+            array[::4096] = mark
+            if (array[::4096] != mark).any():
+                wrong.append(mark)
+            del array
+
+    workers = [threading.Thread(target=work, args=(mark,)) for mark in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=60)
+    assert not wrong and pool.in_use == 0
+
+
+# --- with the tape ------------------------------------------------------------------------------------------
+
+
+def convolved(x):
+    w = minidl.tensor(np.ones((8, 4, 3, 3), np.float32), requires_grad=True)
+    return ops.conv2d(x, w, padding=1)
+
+
+def test_an_activation_that_the_tape_saved_is_not_handed_out_again():
+    x = minidl.tensor(np.ones((2, 4, 96, 96), np.float32))
+    with minidl.use("numba"):
+        y = convolved(x)
+        z = y * y  # saves y
+        del y
+        others = [memory.empty_channels_last((2, 8, 96, 96), np.float32) for _ in range(4)]
+        for other in others:
+            other[...] = np.nan
+        z.sum().backward()
+    assert np.isfinite(z.data).all()
+
+
+def test_a_change_in_place_of_an_array_from_the_pool_is_noticed():
+    """The tape finds the tensor that a saved array belongs to by its memory's owner."""
+    x = minidl.tensor(np.ones((2, 4, 96, 96), np.float32))
+    with minidl.use("numba"):
+        y, other = convolved(x), convolved(x)
+        squares = y * y
+        with minidl.no_grad():
+            other.copy_(np.zeros(other.shape, np.float32))  # memory of the pool, too, but not the same
+        squares.sum().backward(retain_graph=True)
+        squares = y[0] * y[0]  # of a view
+        with minidl.no_grad():
+            y.copy_(np.zeros(y.shape, np.float32))
+        with pytest.raises(RuntimeError, match="changed in place"):
+            squares.sum().backward()
+
+
+def test_nothing_is_said_at_the_end_of_the_interpreter():
+    """Arrays of the pool that live until the end are let go of while modules are taken down."""
+    code = "from minidl.kernels import memory; a = memory.empty((10**6,), 'float32'); b = [a]; b.append(b)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
