@@ -13,6 +13,10 @@ Pictures may come in two parts, the channels of one after those of the other, so
 concatenated; the second may be half as large, each of its pixels standing for 2x2 (nearest upsampling). Then
 the transform of the repeated pixels is Bᵀ R applied to the small picture, with R the matrix of repetition; and
 in the backward the sums over 2x2 pixels are S Aᵀ instead of Aᵀ.
+
+One thing about Numba: it compiles a function anew for every combination of *constants* in calls of it (0 and False are
+types of their own). ``zero`` and ``no`` below are their values without being constants, which halves the time of
+compilation.
 """
 
 from __future__ import annotations
@@ -82,7 +86,7 @@ def _tiles_in(
     patch: Array,
 ) -> None:  # fmt: skip
     """Tiles first..last-1 of the batch, channels c0..c1-1 of one picture part, to V from channel vector v0 on."""
-    L, n = lanes(x), m + 2
+    L, n, no = lanes(x), m + 2, m < 0
     for tile in range(first, last):
         picture, inside = divmod(tile, TH * TW)
         y0, x0 = inside // TW * m - pad_y, inside % TW * m - pad_x
@@ -92,7 +96,7 @@ def _tiles_in(
             to = ((v0 + (c - c0) // L) * T + tile - first) * L
             if doubled:
                 size = n // 2 + 1
-                _fill(patch, x, z, False, at, (y0 - 1) // 2, (x0 - 1) // 2, size, H, W, C, c)
+                _fill(patch, x, z, no, at, (y0 - 1) // 2, (x0 - 1) // 2, size, H, W, C, c)
                 if m == 4:
                     _in4_doubled(V, to, n * plane, plane, patch, 0, size * L, L)
                 else:
@@ -122,7 +126,7 @@ def _tiles_out(
     first: int, last: int, TH: int, TW: int, bias: Array, low: float, seen: Array, patch: Array,
 ) -> None:  # fmt: skip
     """M from channel vector v0 on to K channels of the output, tiles first..last-1; halved: sums of 2x2."""
-    L, n = lanes(y), m + 2
+    L, zero = lanes(y), m * 0
     step = m // 2 if halved else m
     for tile in range(first, last):
         picture, inside = divmod(tile, TH * TW)
@@ -135,7 +139,7 @@ def _tiles_out(
             if whole:
                 _back(y, at + k, OW * K, K, M, source, plane, m, halved, bias, v * L, low, seen)
             else:
-                _back(patch, 0, step * L, L, M, source, plane, m, halved, bias, v * L, low, seen)
+                _back(patch, zero, step * L, zero + L, M, source, plane, m, halved, bias, v * L, low, seen)
                 for i in range(min(step, OH - y0)):
                     for j in range(min(step, OW - x0)):
                         value = load(patch, (i * step + j) * L, L)
@@ -174,17 +178,17 @@ def convolve(begin: int, end: int, worker: int, sizes: Array, x0: Array, x1: Arr
     V = work[(planes + 1) * L :]
     M = V[planes * in_plane :]
     # The second part of a picture is half as large where it is doubled: so is the part of an output.
-    half, halved = (2, True) if doubled else (1, False)
+    half, halved, zero, no = (2 if doubled else 1), doubled != 0, m * 0, m < 0
     for block in range(begin, end):
         first = block * T
         last = min(first + T, tiles)
-        _tiles_in(V, in_plane, 0, T, x0, z, passed != 0, False, H, W, C0, 0, C0, m, pad_y, pad_x, first, last,
+        _tiles_in(V, in_plane, zero, T, x0, z, passed != 0, no, H, W, C0, zero, C0, m, pad_y, pad_x, first, last,
                   TH, TW, patch)  # fmt: skip
         if C1:
-            _tiles_in(V, in_plane, CV0, T, x1, z, False, halved, H // half, W // half, C1, 0, C1, m, pad_y,
+            _tiles_in(V, in_plane, CV0, T, x1, z, no, halved, H // half, W // half, C1, zero, C1, m, pad_y,
                       pad_x, first, last, TH, TW, patch)  # fmt: skip
         _products(M, out_plane, V, in_plane, U, planes, CV, KV, T, last - first)
-        _tiles_out(y0, M, out_plane, 0, T, False, OH, OW, K0, m, first, last, TH, TW, bias, low, seen, patch)
+        _tiles_out(y0, M, out_plane, zero, T, no, OH, OW, K0, m, first, last, TH, TW, bias, low, seen, patch)
         if K1:
             _tiles_out(y1, M, out_plane, KV0, T, halved, OH // half, OW // half, K1, m, first, last, TH, TW,
                        bias, low, seen, patch)  # fmt: skip
@@ -286,7 +290,7 @@ def weight_products(begin: int, end: int, worker: int, sizes: Array, x0: Array, 
     in_plane, out_plane = (min(chunk, CV) * T | 1) * L, (KV * T | 1) * L
     patch, V = works[worker][: planes * L], works[worker][planes * L :]
     D = V[planes * in_plane :]
-    half, halved = (2, True) if doubled else (1, False)
+    half, halved, zero, no = (2 if doubled else 1), doubled != 0, m * 0, m < 0
     for piece in range(begin, end):
         share, begin_v = piece % shares, piece // shares * chunk
         end_v = min(begin_v + chunk, CV)
@@ -294,11 +298,11 @@ def weight_products(begin: int, end: int, worker: int, sizes: Array, x0: Array, 
         for first in range(begin_tile, end_tile, T):
             last = min(first + T, end_tile)
             if begin_v < CV0:
-                _tiles_in(V, in_plane, 0, T, x0, z, False, False, H, W, C0, begin_v * L, min(C0, end_v * L), m,
+                _tiles_in(V, in_plane, zero, T, x0, z, no, no, H, W, C0, begin_v * L, min(C0, end_v * L), m,
                           pad_y, pad_x, first, last, TH, TW, patch)  # fmt: skip
             if end_v > CV0:
                 from_v = max(begin_v, CV0)
-                _tiles_in(V, in_plane, from_v - begin_v, T, x1, z, False, halved, H // half, W // half, C1,
+                _tiles_in(V, in_plane, from_v - begin_v, T, x1, z, no, halved, H // half, W // half, C1,
                           (from_v - CV0) * L, min(C1, (end_v - CV0) * L), m, pad_y, pad_x, first, last, TH, TW,
                           patch)  # fmt: skip
             _cotangents_in(D, out_plane, T, g, z, passed != 0, OH, OW, K0, m, first, last, TH, TW, patch)
