@@ -22,8 +22,8 @@ import numpy as np
 
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
-from minidl.kernels.cpu.conv2d_tiles import LOW, TALL, copy_padded, flat, height_for, tile
-from minidl.kernels.cpu.products import VECTORS
+from minidl.kernels.cpu.conv2d_tiles import LOW, TALL, HEIGHTS, MIDDLE, copy_padded, flat, height_for
+from minidl.kernels.cpu.products import VECTORS, tile_product
 from minidl.kernels.cpu.vectors import lanes, lanes_of, load, store
 
 Array = np.ndarray[Any, Any]
@@ -33,6 +33,38 @@ Pair = tuple[int, int]
 BLOCK_PIXELS, BLOCK_BYTES = 384, 512 * 1024
 #: Shares of the batch; together their sums take no more than so many bytes, or there are fewer.
 SHARES, SHARE_BYTES = 16, 8 * 2**20
+
+
+_tall, _middle, _low = (tile_product(height, VECTORS) for height in HEIGHTS)
+_tall_narrow, _middle_narrow, _low_narrow = (tile_product(height, 1) for height in HEIGHTS)
+
+
+@compiled
+def gradient_tile(
+    height: int, vectors: int, x: Array, x_at: int, x_row: int, x_pixel: int, g: Array, g_at: int, g_pixel: int,
+    dw: Array, at: int, row: int, rows: int, pixels: int, accumulate: bool,
+) -> None:  # fmt: skip
+    """One tile of sums: ``height`` inputs by 1 or VECTORS vectors of filters, over rows of pixels."""
+    L = lanes(x)
+    if vectors == 1:
+        if height == TALL:
+            _tall_narrow(
+                x, x_at, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, at, row, L, rows, pixels, accumulate
+            )
+        elif height == MIDDLE:
+            _middle_narrow(
+                x, x_at, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, at, row, L, rows, pixels, accumulate
+            )
+        else:
+            _low_narrow(
+                x, x_at, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, at, row, L, rows, pixels, accumulate
+            )
+    elif height == TALL:
+        _tall(x, x_at, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, at, row, L, rows, pixels, accumulate)
+    elif height == MIDDLE:
+        _middle(x, x_at, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, at, row, L, rows, pixels, accumulate)
+    else:
+        _low(x, x_at, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, at, row, L, rows, pixels, accumulate)
 
 
 @compiled
@@ -61,8 +93,9 @@ def _products(
             r = 0
             while r < length:
                 height = height_for(length - r)
-                tile(height, vectors, x, place + r, 1, sy * line, sx * pixel, g, b, K * groups, dw,
-                     ((group * runs + run) * room + r) * KV * L + v * L, KV * L, rows, pixels, accumulate)  # fmt: skip
+                to = ((group * runs + run) * room + r) * KV * L + v * L
+                gradient_tile(height, vectors, x, place + r, sy * line, sx * pixel, g, b, K * groups, dw, to,
+                              KV * L, rows, pixels, accumulate)  # fmt: skip
                 r += height
 
 

@@ -25,36 +25,90 @@ Array = np.ndarray[Any, Any]
 #: Rows of the tiles of sums: 12, 8, 4 with AVX-512's registers, 6, 4, 2 with AVX2's.
 HEIGHTS = TALL, MIDDLE, LOW = ROWS, ROWS * 2 // 3, ROWS // 3
 
-_tall, _middle, _low = (tile_product(height, VECTORS) for height in HEIGHTS)
-_tall_narrow, _middle_narrow, _low_narrow = (tile_product(height, 1) for height in HEIGHTS)
+#: Steps of the depth in one turn of the loop over pixels' numbers, which are neighbours in memory.
+_UNROLL = 4
+
+_tall, _middle, _low = (tile_product(height, VECTORS, _UNROLL) for height in HEIGHTS)
+_tall_narrow, _middle_narrow, _low_narrow = (tile_product(height, 1, _UNROLL) for height in HEIGHTS)
 
 
 @compiled
-def tile(
-    height: int, vectors: int, a: Array, a_at: int, a_row: int, a_segment: int, a_depth: int, b: Array, b_at: int,
-    b_depth: int, c: Array, c_at: int, c_row: int, segments: int, depth: int, accumulate: bool,
+def _tile(
+    height: int, vectors: int, a: Array, a_at: int, a_row: int, a_segment: int, b: Array, b_at: int, c: Array,
+    c_at: int, c_row: int, segments: int, depth: int, accumulate: bool,
 ) -> None:  # fmt: skip
-    """One tile of ``height`` rows and 1 or VECTORS vectors; the arguments are those of ``tile_product``."""
+    """One tile: ``height`` pixels by 1 or VECTORS vectors of packed weights."""
     L = lanes(a)
     if vectors == 1:
         if height == TALL:
-            _tall_narrow(a, a_at, a_row, a_segment, a_depth, b, b_at, b_depth, L, c, c_at, c_row, L, segments,
-                         depth, accumulate)  # fmt: skip
+            _tall_narrow(
+                a, a_at, a_row, a_segment, 1, b, b_at, L, L, c, c_at, c_row, L, segments, depth, accumulate
+            )
         elif height == MIDDLE:
-            _middle_narrow(a, a_at, a_row, a_segment, a_depth, b, b_at, b_depth, L, c, c_at, c_row, L, segments,
-                           depth, accumulate)  # fmt: skip
+            _middle_narrow(
+                a, a_at, a_row, a_segment, 1, b, b_at, L, L, c, c_at, c_row, L, segments, depth, accumulate
+            )
         else:
-            _low_narrow(a, a_at, a_row, a_segment, a_depth, b, b_at, b_depth, L, c, c_at, c_row, L, segments,
-                        depth, accumulate)  # fmt: skip
+            _low_narrow(
+                a, a_at, a_row, a_segment, 1, b, b_at, L, L, c, c_at, c_row, L, segments, depth, accumulate
+            )
     elif height == TALL:
-        _tall(a, a_at, a_row, a_segment, a_depth, b, b_at, b_depth, L, c, c_at, c_row, L, segments, depth,
-              accumulate)  # fmt: skip
+        _tall(
+            a,
+            a_at,
+            a_row,
+            a_segment,
+            1,
+            b,
+            b_at,
+            VECTORS * L,
+            L,
+            c,
+            c_at,
+            c_row,
+            L,
+            segments,
+            depth,
+            accumulate,
+        )
     elif height == MIDDLE:
-        _middle(a, a_at, a_row, a_segment, a_depth, b, b_at, b_depth, L, c, c_at, c_row, L, segments, depth,
-                accumulate)  # fmt: skip
+        _middle(
+            a,
+            a_at,
+            a_row,
+            a_segment,
+            1,
+            b,
+            b_at,
+            VECTORS * L,
+            L,
+            c,
+            c_at,
+            c_row,
+            L,
+            segments,
+            depth,
+            accumulate,
+        )
     else:
-        _low(a, a_at, a_row, a_segment, a_depth, b, b_at, b_depth, L, c, c_at, c_row, L, segments, depth,
-             accumulate)  # fmt: skip
+        _low(
+            a,
+            a_at,
+            a_row,
+            a_segment,
+            1,
+            b,
+            b_at,
+            VECTORS * L,
+            L,
+            c,
+            c_at,
+            c_row,
+            L,
+            segments,
+            depth,
+            accumulate,
+        )
 
 
 @compiled
@@ -91,9 +145,9 @@ def pixels_product(
                 for r in range(height):
                     store(target, at + r * row + v * L, value, L)
         for o in range(outers):
-            tile(height, vectors, a, a_at + j * a_row + o * a_outer, a_row, a_segment, 1, b,
-                 b_at + o * segments * depth * width, width, target, at, row, segments, depth,
-                 accumulate or o > 0)  # fmt: skip
+            _tile(height, vectors, a, a_at + j * a_row + o * a_outer, a_row, a_segment, b,
+                  b_at + o * segments * depth * width, target, at, row, segments, depth,
+                  accumulate or o > 0)  # fmt: skip
         if not whole:
             for r in range(min(height, count - j)):
                 for v in range(vectors):
