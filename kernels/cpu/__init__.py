@@ -5,7 +5,7 @@ the same results; its text says what it does differently and why that is faster.
 
 What every file keeps to:
 
-* Compiled functions work on ranges of independent pieces of work and let go of Python's lock; plain threads
+* Compiled functions work on ranges of independent pieces of work and let go of Python's lock; threads
   (``kernels/threads.py``) deal out the ranges. Numba's own ``parallel=True`` is not used: its threading layers
   abort the process when it forks (``omp``) or when two Python threads enter at once (``workqueue``), and such
   code takes several times as long to compile.
@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,21 @@ def cache_folder() -> Path:
     return Path(parent) / f"minidl-{digest.hexdigest()[:16]}"
 
 
+@functools.cache
+def _keeps_code() -> bool:
+    """Whether the folder of the cache can be written to.
+
+    Asked here, because Numba would otherwise look for another place, such as the folder of the sources, where
+    nothing tells it that an imported file has changed.
+    """
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache_folder()):
+            return True
+    except OSError:
+        return False
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """``numba.njit`` that lets go of Python's lock and keeps its code on disk.
 
@@ -55,12 +71,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     import numba  # half a second: only when the first compiled kernel is asked for
 
-    options = {"nogil": True, "error_model": "numpy"}
     with _naming:  # Numba reads the setting when a function is decorated, and has no other way to be told
         before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
         try:
-            return numba.njit(cache=True, **options)(function)
-        except (RuntimeError, OSError):  # "cannot cache function: no locator available"
-            return numba.njit(**options)(function)
+            return numba.njit(cache=_keeps_code(), nogil=True, error_model="numpy")(function)
         finally:
             numba.config.CACHE_DIR = before

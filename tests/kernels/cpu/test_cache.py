@@ -1,0 +1,119 @@
+"""Compiled code on disk: found again, never stale, and no harm where nothing can be written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minidl.kernels import cpu
+
+#: Runs one kernel, and tells how often Numba found it on disk and how often it did not.
+PROBE = """
+import numpy as np
+from minidl.kernels.cpu import cache_folder
+from minidl.kernels.cpu.max_pool2d import forward
+forward(np.ones((1, 4, 4, 4), np.float32), (2, 2), (2, 2), (2, 2), (0, 0), (1, 1))
+import numba.core.dispatcher as d, gc
+found = [f.stats for f in gc.get_objects() if isinstance(f, d.Dispatcher) and f.signatures]
+print(cache_folder(), sum(sum(s.cache_hits.values()) for s in found),
+      sum(sum(s.cache_misses.values()) for s in found))
+"""
+
+
+def probe(**variables: str) -> tuple[Path, int, int]:
+    """The folder, hits and misses, of a fresh process."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
+    command = [sys.executable, "-W", "error", "-c", PROBE]
+    done = subprocess.run(
+        command, env={**environment, **variables}, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    folder, hits, misses = done.stdout.split()
+    return Path(folder), int(hits), int(misses)
+
+
+def compiled_files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.nbc"))
+
+
+def test_a_second_process_compiles_nothing(tmp_path):
+    folder, hits, misses = probe(NUMBA_CACHE_DIR=str(tmp_path))
+    assert folder.parent == tmp_path and hits == 0 and misses > 0
+    before = compiled_files(folder)
+    assert before
+    again, hits, misses = probe(NUMBA_CACHE_DIR=str(tmp_path))
+    assert again == folder and hits > 0 and misses == 0  # what a found function calls is part of it
+    assert compiled_files(folder) == before
+
+
+def test_where_nobody_says_it_lies_in_the_users_own_cache(tmp_path):
+    folder, *_ = probe(XDG_CACHE_HOME=str(tmp_path))
+    assert folder.parent == tmp_path / "minidl" and compiled_files(folder)
+
+
+@pytest.mark.parametrize("how", ["a file in the way", "no home"])
+def test_without_a_folder_kernels_are_compiled_in_each_process(tmp_path, how):
+    """Permissions would not do: the superuser, as whom containers run, may write everywhere."""
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    variable = "NUMBA_CACHE_DIR" if how == "a file in the way" else "HOME"
+    sources = Path(cpu.__file__).parent
+    before = compiled_files(sources)
+    _, hits, misses = probe(**{variable: str(blocked / "below")})
+    assert hits == 0 and misses > 0
+    assert compiled_files(sources) == before  # where Numba would keep it of itself, and find it stale later
+    assert blocked.read_text() == "not a folder"
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """The kernels' folder as a copy that may be changed."""
+    folder = tmp_path / "cpu"
+    shutil.copytree(Path(cpu.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(cpu, "__file__", str(folder / "__init__.py"))
+    return folder
+
+
+def named() -> str:
+    return cpu.cache_folder.__wrapped__().name
+
+
+def test_any_change_of_a_source_gives_another_folder(copy):
+    """Also of a file that the kernel's own file imports, which Numba does not look at."""
+    seen = {named()}
+    for source in sorted(copy.glob("*.py")):
+        text = source.read_bytes()
+        source.write_bytes(text + b"\n")
+        seen.add(named())
+        source.write_bytes(text)
+    assert len(seen) == 1 + len(list(copy.glob("*.py")))
+    assert named() == cpu.cache_folder.__wrapped__().name in seen  # and the old one again for the old text
+
+
+def test_another_compiler_or_width_gives_another_folder(monkeypatch):
+    import numba
+
+    monkeypatch.delenv("MINIDL_VECTOR_BYTES", raising=False)
+    seen = {named()}
+    monkeypatch.setenv("MINIDL_VECTOR_BYTES", "16")
+    seen.add(named())
+    monkeypatch.setattr(numba, "__version__", "0.0")
+    seen.add(named())
+    assert len(seen) == 3
+
+
+def test_numbas_own_setting_is_as_before():
+    import numba
+
+    before = numba.config.CACHE_DIR
+
+    @cpu.compiled
+    def twice(x):
+        return 2 * x
+
+    assert twice(4) == 8 and numba.config.CACHE_DIR == before
