@@ -5,8 +5,8 @@ the same results; its text says what it does differently and why that is faster.
 
 What every file keeps to:
 
-* Compiled functions work on ranges of independent pieces of work and let go of Python's lock; threads
-  (``kernels/threads.py``) deal out the ranges. Numba's own ``parallel=True`` is not used: its threading layers
+* Compiled functions work on ranges of independent pieces and let go of Python's lock; plain threads
+  (``kernels/threads.py``) deal them out. Numba's own ``parallel=True`` is not used: its threading layers
   abort the process when it forks (``omp``) or when two Python threads enter at once (``workqueue``), and such
   code takes several times as long to compile.
 * Memory order: activations are (N, C, H, W) by shape and channels-last in memory (see ``kernels/layout.py``).
