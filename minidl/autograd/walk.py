@@ -159,8 +159,7 @@ class _Walk:
             self.pending[node] = [None] * len(node.output_shapes)
             heapq.heappush(self.heap, (-node.order, node))  # orders are unique: nodes are never compared
         present = self.pending[node][index]
-        # Not in place: the same array may be the cotangent of several tensors.
-        self.pending[node][index] = cotangent if present is None else present + cotangent
+        self.pending[node][index] = cotangent if present is None else _sum(present, cotangent)
 
     def _at_leaf(self, leaf: Tensor, cotangent: Any) -> None:
         key = _key(leaf)
@@ -203,11 +202,18 @@ class _Walk:
 
     def _find(self, key: Any, cotangent: Any) -> None:
         present = self.found[key]
-        self.found[key] = cotangent if present is None else present + cotangent
+        self.found[key] = cotangent if present is None else _sum(present, cotangent)
 
     def results(self) -> list[Tensor | None]:
         """What arrived at each target: a tensor in C order with memory of its own, None where nothing did."""
         return [None if self.found[key] is None else _owned(self.found[key]) for key in self.keys]
+
+
+def _sum(present: Any, cotangent: Any) -> Any:
+    """Two cotangents that meet. Not in place: the same array may be the cotangent of several tensors."""
+    if isinstance(present, np.ndarray) and isinstance(cotangent, np.ndarray):
+        return dispatch.kernels("arithmetic", present).add(present, cotangent)
+    return present + cotangent
 
 
 def _edge(tensor: Tensor) -> tuple[Node, int] | Tensor:

@@ -11,10 +11,9 @@ The mean in the variance has no share in dx: the deviations from it add up to ze
 
 Shape rule: reduced dimensions vanish, or stay with extent 1 where ``keepdim=True``.
 
-Accuracy: NumPy adds pairwise only along contiguous memory. Elsewhere the rounding error of a float32 sum
-grows with its length instead of with its logarithm, so sums are accumulated in float64 unless the array lies
-in C order and its *last* dimensions are reduced. The variance goes over the numbers again for d = x - mean x,
-and takes from d its own mean, which the rounding of the first one left: far from zero that is not little.
+Accuracy: the rounding error of a sum grows with the logarithm of its length at most, in every memory order
+(``kernels/reference/reductions.py``). The variance goes over the numbers again for d = x - mean x, and takes
+from d its own mean, which the rounding of the first one left: far from zero that is not little.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ import numpy as np
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import array_module
+from minidl.dispatch import array_module, kernels
 from minidl.ops._elementwise import cast, floating
 from minidl.ops._shapes import dims
 from minidl.ops.expand import spread
@@ -44,10 +43,7 @@ def accurate_sum(x: Any, axes: tuple[int, ...]) -> Any:
     """
     if isinstance(x, Tensor):
         return Sum.apply(x, axes=axes, keepdim=True)
-    pairwise = x.flags.c_contiguous and sorted(axes) == list(range(x.ndim - len(axes), x.ndim))
-    if x.dtype != np.float32 or pairwise:
-        return x.sum(axis=axes, keepdims=True)
-    return x.sum(axis=axes, keepdims=True, dtype=np.float64).astype(x.dtype)
+    return kernels("reductions", np.asarray(x)).sum(np.asarray(x), axes)
 
 
 def drop(y: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
