@@ -70,9 +70,10 @@ mutants: $(VENV)/with-test $(VENV)/with-parity  ## change the code line by line:
 lint: $(VENV)/with-lint  ## style, format, types and import directions
 	.ci/lint "$(BIN)"
 
-bench: $(VENV)/with-bench  ## speed and memory beside other libraries
+bench: $(VENV)/with-bench  ## speed and memory beside other libraries, and the page of the results (an hour; ARGS="--quick")
 	"$(BIN)/python" benchmarks/import_time.py
-	"$(BIN)/python" benchmarks/step_memory.py --peer torch
+	"$(BIN)/minidl" bench --out benchmarks/results/speed $(ARGS)
+	"$(BIN)/python" benchmarks/page.py
 
 results: $(VENV)/with-bench  ## the trainings of docs/results.md (long; real data in ../shared/data)
 	"$(BIN)/python" benchmarks/isbi2012.py

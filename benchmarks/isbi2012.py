@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import platform
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -101,8 +100,7 @@ def train_torch(fresh: Trainer) -> dict[str, Any]:
     import torch
     from torch.nn import functional as F
 
-    sys.path.insert(0, str(ROOT))
-    from benchmarks.peers.torch_unet import with_weights
+    from minidl.bench.sides.torch_unet import with_weights
 
     model = with_weights(fresh.architecture, fresh.model.state_dict())
     model = model.to(memory_format=torch.channels_last)  # torch's faster setting on a CPU

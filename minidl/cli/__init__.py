@@ -1,4 +1,4 @@
-"""The command line: ``minidl train``, ``evaluate``, ``predict``, ``demo``; thin calls into the library.
+"""The command line: ``minidl train``, ``evaluate``, ``predict``, ``demo``, ``bench``: thin calls into minidl.
 
 Exit codes: 0 done; 2 something the user gave cannot be used (one line on stderr says what and what to do);
 130 stopped by Ctrl-C, 143 by SIGTERM, 141 the reader of the output went away (``minidl ... | head``).
@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "minidl.cli.train",
     "evaluate": "minidl.cli.evaluate",
     "predict": "minidl.cli.predict",
+    "bench": "minidl.cli.bench",
 }
 
 
@@ -68,6 +69,7 @@ def cli(threads: int | None) -> None:
     minidl train DATA --out RUN                   train on a folder with images/ and masks/
     minidl evaluate RUN DATA                      scores on the validation images
     minidl predict RUN photo.png --out results    masks for new pictures
+    minidl bench                                  speed and memory beside other libraries
     """
     from minidl import set_num_threads
 

@@ -20,10 +20,12 @@ class Progress:
 
     Args:
         images_per_step: what a step of training is worth, so that the bar can say images/s.
+        unit: what is counted.
     """
 
-    def __init__(self, images_per_step: int = 1) -> None:
+    def __init__(self, images_per_step: int = 1, unit: str = " images") -> None:
         self.images_per_step = images_per_step
+        self.unit = unit
         self.bar: Any = None
         self.name = ""
 
@@ -49,7 +51,7 @@ class Progress:
             total=total * self._images(),
             initial=done * self._images(),
             desc=name,
-            unit=" images",
+            unit=self.unit,
             leave=False,
             dynamic_ncols=True,
             file=sys.stderr,

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional as F
 
 import minidl
-from benchmarks.peers.torch_unet import with_weights
 from minidl import models, ops, optim
+from minidl.bench.sides.torch_unet import with_weights
 
 Array = np.ndarray[Any, Any]
 

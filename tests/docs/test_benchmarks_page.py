@@ -1,0 +1,48 @@
+"""The tables of docs/benchmarks.md are those of the committed run."""
+
+from __future__ import annotations
+
+import json
+
+from benchmarks import page
+from minidl.bench.costs import cost
+from minidl.bench.goals import (
+    FIRST_STEP,
+    MEMORY,
+    OPERATION,
+    PREDICTION,
+    TRAIN_DOCUMENTS,
+    TRAIN_PAPER,
+    WARM_STEP,
+)
+from minidl.bench.workloads import find
+
+
+def test_the_page_shows_the_committed_run():
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert text.count(page.BEGIN) == text.count(page.END) == 1
+    assert text == page.filled(text, page.section(page.RESULTS)), "run: python benchmarks/page.py"
+
+
+def test_the_committed_run_is_a_full_one():
+    if page.RESULTS.is_file():
+        record = json.loads(page.RESULTS.read_text(encoding="utf-8"))
+        assert record["complete"] and not record["quick"]
+
+
+def test_the_goals_of_the_page_are_the_programs():
+    text = page.PAGE.read_text(encoding="utf-8")
+    for goal in (TRAIN_DOCUMENTS, TRAIN_PAPER, PREDICTION, OPERATION, MEMORY, FIRST_STEP, WARM_STEP):
+        assert f"| {goal.goal:g} | {goal.floor:g} | {goal.stretch:g} |" in text
+
+
+def test_the_counts_of_the_page():
+    text = page.PAGE.read_text(encoding="utf-8")
+    for name in ("train-documents", "train-paper"):
+        assert f"{cost(find(name)).flops / 1e9:,.0f} GFLOP" in text
+
+
+def test_a_run_is_put_between_the_marks():
+    text = f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n"
+    assert page.filled(text, "new\n") == f"before\n{page.BEGIN}\n\nnew\n\n{page.END}\nafter\n"
+    assert page.filled(page.filled(text, "new\n"), "new\n") == page.filled(text, "new\n")
