@@ -27,7 +27,6 @@ the problem only, so the result is the same for any number of threads.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -43,6 +42,7 @@ from minidl.kernels.cpu.conv2d_tiles import (
     pack,
     padded_bias,
     pixels_product,
+    residue_taps,
 )
 from minidl.kernels.cpu.products import VECTORS
 from minidl.kernels.cpu.vectors import VECTOR_BYTES, lanes, lanes_of
@@ -211,7 +211,7 @@ def backward_data(
         kw == stride[1] and padding[1] == 0 and dilation[1] == 1 and g.shape[3] * kw == w and groups == 1
     )
     for first_row in range(min(stride[0], h)):
-        us, dy, py = _taps(first_row, kh, stride[0], padding[0], dilation[0])
+        us, dy, py = residue_taps(first_row, kh, stride[0], padding[0], dilation[0])
         rows = -(-(h - first_row) // stride[0])
         if patches:
             packed = pack(row, 1, k, kw * c, us * kw, 0, *by[1:], inner=c, by_outer=1)
@@ -222,7 +222,7 @@ def backward_data(
             )
             continue
         for first in range(min(stride[1], w)):
-            vs, dx_, px = _taps(first, kw, stride[1], padding[1], dilation[1])
+            vs, dx_, px = residue_taps(first, kw, stride[1], padding[1], dilation[1])
             taps = (us[:, None] * kw + vs).reshape(-1)
             kernel = (us.size, vs.size) if taps.size else (0, 0)
             packed = pack(row, groups, k // groups, per_group, taps, *by)
@@ -232,17 +232,3 @@ def backward_data(
                 *(kernel, (1, 1), (py, px), (dy, dx_), groups),
             )
     return dx
-
-
-def _taps(first: int, kernel: int, stride: int, padding: int, dilation: int) -> tuple[Array, int, int]:
-    """Which taps reach the pixels first + stride·t of dx, and from where in g.
-
-    Pixel t gets from tap u what g holds at t + (first + padding - u·dilation) / stride, if that is whole.
-
-    Returns:
-        The taps, that of the smallest place first; how far apart the places are; minus the smallest at t = 0.
-    """
-    every = stride // math.gcd(stride, dilation)
-    taps = [u for u in range(kernel) if (first + padding - u * dilation) % stride == 0][::-1]
-    least = (first + padding - taps[0] * dilation) // stride if taps else 0
-    return np.array(taps, np.int64), every * dilation // stride, -least

@@ -11,6 +11,7 @@ with the row; some pixels are then computed twice, with the same result, and non
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -250,3 +251,17 @@ def padded_bias(bias: Array | None, groups: int, filters: int, dtype: Any) -> Ar
     padded = np.zeros((groups, -(-filters // lanes) * lanes), dtype)
     padded[:, :filters] = bias.reshape(groups, filters)
     return padded.reshape(-1)
+
+
+def residue_taps(first: int, kernel: int, stride: int, padding: int, dilation: int) -> tuple[Array, int, int]:
+    """Which taps reach the pixels first + stride·t of dx, and from where in g.
+
+    Pixel t gets from tap u what g holds at t + (first + padding - u·dilation) / stride, if that is whole.
+
+    Returns:
+        The taps, that of the smallest place first; how far apart the places are; minus the smallest at t = 0.
+    """
+    every = stride // math.gcd(stride, dilation)
+    taps = [u for u in range(kernel) if (first + padding - u * dilation) % stride == 0][::-1]
+    least = (first + padding - taps[0] * dilation) // stride if taps else 0
+    return np.array(taps, np.int64), every * dilation // stride, -least

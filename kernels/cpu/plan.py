@@ -1,0 +1,250 @@
+"""Which algorithm a convolution takes: those that can do it, and what each would cost.
+
+The cost is a model, not a measurement: the same problem gets the same algorithm in every run, on any number of
+threads, and so the same bits. Its terms, for one core:
+
+    seconds = multiplications / rate + bytes / copy rate + pieces · seconds for each
+
+with the multiplications as the algorithm does them (channels rounded up to whole vectors, pixels to whole tiles,
+Winograd's fewer). The constants were fitted to measurements by ``python benchmarks/planner.py --fit``, which also
+says how often the choice is the fastest (``docs/planner.md``). On another machine they are off by one factor or
+another, but the order of the algorithms changes little.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+from minidl.kernels.cpu.conv2d_tiles import LOW, MIDDLE, TALL
+from minidl.kernels.cpu.products import VECTORS
+from minidl.kernels.cpu.vectors import lanes_of
+
+Pair = tuple[int, int]
+
+DIRECTIONS = ("forward", "backward_data", "backward_weight")
+ALGORITHMS = ("winograd4", "winograd2", "direct", "im2col", "depthwise")
+
+
+class Problem(NamedTuple):
+    """One convolution in one direction. h, w, c: of the input x; k: filters; the names are the document's."""
+
+    direction: str
+    n: int
+    c: int
+    h: int
+    w: int
+    k: int
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+    itemsize: int = 4
+
+    @property
+    def out(self) -> Pair:
+        """Pixels of y."""
+        sizes = zip((self.h, self.w), self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        oh, ow = (max(0, (e + 2 * p - d * (q - 1) - 1) // s + 1) for e, q, s, p, d in sizes)
+        return oh, ow
+
+    @property
+    def flops(self) -> int:
+        """Multiplications and additions of the definition."""
+        return 2 * self.n * self.k * math.prod(self.out) * self.c // self.groups * math.prod(self.kernel)
+
+    @property
+    def bytes(self) -> int:
+        """What has to be read and written at least once."""
+        weights = self.k * self.c // self.groups * math.prod(self.kernel)
+        return self.itemsize * (self.n * (self.c * self.h * self.w + self.k * math.prod(self.out)) + weights)
+
+
+class Plan(NamedTuple):
+    """A choice: the algorithm, why, and what it is expected to cost (seconds of one core)."""
+
+    algorithm: str
+    why: str
+    flops: int
+    bytes: int
+    seconds: float
+
+
+class Rates(NamedTuple):
+    """One core's speed at this and that, for float32. Measured: ``python benchmarks/planner.py --fit``."""
+
+    products: float = 165e9  #: operations a second in tiles of TALL x VECTORS
+    narrow: float = 0.8  #: of that, in tiles of one vector
+    low: float = 0.75  #: of that, in the lowest tiles
+    weights: float = 0.85  #: of that, where the sum goes over pixels
+    winograd: float = 0.85  #: of that, in the products between Winograd's transforms
+    transforms: float = 12e9  #: bytes of transformed tiles, made or taken back
+    columns: float = 12e9  #: bytes of columns, written and read
+    column: float = 1.5e-9  #: seconds for each tap of each pixel among the columns
+    copies: float = 10e9  #: bytes of pictures, read or written
+    depthwise: float = 30e9  #: operations a second, a tap at a time
+    tile: float = 30e-9  #: seconds for each tile
+    call: float = 40e-6  #: seconds for each call of compiled code on all threads
+
+
+RATES = Rates()
+
+
+def refusal(problem: Problem, algorithm: str) -> str | None:
+    """Why the algorithm cannot do this, or None."""
+    if algorithm.startswith("winograd"):
+        wants = {
+            "a 3x3 filter": problem.kernel == (3, 3),
+            "stride 1": problem.stride == (1, 1),
+            "dilation 1": problem.dilation == (1, 1),
+            "groups=1": problem.groups == 1,
+        }
+        missing = [want for want, given in wants.items() if not given]
+        return f"it needs {' and '.join(missing)}" if missing else None
+    if algorithm == "depthwise":
+        return None if problem.groups == problem.c else "it needs as many groups as channels"
+    return None
+
+
+def cost(problem: Problem, algorithm: str, rates: Rates = RATES) -> float:
+    """Expected seconds of one core."""
+    name = algorithm.rstrip("24")
+    seconds = {"winograd": _winograd, "direct": _direct, "im2col": _im2col, "depthwise": _depthwise}[name]
+    return seconds(problem, algorithm, rates) + problem.bytes / rates.copies
+
+
+@functools.lru_cache(maxsize=4096)
+def choose(problem: Problem) -> Plan:
+    """The algorithm that is expected to be the fastest.
+
+    >>> choose(Problem("forward", 4, 64, 64, 64, 64, (3, 3), (1, 1), (1, 1), (1, 1), 1)).algorithm
+    'winograd4'
+    """
+    costs = {a: cost(problem, a) for a in ALGORITHMS if refusal(problem, a) is None}
+    best = min(costs, key=lambda a: costs[a])
+    return Plan(best, _why(problem, best, costs), problem.flops, problem.bytes, costs[best])
+
+
+def forced(problem: Problem, algorithm: str) -> Plan:
+    """The plan with an algorithm that was asked for.
+
+    Raises:
+        ValueError: there is no such algorithm, or it cannot do this.
+    """
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"conv2d: there is no algorithm {algorithm!r}; choose from {', '.join(ALGORITHMS)}")
+    if reason := refusal(problem, algorithm):
+        raise ValueError(f"conv2d: algorithm {algorithm!r} cannot do this convolution: {reason}")
+    return Plan(algorithm, "asked for", problem.flops, problem.bytes, cost(problem, algorithm))
+
+
+def _why(problem: Problem, best: str, costs: dict[str, float]) -> str:
+    others = sorted((seconds / costs[best], a) for a, seconds in costs.items() if a != best)
+    reasons = {
+        "winograd4": "36 multiplications for 16 outputs instead of 144",
+        "winograd2": "16 multiplications for 4 outputs instead of 36",
+        "direct": "reads the image in place",
+        "im2col": f"rows of {problem.out[1]} pixels fill no tile, columns do",
+        "depthwise": "no sum over channels",
+    }
+    against = f"; {others[0][1]} would take {others[0][0]:.1f} times as long" if others else ""
+    return reasons[best] + against
+
+
+# --- the terms -------------------------------------------------------------------------------------------------
+
+
+def _round_up(count: int, step: int) -> int:
+    return -(-count // step) * step
+
+
+def _tiles(count: int, rates: Rates) -> tuple[float, int]:
+    """Rows of tiles that ``count`` rows cost (as if all were tall), and how many tiles those are."""
+    whole, rest = divmod(count, TALL)
+    if rest > MIDDLE:
+        return TALL * (whole + 1), whole + 1
+    if rest > LOW:
+        return TALL * whole + MIDDLE, whole + 1
+    return TALL * whole + (LOW / rates.low if rest else 0), whole + (rest > 0)
+
+
+def _product(rows: float, tiles: float, depth: float, columns: int, itemsize: int, rates: Rates) -> float:
+    """Seconds for (rows x depth) times (depth x columns), in so many tiles of rows for each panel."""
+    lanes = lanes_of(itemsize)
+    vectors = -(-columns // lanes)
+    wide, narrow = vectors // VECTORS * VECTORS, vectors % VECTORS
+    rate = rates.products * 4 / itemsize
+    work = 2 * rows * depth * lanes * (wide + narrow / rates.narrow)
+    return work / rate + tiles * -(-vectors // VECTORS) * rates.tile
+
+
+def _direct(problem: Problem, algorithm: str, rates: Rates) -> float:
+    oh, ow = problem.out
+    (kh, kw), per_group, filters = problem.kernel, problem.c // problem.groups, problem.k // problem.groups
+    depth, calls, size = kh * kw * per_group, 1, problem.itemsize
+    pointwise = (kh, kw, *problem.stride, *problem.padding) == (1, 1, 1, 1, 0, 0)
+    lines, length = (1, problem.n * oh * ow) if pointwise else (problem.n * oh, ow)
+    merged = problem.groups == 1 and problem.dilation[1] == 1
+    if problem.direction == "backward_weight":
+        runs, run = (kh, kw * per_group) if merged else (kh * kw, per_group)
+        rows, tiles = _tiles(run, rates)
+        blocks = max(1, problem.n * oh * ow / 384)
+        products = _product(rows * runs, tiles * runs * blocks, problem.n * oh * ow, filters, size, rates)
+        weights = blocks * runs * run * filters * problem.groups * size / (4 * rates.copies)
+        seconds = problem.groups * products / rates.weights + weights
+    elif problem.direction == "forward":
+        rows, tiles = _tiles(length, rates)
+        steps = 1 if merged else kh
+        seconds = problem.groups * lines * _product(rows, tiles * steps, depth, filters, size, rates)
+    else:
+        sy, sx = problem.stride
+        patches = merged and kw == sx and problem.padding[1] == 0 and ow * kw == problem.w
+        columns, across = (kw * per_group, 1) if patches else (per_group, sx)
+        length = length if pointwise else ow if patches else -(-problem.w // sx)
+        lines = lines if pointwise else problem.n * -(-problem.h // sy)
+        rows, tiles = _tiles(length, rates)
+        calls = min(sy, problem.h) * across
+        inner = depth / per_group * filters / (sy * sx) * (1 if not patches else sx / kw)
+        products = _product(rows, tiles, inner, columns, size, rates)
+        seconds = problem.groups * calls * lines * products
+    copied = problem.bytes if max(problem.padding) > 0 else 0
+    return seconds + copied / (4 * rates.copies) + calls * rates.call
+
+
+def _im2col(problem: Problem, algorithm: str, rates: Rates) -> float:
+    oh, ow = problem.out
+    pixels, taps = problem.n * oh * ow, math.prod(problem.kernel)
+    per_group, filters, size = problem.c // problem.groups, problem.k // problem.groups, problem.itemsize
+    depth = taps * per_group
+    if problem.direction == "backward_weight":
+        rows, tiles = _tiles(depth, rates)
+        blocks = max(1.0, pixels * depth * size / (256 * 1024))
+        products = _product(rows, tiles * blocks, pixels, filters, size, rates) / rates.weights
+    elif problem.direction == "forward":
+        products = _product(_round_up(pixels, LOW), pixels / TALL, depth, filters, size, rates)
+    else:
+        products = _product(_round_up(pixels, LOW), pixels / TALL, filters, depth, size, rates)
+    vectors = -(-per_group // lanes_of(size))
+    columns = pixels * taps * (per_group * size / rates.columns + vectors * rates.column)
+    return problem.groups * (products + columns) + rates.call
+
+
+def _winograd(problem: Problem, algorithm: str, rates: Rates) -> float:
+    m = int(algorithm[-1])
+    lanes, size = lanes_of(problem.itemsize), problem.itemsize
+    high, wide = problem.out if problem.direction != "backward_data" else (problem.h, problem.w)
+    tiles, planes = problem.n * -(-high // m) * -(-wide // m), (m + 2) ** 2
+    c, k = (_round_up(count, lanes) for count in (problem.c, problem.k))
+    rate = rates.winograd * rates.products * 4 / size
+    products = 2 * planes * _round_up(tiles, TALL) * c * k / rate
+    transforms = planes * tiles * (c + k) * size / rates.transforms
+    weights = planes * c * k * size / rates.transforms
+    return products + transforms + weights + 2 * rates.call
+
+
+def _depthwise(problem: Problem, algorithm: str, rates: Rates) -> float:
+    k = _round_up(problem.k, lanes_of(problem.itemsize))
+    work = 2 * problem.n * math.prod(problem.out) * math.prod(problem.kernel) * k
+    return work / rates.depthwise * problem.itemsize / 4 + rates.call
