@@ -15,7 +15,9 @@ Nothing may rely on what an array from here contains.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import mmap
 import os
 import threading
 from collections import defaultdict
@@ -29,6 +31,25 @@ Array = np.ndarray[Any, Any]
 SMALLEST = 256 * 1024
 #: Where a buffer begins: on a line of the cache, so that no vector lies across two.
 ALIGNMENT = 64
+#: From this size on a buffer is a mapping of its own, from the other on in huge pages (of 2 MiB).
+OWN_MAPPING, HUGE_PAGES = 2**20, 4 * 2**20
+
+
+def _fresh(size: int) -> Array:
+    """New memory that begins on a line of the cache.
+
+    Large buffers are asked for from the operating system itself, in huge pages where it has them: in the C library's
+    heap, buffers of many sizes that come and go would leave holes (a tenth of a U-Net's memory was measured).
+    """
+    if size >= OWN_MAPPING and hasattr(mmap, "MAP_PRIVATE"):
+        mapped = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if size >= HUGE_PAGES and hasattr(mmap, "MADV_HUGEPAGE"):
+            with contextlib.suppress(OSError):  # the system may have been built without them
+                mapped.madvise(mmap.MADV_HUGEPAGE)
+        return np.frombuffer(mapped, np.uint8)
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size]
 
 
 class _Buffer:
@@ -69,11 +90,7 @@ class Pool:
                 self.kept -= size
             else:
                 self._make_room()
-        if memory is None:
-            raw = np.empty(size + ALIGNMENT, np.uint8)
-            start = -raw.ctypes.data % ALIGNMENT
-            memory = raw[start : start + size]
-        return _Buffer(memory, self)
+        return _Buffer(_fresh(size) if memory is None else memory, self)
 
     def _make_room(self) -> None:
         """New memory is needed: let go of kept buffers, the largest first, beyond what was ever in use."""
