@@ -44,17 +44,32 @@ import numpy as np
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import kernels
+from minidl.dispatch import REFERENCE, Kernels, kernels
 from minidl.ops._shapes import Pair, conv_output, pair, require_image, require_ndim, same_padding
 from minidl.ops.pad import pad
 
 
+def convolution_kernels(x: Any, options: dict[str, Any]) -> Kernels:
+    """The kernels for x; only the compiled ones have several algorithms to choose from.
+
+    Raises:
+        ValueError: an algorithm is asked for, and the reference kernels are in use.
+    """
+    found = kernels("conv2d", x)
+    if options.get("algorithm") is not None and found.backend == REFERENCE:
+        raise ValueError(
+            f"convolution: algorithm={options['algorithm']!r} is one of backend 'numba', but {REFERENCE!r} is in use, "
+            "which has only one; call minidl.use('numba') or leave algorithm out"
+        )
+    return found
+
+
 class Conv2d(Function):
-    """y = w ⋆ x + β. The options besides ``out`` are stride, padding, dilation (pairs) and groups."""
+    """y = w ⋆ x + β. Options besides ``out``: stride, padding, dilation (pairs), groups, algorithm."""
 
     @staticmethod
     def forward(ctx: Node, x: Any, weight: Any, bias: Any, *, out: Pair, **options: Any) -> Any:
-        ctx.kernels, ctx.options = kernels("conv2d", x), options
+        ctx.kernels, ctx.options = convolution_kernels(x, options), options
         ctx.save(x, weight)
         return ctx.kernels.forward(x, weight, bias, out, **options)
 
@@ -88,7 +103,7 @@ class Conv2dWeight(Function):
 
     @staticmethod
     def forward(ctx: Node, g: Any, x: Any, *, shape: tuple[int, ...], **options: Any) -> Any:
-        ctx.kernels, ctx.options = kernels("conv2d", x), options
+        ctx.kernels, ctx.options = convolution_kernels(x, options), options
         ctx.save(g, x)
         return ctx.kernels.backward_weight(g, x, shape, **options)
 
@@ -117,6 +132,7 @@ def conv2d(
     padding: int | Pair | str = 0,
     dilation: int | Pair = 1,
     groups: int = 1,
+    algorithm: str | None = None,
 ) -> Tensor:
     """Cross-correlate images with filters (torch's ``conv2d``); see this module's text for the equations.
 
@@ -129,13 +145,17 @@ def conv2d(
             number of pixels, right and bottom get one more than left and top.
         groups: number of parts, which do not see each other, that the channels are cut into; ``groups=C``
             is a depthwise convolution.
+        algorithm: how the kernels of backend ``"numba"`` compute it, forward and backward: ``"winograd4"``,
+            ``"winograd2"``, ``"direct"``, ``"im2col"`` or ``"depthwise"``. None leaves the choice to
+            the planner (``minidl plan`` shows it). Not an argument of torch's.
 
     Returns:
         (N, K, OH, OW).
 
     Raises:
         ValueError: shapes that do not fit, groups that do not divide, a window larger than the input, an
-            image without pixels, or ``padding="same"`` with a stride.
+            image without pixels, ``padding="same"`` with a stride, or an algorithm that does not exist,
+            cannot do this convolution, or belongs to another backend than the one in use.
         TypeError: dtypes that differ or are not floating-point.
 
     >>> import minidl
@@ -160,9 +180,13 @@ def conv2d(
     if any(more):
         input = pad(input, (0, more[1], 0, more[0]))
     out = conv_output((input.shape[2], input.shape[3]), kernel, strides, pads, dilations, "conv2d")
-    return Conv2d.apply(
-        input, weight, bias, out=out, stride=strides, padding=pads, dilation=dilations, groups=groups
-    )
+    options = {"stride": strides, "padding": pads, "dilation": dilations, "groups": groups}
+    return Conv2d.apply(input, weight, bias, out=out, **options, **asked(algorithm))
+
+
+def asked(algorithm: str | None) -> dict[str, str]:
+    """The option that asks for an algorithm; none for None: the reference kernels do not know it."""
+    return {} if algorithm is None else {"algorithm": algorithm}
 
 
 def _padding(padding: Any, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:

@@ -24,17 +24,16 @@ import numpy as np
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import kernels
 from minidl.ops._shapes import Pair, conv_transpose_output, pair, require_image, require_ndim
-from minidl.ops.conv2d import Conv2d, Conv2dWeight, check_channels
+from minidl.ops.conv2d import Conv2d, Conv2dWeight, asked, check_channels, convolution_kernels
 
 
 class ConvTranspose2d(Function):
-    """y = wᵀ ⋆ x + β. The options besides ``out`` are stride, padding, dilation (pairs) and groups."""
+    """y = wᵀ ⋆ x + β. The options besides ``out`` are those of :class:`Conv2d`."""
 
     @staticmethod
     def forward(ctx: Node, x: Any, weight: Any, bias: Any, *, out: Pair, **options: Any) -> Any:
-        ctx.kernels, ctx.options = kernels("conv2d", x), options
+        ctx.kernels, ctx.options = convolution_kernels(x, options), options
         ctx.save(x, weight)
         shape = (x.shape[0], weight.shape[1] * options["groups"], *out)
         y = ctx.kernels.backward_data(x, weight, shape, **options)
@@ -74,6 +73,7 @@ def conv_transpose2d(
     output_padding: int | Pair = 0,
     groups: int = 1,
     dilation: int | Pair = 1,
+    algorithm: str | None = None,
 ) -> Tensor:
     """Transposed convolution (torch's ``conv_transpose2d``, with its argument order).
 
@@ -83,13 +83,14 @@ def conv_transpose2d(
         bias: (K) or None.
         stride, padding, dilation: those of the convolution that this one is the adjoint of.
         output_padding: extra rows and columns at the bottom and right; smaller than stride or dilation.
-        groups: as in :func:`~minidl.ops.conv2d`.
+        groups, algorithm: as in :func:`~minidl.ops.conv2d`.
 
     Returns:
         (N, K, OH, OW).
 
     Raises:
-        ValueError: shapes that do not fit, or an input or output without pixels.
+        ValueError: shapes that do not fit, an input or output without pixels, or an algorithm that cannot
+            do this.
         TypeError: dtypes that differ or are not floating-point.
 
     >>> import minidl
@@ -115,6 +116,5 @@ def conv_transpose2d(
         raise ValueError(
             f"{name}: no output pixels are left, {out} (input {input.shape}, weight {weight.shape})"
         )
-    return ConvTranspose2d.apply(
-        input, weight, bias, out=out, stride=strides, padding=paddings, dilation=dilations, groups=groups
-    )
+    options = {"stride": strides, "padding": paddings, "dilation": dilations, "groups": groups}
+    return ConvTranspose2d.apply(input, weight, bias, out=out, **options, **asked(algorithm))
