@@ -22,7 +22,7 @@ from typing import Any
 from minidl import random
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import array_module
+from minidl.dispatch import kernels
 from minidl.ops._elementwise import floating
 from minidl.ops._shapes import require_ndim
 
@@ -32,18 +32,22 @@ class Dropout(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, p: float, shape: tuple[int, ...]) -> Any:
-        numbers = array_module(x).asarray(random.uint32(math.prod(shape))).reshape(shape)
+        ctx.kernels = kernels("dropout", x)
+        key, first = random.claim(-(-math.prod(shape) // 2))
         scale = 1 / (1 - p) if p < 1 else 0.0
-        mask = (numbers >= math.ceil(p * 2**32)) * x.dtype.type(scale)
+        y, mask = ctx.kernels.forward(x, shape, math.ceil(p * 2**32), scale, key, first)
         ctx.save(mask)
-        return x * mask
+        return y
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (mask,) = ctx.saved
-        return g * mask
+        return ctx.kernels.backward(g, mask)
 
-    tensor_backward = backward
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        (mask,) = ctx.saved
+        return g * mask
 
 
 def _checked(operation: str, x: Any, p: float) -> Tensor:
