@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -132,7 +137,7 @@ def _measure(plan: Plan, out: Path) -> int:
     if not any(CONTESTANTS[name].installed() for name in plan.peers if name not in OWN):
         click.echo("note: no peer takes part, minidl is measured alone; pip install 'minidl[bench]'")
     record = begin(plan)
-    with Progress(unit=" turns") as progress:
+    with Progress(unit=" turns") as progress, _stops_at_once() as stop:
         try:
             run(plan, record, progress, lambda r: atomic_write(out / "results.json", json.dumps(r) + "\n"))
         except KeyboardInterrupt:
@@ -142,10 +147,28 @@ def _measure(plan: Plan, out: Path) -> int:
                 click.echo(f"stopped; what was measured so far is in {out}", err=True)
             else:
                 click.echo("stopped before anything was measured", err=True)
-            return Stop().exit_code
+            return stop.exit_code
     _write(record, out)
     click.echo(f"results.json, results.md and plots are in {out}")
     return 0
+
+
+@contextmanager
+def _stops_at_once() -> Iterator[Stop]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt, also in the background of a shell, which ignores SIGINT."""
+    stop = Stop()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.signal = number
+        raise KeyboardInterrupt
+
+    here = threading.current_thread() is threading.main_thread()  # signals belong to the main thread
+    previous = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)} if here else {}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _write(record: dict[str, Any], out: Path) -> None:

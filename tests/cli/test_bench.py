@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from minidl.bench.workloads import WORKLOADS
-from oracles.commands import assert_names, tree
+from oracles.commands import assert_names, environment, tree
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +104,44 @@ def test_ctrl_c_keeps_what_was_measured(call, tmp_path, monkeypatch):
     record = json.loads((tmp_path / "out/results.json").read_text())
     assert not record["complete"] and len(record["workloads"]) == 1
     assert "stopped before its end" in (tmp_path / "out/results.md").read_text()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_the_contestants_too(tmp_path, number, code):
+    command = [sys.executable, "-m", "minidl", "bench", "--only", "relu,cat", "--peers", "none", "--quick"]
+    out = tmp_path / "minidl-bench" / "results.json"
+    process = subprocess.Popen(
+        [*command, "--rounds", "100000"], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+    )
+    try:
+        end = time.monotonic() + 60
+        while not (workers := children(process.pid)):
+            assert time.monotonic() < end and process.poll() is None
+            time.sleep(0.02)
+        time.sleep(0.5)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code and "stopped before anything was measured" in said
+    assert not any(alive(worker) for worker in workers) and not out.exists()
+
+
+def children(process: int) -> list[int]:
+    listed = Path(f"/proc/{process}/task/{process}/children")
+    if listed.is_file():
+        return [int(number) for number in listed.read_text().split()]
+    found = subprocess.run(["pgrep", "-P", str(process)], capture_output=True, text=True)
+    return [int(number) for number in found.stdout.split()]
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_the_profile(call, tmp_path):
