@@ -1,13 +1,13 @@
 """Activations in one pass over memory (backend ``"numba"``).
 
-The reference computes an activation in several NumPy operations, each of which reads and writes an array as large
-as the input, on one core. Here a formula on vectors takes each vector through all its steps while it is in
-registers, the exponentials included (``vector_math.py``), and the threads share the memory. Any order without gaps
-is worked on as it lies, and the result gets the same (``pointwise.py``).
+The reference computes an activation in several NumPy operations, each of which reads and writes an array as
+large as the input, on one core. Here a formula on vectors takes each vector through all its steps while it is
+in registers, the exponentials included (``vector_math.py``), and the threads share the memory. Any order
+without gaps is worked on as it lies, and the result gets the same (``pointwise.py``).
 
-Where a formula chooses (``where_less`` and the others), a comparison with NaN is false: which side the choice then
-takes is the reference's, so that NaN comes out where it went in. The gradient passes where the argument of the
-choice is NaN, as in torch.
+Where a formula chooses (``where_less`` and the others), a comparison with NaN is false: which side the choice
+then takes is the reference's, so that NaN comes out where it went in. The gradient passes where the argument
+of the choice is NaN, as in torch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Array = np.ndarray[Any, Any]
 Formula = Callable[..., Any]
 
 
-# --- formulas on vectors; a and b are the options, unused where there are none ---------------------------------
+# --- formulas on vectors; a and b are the options, unused where there are none ------------------------------
 
 
 @register_jitable
@@ -202,7 +202,7 @@ def _gelu_tanh_backward(g, x, a, b):  # type: ignore[no-untyped-def]
     return g * (half + half * t + half * x * (one - t * t) * inner)
 
 
-# --- kernels ---------------------------------------------------------------------------------------------------
+# --- kernels ------------------------------------------------------------------------------------------------
 
 
 def _kernel(formula: Formula, plain: Formula) -> Formula:

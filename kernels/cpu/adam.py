@@ -1,9 +1,9 @@
 """Adam in one pass over memory (backend ``"numba"``).
 
-The reference makes 14 passes over arrays as large as the parameter, and NumPy runs each on one core. Here every
-vector of weights, gradients and moments is read once, and three of the four are written once: 7 trips to memory
-instead of some 40. All parameters are cut into jobs of one size, which the threads take from one list, so that
-neither many small parameters nor a single large one keeps a thread waiting.
+The reference makes 14 passes over arrays as large as the parameter, and NumPy runs each on one core. Here
+every vector of weights, gradients and moments is read once, and three of the four are written once: 7 trips
+to memory instead of some 40. All parameters are cut into jobs of one size, which the threads take from one
+list, so that neither many small parameters nor a single large one keeps a thread waiting.
 
 The arithmetic is the reference's, operation by operation in the parameter's dtype: the same bits.
 """

@@ -1,7 +1,7 @@
 """Sums of two arrays on all threads, into memory that is used again (backend ``"numba"``).
 
-NumPy adds on one core, and half of its time goes into fresh memory for the result. The result lies as the second
-array does.
+NumPy adds on one core, and half of its time goes into fresh memory for the result. The result lies as the
+second array does.
 """
 
 from __future__ import annotations

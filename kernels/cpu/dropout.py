@@ -1,9 +1,9 @@
 """Dropout with random numbers computed where they are needed (backend ``"numba"``).
 
-Philox's n-th number is a function of key and n alone, so each thread computes those of its own piece; NumPy draws
-one after the other. Numbers belong to elements in row-major order, while activations lie channels-last: the
-decisions, a byte each, are written in row-major order first and picked up pixel by pixel, when one pass writes mask
-and product. The same bits as the reference's.
+Philox's n-th number is a function of key and n alone, so each thread computes those of its own piece; NumPy
+draws one after the other. Numbers belong to elements in row-major order, while activations lie channels-last:
+the decisions, a byte each, are written in row-major order first and picked up pixel by pixel, when one pass
+writes mask and product. The same bits as the reference's.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def backward(g: Array, mask: Array) -> Array:
     return run(_multiply, (g, mask), 0.0, 0.0)
 
 
-# --- compiled --------------------------------------------------------------------------------------------------
+# --- compiled -----------------------------------------------------------------------------------------------
 
 
 @intrinsic

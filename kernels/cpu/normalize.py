@@ -2,14 +2,14 @@
 
 What is different from ``kernels/reference/normalize.py``, and why it is faster:
 
-* Statistics in *one* pass over memory: a block of 64 rows stays in the first-level cache while it is read twice,
-  once for its mean and once for the squares of what deviates from that. The blocks' results are merged in
-  float64 by the exact rule (Chan, Golub and LeVeque 1979), so nothing cancels, however far the mean is from zero,
-  and the sums of float32 have 64 terms at most.
-* y = γ x̂ + β in a second pass, and nothing else: x̂ is never written. The backward takes two passes, one for the
-  sums Σ g and Σ g (x - μ) of every channel, from which all else follows, and one for dx.
-* Vectors run along the channels, which is how activations lie; other orders are converted (and counted). Where
-  there are few channels, several pixels are taken for one with more channels, so that vectors are full.
+* Statistics in *one* pass over memory: a block of 64 rows stays in the first-level cache while it is read
+  twice, for its mean and for the squares of what deviates from that. The blocks' results are merged in
+  float64 by the exact rule (Chan, Golub and LeVeque 1979), so nothing cancels, however far the mean is from
+  zero, and the sums of float32 have 64 terms at most.
+* y = γ x̂ + β in a second pass, and nothing else: x̂ is never written. The backward takes two passes, one for
+  the sums Σ g and Σ g (x - μ) of every channel, from which all else follows, and one for dx.
+* Vectors run along the channels, which is how activations lie; other orders are converted (and counted).
+  Where there are few channels, several pixels are taken for one with more, so that vectors are full.
 * Rows that are normalised on their own (M = 1: layer normalisation) are read from memory once: statistics and
   result, or sums and gradient, while the row is in the cache.
 
@@ -104,7 +104,7 @@ def backward_given(
     return dx, dweight, dbias
 
 
-# --- how the work is cut ---------------------------------------------------------------------------------------
+# --- how the work is cut ------------------------------------------------------------------------------------
 
 
 class _Plan(NamedTuple):
@@ -178,7 +178,7 @@ def _pixels(x: Array) -> Array:
     return turned.reshape(-1)
 
 
-# --- pixels with channels --------------------------------------------------------------------------------------
+# --- pixels with channels -----------------------------------------------------------------------------------
 
 
 def _statistics(x: Array, plan: _Plan) -> tuple[Array, Array]:
@@ -213,7 +213,7 @@ def _sums(g: Array, x: Array, plan: _Plan, mean: Array) -> tuple[Array, Array]:
     return total.sum(axis=(1, 2)), moment.sum(axis=(1, 2))
 
 
-# --- rows on their own -----------------------------------------------------------------------------------------
+# --- rows on their own --------------------------------------------------------------------------------------
 
 
 def _contiguous(x: Array) -> Array:

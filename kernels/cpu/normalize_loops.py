@@ -1,8 +1,8 @@
 """The compiled loops of ``normalize.py``.
 
-Pixels: memory is (images, rows, C), piece p is chunk p % chunks of image p // chunks. All loops read memory in its
-own order, so that the next lines are fetched ahead; what belongs to the channels (factors, running sums) is a few
-lines that stay in the first-level cache.
+Pixels: memory is (images, rows, C), piece p is chunk p % chunks of image p // chunks. All loops read memory
+in its own order, so that the next lines are fetched ahead; what belongs to the channels (factors, running
+sums) is a few lines that stay in the first-level cache.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def rows_backward(
     begin: int, end: int, worker: int, g: Array, x: Array, dx: Array, weight: Array, means: Array,
     inverses: Array, sums: Array, size: int, groups: int, pieces: int, images: int,
 ) -> None:  # fmt: skip
-    """dx of rows normalised on their own; Σ g x̂ and Σ g of each piece and place in ``sums`` (pieces, 2, C)."""
+    """dx of rows normalised on their own; ``sums`` (pieces, 2, C): Σ g x̂ and Σ g of each piece and place."""
     C = groups * size
     some = np.zeros(2 * C, x.dtype)  # of up to BLOCK images, in the array's own dtype
     for piece in range(begin, end):

@@ -1,12 +1,12 @@
 """What kernels share that treat every element alike: flat memory, whatever order the elements lie in.
 
 Which element is the neighbour of which does not matter to them, so they run over the memory from its begin to
-its end. Any order without gaps will do (C order, channels-last, transposed), and the result gets the same one:
-nothing is converted. Where several arrays meet, the last one decides; the others are brought into its order,
-which is counted (``kernels/layout.py``), and so are copies of views with gaps.
+its end. Any order without gaps will do (C order, channels-last, transposed), and the result gets the same
+one: nothing is converted. Where several arrays meet, the last one decides; the others are brought into its
+order, which is counted (``kernels/layout.py``), and so are copies of views with gaps.
 
-A compiled kernel gets ranges of *pieces* of :data:`PIECE` elements. An array of one piece stays on the calling
-thread: to wake another costs more than it could bring.
+A compiled kernel gets ranges of *pieces* of :data:`PIECE` elements. An array of one piece stays on the
+calling thread: to wake another costs more than it could bring.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def pieces(count: int) -> int:
     return -(-count // PIECE)
 
 
-# --- memory order ----------------------------------------------------------------------------------------------
+# --- memory order -------------------------------------------------------------------------------------------
 
 
 def order_of(array: Array) -> Order | None:
@@ -106,7 +106,7 @@ def supported(*arrays: Array) -> bool:
     return arrays[0].dtype in DTYPES and all(a.dtype == arrays[0].dtype for a in arrays)
 
 
-# --- many arrays at once ---------------------------------------------------------------------------------------
+# --- many arrays at once ------------------------------------------------------------------------------------
 
 #: Elements that an optimizer's thread works on before it takes the next job.
 JOB = 65536
@@ -145,7 +145,7 @@ def deal_jobs(kernel: Callable[..., Any], work: list[tuple[tuple[Array, ...], tu
         threads.deal(some, len(jobs), parts=len(jobs))
 
 
-# --- compiled loops --------------------------------------------------------------------------------------------
+# --- compiled loops -----------------------------------------------------------------------------------------
 
 
 @intrinsic

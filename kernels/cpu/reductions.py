@@ -1,11 +1,12 @@
 """Sums over some axes in one pass over memory, in any dense order (backend ``"numba"``).
 
-In memory the axes of an array without gaps fall, nearly always, into three runs: kept, reduced, kept; so it is seen
-as (A, R, B) and summed over R. Channels-last activations summed over everything but the channels are (1, N·H·W, C).
+In memory the axes of an array without gaps fall, nearly always, into three runs: kept, reduced, kept; so it
+is seen as (A, R, B) and summed over R. Channels-last activations summed over everything but the channels are
+(1, N·H·W, C).
 
-NumPy's float64 accumulation converts element by element, on one core. Here up to 16 numbers are added in the array's
-own dtype on whole vectors, then their sum to a float64: as accurate as adding in pairs, at the speed of memory. The
-work is cut by the shape alone, so that the bits do not depend on the number of threads.
+NumPy's float64 accumulation converts element by element, on one core. Here up to 16 numbers are added in the
+array's own dtype on whole vectors, then their sum to a float64: as accurate as adding in pairs, at the speed
+of memory. The work is cut by the shape alone, so that the bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ def _reduced_run(shape: tuple[int, ...], axes: tuple[int, ...], order: tuple[int
 
 @compiled
 def _columns(
-    begin: int, end: int, worker: int, x: Array, out: Array, chunks: int, chunk: int, R: int, B: int, step: int
-) -> None:
+    begin: int, end: int, worker: int, x: Array, out: Array,
+    chunks: int, chunk: int, R: int, B: int, step: int,
+) -> None:  # fmt: skip
     """Sums over the rows of each piece, (rows, B) in memory."""
     some = np.zeros(B, x.dtype)
     for piece in range(begin * step, min(end * step, out.size // B)):
@@ -85,8 +87,9 @@ def _columns(
 
 @compiled
 def _runs(
-    begin: int, end: int, worker: int, x: Array, out: Array, chunks: int, chunk: int, R: int, B: int, step: int
-) -> None:
+    begin: int, end: int, worker: int, x: Array, out: Array,
+    chunks: int, chunk: int, R: int, B: int, step: int,
+) -> None:  # fmt: skip
     """Sums of contiguous numbers."""
     zero = fill(load(x, 0, 1), 0.0)
     for piece in range(begin * step, min(end * step, out.size)):

@@ -1,7 +1,7 @@
 """Stochastic gradient descent in one pass over memory (backend ``"numba"``).
 
-As ``adam.py``: every vector of weights, gradient and velocity is read once and written once, and all parameters
-are cut into jobs of one size for the threads. The same bits as the reference's.
+As ``adam.py``: every vector of weights, gradient and velocity is read once and written once, and all
+parameters are cut into jobs of one size for the threads. The same bits as the reference's.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""erfcx(a) = e^(a²) erfc(a) of whole vectors, for a ≥ 0: the tail of the normal distribution without its exponential.
+"""erfcx(a) = e^(a²) erfc(a) of whole vectors, for a ≥ 0: the normal distribution's tail less its exponential.
 
-erfc itself falls to 10^-300 while erfcx goes down gently, from 1 at 0 like 1 / (√π a). So (1 + 2a) erfcx(a) lies
-between 1 and 1.3 and is smooth in q = (a - 4) / (a + 4), which maps all a from 0 to infinity to -1 ... 1 (Shepherd
-and Laframboise 1981): one polynomial in q serves everywhere, without branches. It is derived here with 60 digits at
-Chebyshev's points; the result is good to a few units in the last place.
+erfc itself falls to 10^-300 while erfcx goes down gently, from 1 at 0 like 1 / (√π a). So (1 + 2a) erfcx(a)
+lies between 1 and 1.3 and is smooth in q = (a - 4) / (a + 4), which maps all a from 0 to infinity to -1 ... 1
+(Shepherd and Laframboise 1981): one polynomial in q serves everywhere, without branches. It is derived here
+with 60 digits at Chebyshev's points; the result is good to a few units in the last place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459"
 
 
 def exact_erfcx(a: Decimal) -> Decimal:
-    """erfcx with 30 digits or more: a power series where a is small, a continued fraction where it is large."""
+    """erfcx with 30 digits or more: a power series for small a, a continued fraction for large a."""
     with localcontext(prec=_DIGITS):
         if a < 6:  # e^(a²) - 2/√π (a + 2a³/3 + 4a⁵/15 + ...), which takes at most 16 digits away
             term = total = a

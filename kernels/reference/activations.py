@@ -1,7 +1,7 @@
 """Activations, element by element, and what their cotangents become.
 
-Notation: x is the pre-activation, y the activation, g the cotangent of y; each backward gives that of x. Where
-the slope is cheaper from the output, the backward takes y. The equations are those of ``minidl/ops``.
+Notation: x is the pre-activation, y the activation, g the cotangent of y; each backward gives that of x.
+Where the slope is cheaper from the output, the backward takes y. The equations are those of ``minidl/ops``.
 """
 
 from __future__ import annotations

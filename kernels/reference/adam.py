@@ -27,8 +27,8 @@ def step(
 ) -> None:
     """m ← β₁ m + (1 - β₁) g,  v ← β₂ v + (1 - β₂) g²,  w ← w - lr · m̂ / (√v̂ + eps).
 
-    m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ). Weight decay: ``decoupled`` shrinks w before the step, else it is
-    added to the gradient.
+    m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ). Weight decay: ``decoupled`` shrinks w before the step, else it
+    is added to the gradient.
     """
     beta1, beta2 = betas
     for w, g, m, v, t in rows:

@@ -1,8 +1,8 @@
 """Dropout: the mask from the random numbers of a place in Philox's sequence, and its products.
 
-Notation: m is the mask, (elements of) 0 or ``scale``. ``key`` and ``first`` name the random numbers: word ``first``
-and those after it of the sequence with this key (``minidl/random.py``), each cut into halves, the low one first.
-Element i in row-major order is kept if its number is at least ``threshold``.
+Notation: m is the mask, (elements of) 0 or ``scale``. ``key`` and ``first`` name the random numbers: word
+``first`` and those after it of the sequence with this key (``minidl/random.py``), each cut into halves, the
+low one first. Element i in row-major order is kept if its number is at least ``threshold``.
 """
 
 from __future__ import annotations

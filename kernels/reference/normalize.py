@@ -6,9 +6,9 @@ The input is (N, C, M) by shape, in any memory order. ``groups`` says over what 
 * G: in each image, G groups of C/G channels, so N·G groups of C/G·M values (group normalisation; G = C is
   instance normalisation; with M = 1 and G = 1 it is layer normalisation of N rows with C places).
 
-Notation: B groups with mean μ, biased variance σ² and s = 1 / √(σ² + ε), each (B,); x̂ = (x - μ) s; weight γ and
-bias β, (C) or None; g the cotangent of y = γ x̂ + β. The inner sums run along contiguous memory, where NumPy adds
-pairwise, the outer ones in float64.
+Notation: B groups with mean μ, biased variance σ² and s = 1 / √(σ² + ε), each (B,); x̂ = (x - μ) s; weight γ
+and bias β, (C) or None; g the cotangent of y = γ x̂ + β. The inner sums run along contiguous memory, where
+NumPy adds pairwise, the outer ones in float64.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Sums over some axes, accurate in every memory order.
 
 NumPy adds pairwise only along contiguous memory. Elsewhere the rounding error of a float32 sum grows with its
-length instead of with its logarithm, so sums are accumulated in float64 unless the array lies in C order and its
-*last* axes are reduced.
+length instead of with its logarithm, so sums are accumulated in float64 unless the array lies in C order and
+its *last* axes are reduced.
 """
 
 from __future__ import annotations

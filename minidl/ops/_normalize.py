@@ -1,9 +1,9 @@
 """What batch, layer, instance and group normalisation share: they differ only in which values form a group.
 
-Notation: x is seen as (N, C, M); what forms a group is either a channel over the whole batch, or some channels of
-one image (for layer normalisation, N rows of C places with M = 1: all places of a row). A group has mean μ,
-biased variance σ² and x̂ = (x - μ) / √(σ² + ε). γ and β belong to the channels (places). g is the cotangent of y,
-means run over a group.
+Notation: x is seen as (N, C, M); what forms a group is either a channel over the whole batch, or some
+channels of one image (for layer normalisation, N rows of C places with M = 1: all places of a row). A group
+has mean μ, biased variance σ² and x̂ = (x - μ) / √(σ² + ε). γ and β belong to the channels (places). g is the
+cotangent of y, means run over a group.
 
     forward    y = γ x̂ + β
     backward   dβ = Σ g,  dγ = Σ g x̂,  and with h = γ g

@@ -4,7 +4,8 @@ SiLU, hardswish.
 Notation: x is the pre-activation z, y = σ(x) the activation a, g the cotangent of y. Each backward is the
 σ'(z) of E8, written in terms of what is cheapest to keep: where possible, the output.
 
-The kernels are in ``kernels/reference/activations.py`` and its siblings. Those with options have files of their own: ``leaky_relu.py``, ``elu.py``, ``gelu.py``, ``softplus.py``.
+The kernels are in ``kernels/reference/activations.py`` and its siblings. Those with options have files of
+their own: ``leaky_relu.py``, ``elu.py``, ``gelu.py``, ``softplus.py``.
 """
 
 from __future__ import annotations
