@@ -1,9 +1,10 @@
 """Train on ISBI 2012 (sections 00 to 23), measure on sections 24 to 29, beside the same training in torch.
 
-    python benchmarks/isbi2012.py [--data FOLDER] [--out FOLDER] [--peer torch|none] [--steps 300] [--seed 0]
+    python benchmarks/isbi2012.py [--data FOLDER] [--out FOLDER] [--peer torch|none] [--steps 300] [--seeds 0 1 2]
 
 Both sides start from the same weights, see the same augmented batches in the same order and take the same
-steps (Adam, cosine schedule); the last weights are measured, by the same code. Writes ``isbi2012.json``,
+steps (Adam, cosine schedule), each on all cores; the last weights are measured, by the same code. With several
+seeds all of it again from other weights and batches, and the table gives mean and range. Writes ``isbi2012.json``,
 ``isbi2012.png`` (sections, truth, predictions), ``figure.png`` (the picture of docs/results.md), and prints
 the table. The data are not shipped: docs/results.md says where they come from.
 """
@@ -143,8 +144,8 @@ def measure(data: DataSet, p: Any) -> dict[str, Any]:
     return {**scores.to_dict(), **boundaries.to_dict()}
 
 
-def table(results: dict[str, dict[str, Any]]) -> str:
-    """Markdown, a column for each side."""
+def table(runs: list[dict[str, dict[str, Any]]]) -> str:
+    """Markdown, a column for each side; of several seeds the mean and, in brackets, the smallest and largest."""
     rows = [
         ("V_rand", "v_rand"),
         ("V_info", "v_info"),
@@ -152,13 +153,24 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         ("accuracy", "accuracy"),
         ("mean IoU", "mean_iou"),
     ]
-    lines = [(name, [f"{r[key]:.4f}" for r in results.values()]) for name, key in rows]
+    sides = list(runs[0])
+
+    def cells(figures: dict[str, list[float]], digits: int) -> list[str]:
+        texts = []
+        for name in sides:
+            values = figures[name]
+            span = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
+            texts.append(f"{np.mean(values):.{digits}f}{span}")
+        return texts
+
+    lines = [(title, cells({n: [r[n][key] for r in runs] for n in sides}, 4)) for title, key in rows]
     for key in ("iou", "precision", "recall", "f1"):
         for index, kind in enumerate(("membrane", "cell")):
-            lines.append((f"{key} of {kind}", [f"{r[key][index]:.4f}" for r in results.values()]))
-    lines.append(("all steps, seconds", [f"{r['seconds']:.0f}" for r in results.values()]))
-    head = f"| | {' | '.join(results)} |\n|---|{'---|' * len(results)}\n"
-    return head + "\n".join(f"| {name} | {' | '.join(cells)} |" for name, cells in lines)
+            figures = {n: [r[n][key][index] for r in runs] for n in sides}
+            lines.append((f"{key} of {kind}", cells(figures, 4)))
+    lines.append(("all steps, seconds", cells({n: [r[n]["seconds"] for r in runs] for n in sides}, 0)))
+    head = f"| | {' | '.join(sides)} |\n|---|{'---|' * len(sides)}\n"
+    return head + "\n".join(f"| {title} | {' | '.join(texts)} |" for title, texts in lines)
 
 
 def figure(path: Path, losses: dict[str, list[float]], cell: Any) -> None:
@@ -188,42 +200,26 @@ def figure(path: Path, losses: dict[str, list[float]], cell: Any) -> None:
     drawing.savefig(path, dpi=80)
 
 
-def main() -> None:
-    """See this file's text."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "isbi2012")
-    parser.add_argument("--out", type=Path, default=Path("results-isbi2012"))
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--peer", choices=["torch", "none"], default="torch")
-    options = parser.parse_args()
-    data = scan(options.data, val="2[4-9]")
-    config = configuration(options.steps, options.seed)
+def run(data: DataSet, options: argparse.Namespace, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both sides from one seed: (figures and losses of each side, what each side made)."""
+    config = configuration(options.steps, seed)
+    folder = options.out / f"seed-{seed}"
     sides: dict[str, dict[str, Any]] = {}
     if options.peer == "torch":  # first, since making a Trainer draws the initial weights anew from the seed
-        sides["torch"] = train_torch(Trainer(data, config, options.out / "torch"))
-    trainer = Trainer(data, config, options.out / "minidl", reporter=Lines("minidl"))
+        sides["torch"] = train_torch(Trainer(data, config, folder / "torch"))
+    trainer = Trainer(data, config, folder / "minidl", reporter=Lines("minidl"))
     sides["minidl"] = train_minidl(trainer)
     sides = dict(sorted(sides.items()))  # minidl first
     results = {
         name: {**measure(data, side["probabilities"]), "seconds": side["seconds"]}
         for name, side in sides.items()
     }
-    record = {
-        "machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "minidl": minidl.__version__,
-        },
-        "config": config.to_dict(),
-        "results": results,
-        "losses": {name: side["losses"] for name, side in sides.items()},
-    }
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "isbi2012.json").write_text(json.dumps(record, indent=1) + "\n")
+    losses = {name: side["losses"] for name, side in sides.items()}
+    return {"seed": seed, "config": config.to_dict(), "results": results, "losses": losses}, sides
+
+
+def pictures(data: DataSet, out: Path, losses: dict[str, Any], sides: dict[str, dict[str, Any]]) -> None:
+    """Sections, truth and predictions; and the figure of docs/results.md."""
     rows = []
     for index in (0, 3):
         image, truth = data.load(data.samples("val")[index])
@@ -233,9 +229,42 @@ def main() -> None:
             rows.append(
                 side_by_side(image, truth, side["probabilities"][index].argmax(axis=0), data.colours, titles)
             )
-    write_png(options.out / "isbi2012.png", contact_sheet(rows))
-    figure(options.out / "figure.png", record["losses"], sides["minidl"]["probabilities"][0, 1])
-    print(table(results))
+    write_png(out / "isbi2012.png", contact_sheet(rows))
+    figure(out / "figure.png", losses, sides["minidl"]["probabilities"][0, 1])
+
+
+def main() -> None:
+    """See this file's text."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "isbi2012")
+    parser.add_argument("--out", type=Path, default=Path("results-isbi2012"))
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--peer", choices=["torch", "none"], default="torch")
+    options = parser.parse_args()
+    data = scan(options.data, val="2[4-9]")
+    record: dict[str, Any] = {
+        "machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "minidl": minidl.__version__,
+        },
+        "threads": minidl.get_num_threads(),
+        "runs": [],
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(options.seeds):
+        row, sides = run(data, options, seed)
+        record["runs"].append(row)
+        (options.out / "isbi2012.json").write_text(json.dumps(record, indent=1) + "\n")
+        if number == 0:
+            pictures(data, options.out, row["losses"], sides)
+        print(f"seed {seed}\n{table([row['results']])}\n", flush=True)
+    if len(options.seeds) > 1:
+        print(f"seeds {options.seeds}\n{table([row['results'] for row in record['runs']])}")
 
 
 if __name__ == "__main__":
