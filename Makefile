@@ -70,7 +70,7 @@ mutants: $(VENV)/with-test $(VENV)/with-parity  ## change the code line by line:
 lint: $(VENV)/with-lint  ## style, format, types and import directions
 	.ci/lint "$(BIN)"
 
-bench: $(VENV)/with-bench  ## speed and memory beside other libraries, and the page of the results (an hour; ARGS="--quick")
+bench: $(VENV)/with-bench  ## speed and memory beside other libraries, and the page of the results (half an hour; ARGS="--quick")
 	"$(BIN)/python" benchmarks/import_time.py
 	"$(BIN)/minidl" bench --out benchmarks/results/speed $(ARGS)
 	"$(BIN)/python" benchmarks/page.py

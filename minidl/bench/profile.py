@@ -50,6 +50,12 @@ class Part:
     products: float = 0.0
     bytes: float = 0.0
 
+    def add(self, flops: float, products: float, size: float) -> None:
+        """What one more call had to do."""
+        self.flops += flops
+        self.products += products
+        self.bytes += size
+
     def bound(self, rates: dict[str, float]) -> float:
         """Seconds that it cannot be faster than, at these rates ("sgemm" in FLOP/s, "copy" in bytes/s)."""
         return max(self.products / rates["sgemm"], self.bytes / rates["copy"])
@@ -148,6 +154,24 @@ def _bytes(values: Any) -> int:
     return sum(array.nbytes for array in _arrays(values))
 
 
+def label(operation: str, arrays: list[Any]) -> str:
+    """The name of a row: convolutions are told apart by their channels and the size of their picture.
+
+    Args:
+        operation: its name.
+        arrays: its inputs; the filter is the last one with four axes.
+
+    >>> label("conv2d", [np.zeros((1, 8, 9, 9)), np.zeros((4, 8, 3, 3)), np.zeros(4)]), label("relu", [])
+    ('conv2d 8 → 4 at 9x9', 'relu')
+    """
+    pictures = [a for a in arrays if a.ndim == 4]
+    if "conv" not in operation or len(pictures) < 2:
+        return operation
+    ends, (height, width) = pictures[-1].shape[:2], pictures[0].shape[2:]
+    into, out = ends if "transpose" in operation else ends[::-1]
+    return f"{operation} {into} → {out} at {height}x{width}"
+
+
 def winograd_fits(operation: str, arrays: list[Any], options: dict[str, Any]) -> bool:
     """Whether an operation is a 3x3 convolution that Winograd's F(4x4, 3x3) can compute.
 
@@ -174,31 +198,29 @@ def watching(watch: Stopwatch) -> Iterator[None]:
     from minidl.autograd.node import Node
 
     plain_apply, plain_backward = Function.__dict__["apply"], Node.run_backward
-    costs: dict[int, tuple[float, float, int]] = {}
+    costs: dict[int, tuple[str, float, float, int]] = {}
 
     def apply(cls: type[Function], *inputs: Any, **options: Any) -> Any:
-        result, part = watch.call(
-            cls.operation(), "forward", lambda: plain_apply.__func__(cls, *inputs, **options)
-        )
+        name = label(cls.operation(), _arrays(inputs))
+        forward: Any = plain_apply.__func__
+        result, part = watch.call(name, "forward", lambda: forward(cls, *inputs, **options))
         outputs = result if isinstance(result, tuple) else (result,)
         flops, products, size = _forward_cost(cls, inputs, outputs, options)
-        part.flops += flops
-        part.products += products
-        part.bytes += size
+        part.add(flops, products, size)
         node = outputs[0]._node
         if node is not None:
-            costs[id(node)] = (flops, products, size)
+            costs[id(node)] = (name, flops, products, size)
         return result
 
     def run_backward(node: Node, cotangents: list[Any], create_graph: bool) -> tuple[Any, ...]:
-        name = node.function.operation()
+        nothing = (node.function.operation(), 0.0, 0.0, 0)
+        name, flops, products, size = costs.pop(id(node), nothing)
         result, part = watch.call(name, "backward", lambda: plain_backward(node, cotangents, create_graph))
-        flops, products, size = costs.pop(id(node), (0.0, 0.0, 0))
         # Of the two products of the forward's size, the first layer needs one.
-        wanted = 1 + bool(node.needs_input_grad[0]) if flops else 0
-        part.flops += wanted * flops
-        part.products += wanted * products
-        part.bytes += _bytes(cotangents) + _bytes(result) + (size - _bytes(cotangents) if flops else 0)
+        wanted = 1 + bool(node.needs_input_grad[0])
+        moved = _bytes(cotangents) + _bytes(result)
+        moved += size - _bytes(cotangents) if flops else 0  # the inputs again
+        part.add(wanted * flops, wanted * products, moved)
         return result
 
     Function.apply = classmethod(apply)  # type: ignore[method-assign,assignment]
