@@ -1,139 +1,216 @@
-"""Max pooling, one row of the output after the other (backend ``"numba"``).
+"""Max pooling, channels in vectors (backend ``"numba"``).
 
 What is different from ``kernels/reference/max_pool2d.py``, and why it is faster:
 
-* The reference makes one pass over the *whole* batch for each tap of the window, each in several steps
-  (compare, combine, two masked copies) with temporary arrays as large as the output: for 2x2 windows some
-  20 trips to main memory. Here all taps of one output *row* are done before the next row begins. The row
-  and the few image rows under it stay in the first-level cache: each pixel is read from memory once, each
-  maximum written once.
-* A tap's pixels lie ``stride`` apart, which vector instructions cannot load. So they are first gathered
-  into a row without gaps; comparing and choosing then runs on whole vectors, without branches (a branch on
-  which of two pixels is larger is mispredicted every other time). This is why the taps' numbers are kept as
-  32-bit integers, as wide as a float32, until the row is done: it made the forward 2.6 times faster.
-* No padded copy of the image: taps that would fall beyond its border are cut off each row's range of
-  columns.
-* The backward writes each value straight to the one pixel that won; the reference adds zeros to all the
-  others.
-* Planes (n, c) do not see each other: they are shared out among the cores.
+* The reference makes one pass over the *whole* batch for each tap of the window, with temporary arrays as
+  large as the output: for 2x2 windows some 20 trips to main memory. Here each pixel is read once, each
+  maximum and each tap (one byte) is written once.
+* Activations lie channels-last, so a vector holds neighbouring channels of one pixel, and all its lanes
+  have the same window: the taps of a window are compared vector by vector, and both the larger value and
+  its tap's number are *selected*. (A branch on which of two pixels is larger is mispredicted every other
+  time.)
+* No padded copy of the image: each output row and column has its own range of taps that lie inside.
+* The backward asks for each pixel which windows hold it (at most one, where windows do not overlap) and
+  adds the cotangents of those that it won. So each pixel of dx is written exactly once, with nothing filled
+  with zeros before, and rows can be dealt out to the threads even where windows overlap.
 
 The results are the reference's to the bit. Forward: the first of equal values in row-major order wins, and
-a NaN wins over everything (the last of several). Backward: where windows overlap, a pixel's values are
-summed in the reference's order, tap by tap, which is the windows' order backwards.
+a NaN wins over everything (the last of several). Backward: a pixel's values are summed in the reference's
+order, tap by tap.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
-import numba
 import numpy as np
+from numba.extending import intrinsic
 
-from minidl.kernels.cpu import compiled, launch
-from minidl.kernels.layout import c_order
+from minidl.kernels import memory, threads
+from minidl.kernels.cpu import compiled
+from minidl.kernels.cpu.pixels import DTYPES, flat, load_integers, store_integers, transposed
+from minidl.kernels.cpu.vectors import lanes, load, splat, store, where_equal
+from minidl.kernels.layout import channels_last
+from minidl.kernels.reference import max_pool2d as reference
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
 
 
-@c_order
+@channels_last
 def forward(
     x: Array, kernel: Pair, out: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> tuple[Array, Array]:
     """x (N, C, H, W) to the maxima (N, C, OH, OW) and the winning tap u*kw + v of each window, as integers.
 
-    Every window holds a pixel.
+    Every window holds a pixel. All three lie channels-last in memory.
     """
-    best = np.empty((*x.shape[:2], *out), x.dtype)
-    tap = np.empty(best.shape, np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
-    launch(_forward, _planes(x), _planes(best), _planes(tap), kernel, stride, padding, dilation)
+    if x.dtype not in DTYPES:
+        return reference.forward(x, kernel, out, stride, padding, dilation)
+    n, c, h, w = x.shape
+    best = memory.empty_channels_last((n, c, *out), x.dtype)
+    tap = memory.empty_channels_last(best.shape, np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
+    ranges = [_inside(*axis) for axis in zip((h, w), kernel, out, stride, padding, dilation, strict=True)]
+    threads.deal(
+        _forward, n * out[0], flat(x), flat(best), flat(tap), *ranges, h, w, c, *out,
+        *stride, *padding, *dilation, kernel[1],
+    )  # fmt: skip
     return best, tap
 
 
-@c_order
+@channels_last
 def backward(
     g: Array, tap: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> Array:
     """Cotangent g (N, C, OH, OW) to that of x: each value goes to the pixel that won its window."""
-    dx = np.zeros(x_shape, g.dtype)
-    launch(_backward, _planes(g), _planes(tap), _planes(dx), kernel[1], stride, padding, dilation)
+    if g.dtype not in DTYPES:
+        return reference.backward(g, tap, x_shape, kernel, stride, padding, dilation)
+    (n, c, h, w), out = x_shape, (g.shape[2], g.shape[3])
+    dx = memory.empty_channels_last((n, c, h, w), g.dtype)
+    if stride == kernel and padding == (0, 0) and dilation == (1, 1) and n * c * out[0] * out[1]:
+        threads.deal(_backward_tiles, n * out[0], flat(g), flat(tap), flat(dx), h, w, c, *out, *kernel)
+        return dx
+    windows = [
+        array
+        for axis in zip((h, w), kernel, out, stride, padding, dilation, strict=True)
+        for array in _windows_of_pixels(*axis)
+    ]
+    threads.deal(_backward, n * h, flat(g), flat(tap), flat(dx), *windows, h, w, c, *out, kernel[1])
     return dx
 
 
-def _planes(array: Array) -> Array:
-    """(N, C, H, W) as (N*C, H, W), the same memory."""
-    return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])
+@functools.lru_cache(maxsize=256)
+def _inside(size: int, kernel: int, out: int, stride: int, padding: int, dilation: int) -> Array:
+    """The taps [first, last) of each window that lie on pixels, (OH, 2) flat."""
+    start = np.arange(out) * stride - padding
+    first = -(np.minimum(0, start) // dilation)
+    last = np.minimum(kernel, -((start - size) // dilation))
+    return np.stack([first, last], axis=1).reshape(-1)
 
 
-@compiled(parallel=True)
+@functools.lru_cache(maxsize=256)
+def _windows_of_pixels(
+    size: int, kernel: int, out: int, stride: int, padding: int, dilation: int
+) -> tuple[Array, Array, Array]:
+    """For each pixel the windows that hold it: where its lists begin, and lists of windows and taps."""
+    tap, window = (a.reshape(-1) for a in np.mgrid[:kernel, :out])
+    pixel = window * stride - padding + tap * dilation
+    inside = (pixel >= 0) & (pixel < size)
+    start, order = transposed(pixel[inside], size)
+    return start, window[inside][order], tap[inside][order]
+
+
+def _wins(builder: Any, value: Any, best: Any) -> Any:
+    """Lanes in which ``value`` is larger than ``best``, or NaN."""
+    larger = builder.fcmp_ordered(">", value, best)
+    return builder.or_(larger, builder.fcmp_unordered("uno", value, value))
+
+
+@intrinsic
+def _larger(typingctx: Any, value: Any, best: Any) -> Any:
+    """``value`` where it wins, else ``best``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(_wins(builder, *args), *args)
+
+    return value(value, value), codegen
+
+
+@intrinsic
+def _number_of_larger(typingctx: Any, value: Any, best: Any, number: Any, tap: Any) -> Any:
+    """``number`` where ``value`` wins, else that of ``tap``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(_wins(builder, *args[:2]), *args[2:])
+
+    return value(value, value, value, value), codegen
+
+
+@compiled
 def _forward(
-    x: Array, best: Array, tap: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
-) -> None:
-    """(P, H, W) to the maxima and taps (P, OH, OW)."""
-    columns = best.shape[2]
-    for plane in numba.prange(x.shape[0]):
-        row_tap, gathered = np.empty(columns, np.int32), np.empty(columns, x.dtype)
-        for i in range(best.shape[1]):
-            top = i * stride[0] - padding[0]
-            _pool_row(
-                x[plane], best[plane, i], row_tap, gathered, top, kernel, stride[1], padding[1], dilation
-            )
-            for j in range(columns):
-                tap[plane, i, j] = row_tap[j]
+    begin: int, end: int, worker: int, x: Array, best: Array, tap: Array, vertical: Array, horizontal: Array,
+    h: int, w: int, c: int, oh: int, ow: int, sh: int, sw: int, ph: int, pw: int, dh: int, dw: int, kw: int,
+) -> None:  # fmt: skip
+    """Output rows begin ... end-1 of all images."""
+    for row in range(begin, end):
+        image, i = row // oh, row % oh
+        u_first, u_last = vertical[2 * i], vertical[2 * i + 1]
+        corner = (image * h + i * sh - ph) * w - pw
+        for j in range(ow):
+            v_first, v_last = horizontal[2 * j], horizontal[2 * j + 1]
+            for k in range(0, c, lanes(x)):
+                source = (corner + j * sw) * c + k
+                # The window's first pixel inside the image wins where nothing is larger.
+                largest = load(x, source + (u_first * dh * w + v_first * dw) * c, c - k)
+                number = splat(x, u_first * kw + v_first)
+                if u_last - u_first == 2 and v_last - v_first == 2:  # most windows of most networks
+                    right, below, first = dw * c, dh * w * c, u_first * kw + v_first
+                    at = source + u_first * below + v_first * right
+                    second = load(x, at + right, c - k)
+                    third, fourth = load(x, at + below, c - k), load(x, at + below + right, c - k)
+                    number = _number_of_larger(second, largest, splat(x, first + 1), number)
+                    largest = _larger(second, largest)
+                    number = _number_of_larger(third, largest, splat(x, first + kw), number)
+                    largest = _larger(third, largest)
+                    number = _number_of_larger(fourth, largest, splat(x, first + kw + 1), number)
+                    largest = _larger(fourth, largest)
+                else:
+                    for u in range(u_first, u_last):
+                        for v in range(v_first, v_last):
+                            value = load(x, source + (u * dh * w + v * dw) * c, c - k)
+                            number = _number_of_larger(value, largest, splat(x, u * kw + v), number)
+                            largest = _larger(value, largest)
+                target = (row * ow + j) * c + k
+                store(best, target, largest, c - k)
+                store_integers(tap, target, number, c - k)
 
 
-@compiled()
-def _pool_row(
-    image: Array,
-    best: Array,
-    tap: Array,
-    gathered: Array,
-    top: int,
-    kernel: Pair,
-    stride: int,
-    padding: int,
-    dilation: Pair,
-) -> None:
-    """Fill ``best`` and ``tap`` (OW) for the windows that begin at image row ``top`` (perhaps negative)."""
-    (height, width), (kh, kw), (dh, dw) = image.shape, kernel, dilation
-    first = max(0, (-top + dh - 1) // dh)
-    # Begin with each window's first tap that lies inside the image: past the left padding, its first column.
-    row, edge = image[top + first * dh], min(best.size, (padding + stride - 1) // stride)
-    for j in range(edge):
-        v = (padding - j * stride + dw - 1) // dw
-        best[j], tap[j] = row[j * stride + v * dw - padding], first * kw + v
-    for j in range(edge, best.size):
-        best[j], tap[j] = row[np.uintp(j * stride - padding)], first * kw
-    for u in range(first, min(kh, (height - top + dh - 1) // dh)):
-        for v in range(kw):
-            # The outputs j whose tap v lies inside the image: 0 <= j * stride + offset < width.
-            offset = v * dw - padding
-            begin = max(0, (stride - 1 - offset) // stride)
-            end = max(begin, min(best.size, (width - 1 - offset) // stride + 1))
-            for j in range(begin, end):
-                # Unsigned indices spare the test for negative ones (which count from the end).
-                gathered[np.uintp(j)] = image[np.uintp(top + u * dh), np.uintp(j * stride + offset)]
-            _keep_larger(best[begin:end], tap[begin:end], gathered[begin:end], np.int32(u * kw + v))
+@compiled
+def _backward(
+    begin: int, end: int, worker: int, g: Array, tap: Array, dx: Array,
+    v_start: Array, v_window: Array, v_tap: Array, h_start: Array, h_window: Array, h_tap: Array,
+    h: int, w: int, c: int, oh: int, ow: int, kw: int,
+) -> None:  # fmt: skip
+    """Rows begin ... end-1 of all images of dx."""
+    for row in range(begin, end):
+        image, y = row // h, row % h
+        for x in range(w):
+            for k in range(0, c, lanes(g)):
+                total = splat(g, 0)
+                for a in range(v_start[y], v_start[y + 1]):
+                    above, first = (image * oh + v_window[a]) * ow, v_tap[a] * kw
+                    for b in range(h_start[x], h_start[x + 1]):
+                        at = (above + h_window[b]) * c + k
+                        number = load_integers(g, tap, at, c - k)
+                        own = splat(g, first + h_tap[b])
+                        total = total + where_equal(number, own, load(g, at, c - k), splat(g, 0))
+                store(dx, (row * w + x) * c + k, total, c - k)
 
 
-@compiled()
-def _keep_larger(best: Array, tap: Array, values: Array, number: int) -> None:
-    """Put ``values`` and their tap's number where they win over the best so far."""
-    for j in range(values.size):
-        value, present = values[j], best[j]
-        wins = (value > present) | (value != value)  # the second for a NaN
-        best[j] = value if wins else present
-        tap[j] = number if wins else tap[j]
-
-
-@compiled(parallel=True)
-def _backward(g: Array, tap: Array, dx: Array, kw: int, stride: Pair, padding: Pair, dilation: Pair) -> None:
-    """Cotangents g (P, OH, OW) added into dx (P, H, W), which is zero before."""
-    _, rows, columns = g.shape
-    for plane in numba.prange(g.shape[0]):
-        for i in range(rows - 1, -1, -1):
-            for j in range(columns - 1, -1, -1):
-                winner = np.int64(tap[plane, i, j])
-                y = i * stride[0] - padding[0] + winner // kw * dilation[0]
-                x = j * stride[1] - padding[1] + winner % kw * dilation[1]
-                dx[plane, np.uintp(y), np.uintp(x)] += g[plane, i, j]
+@compiled
+def _backward_tiles(
+    begin: int, end: int, worker: int, g: Array, tap: Array, dx: Array,
+    h: int, w: int, c: int, oh: int, ow: int, kh: int, kw: int,
+) -> None:  # fmt: skip
+    """Windows that lie side by side: each fills its own tile of dx, the last ones what is left over."""
+    zero = splat(g, 0)
+    for row in range(begin, end):
+        image, i = row // oh, row % oh
+        top = image * h + i * kh
+        for j in range(ow):
+            for k in range(0, c, lanes(g)):
+                at = (row * ow + j) * c + k
+                number, value = load_integers(g, tap, at, c - k), load(g, at, c - k)
+                for u in range(kh):
+                    for v in range(kw):
+                        own = where_equal(number, splat(g, u * kw + v), value, zero)
+                        # 0 + own: a cotangent of -0 gives 0, as in the reference, which adds to zeros
+                        store(dx, (((top + u) * w) + j * kw + v) * c + k, zero + own, c - k)
+        for u in range(kh):  # columns that no window reaches
+            for k in range(((top + u) * w + ow * kw) * c, (top + u + 1) * w * c, lanes(g)):
+                store(dx, k, zero, (top + u + 1) * w * c - k)
+        if i == oh - 1:  # rows that no window reaches
+            last = (image + 1) * h * w * c
+            for k in range((top + kh) * w * c, last, lanes(g)):
+                store(dx, k, zero, last - k)

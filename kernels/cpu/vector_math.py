@@ -12,8 +12,8 @@ all. Here each is a formula without branches or tables, so that it runs on a reg
 bits are 0, so that k times it is exact, and a tail with what the head leaves out. The polynomials are derived
 below: they agree with the function at Chebyshev's points, which leaves an error within a small factor of the
 least possible one, and have as many terms as bring that below half a unit in the last place. What remains is
-rounding: ``exp`` and ``log`` are within 1, ``expm1`` and ``log1p`` within 2 units in the last place of the true
-value (``tests/kernels/cpu/test_vector_math.py`` measures it).
+rounding: ``exp`` and ``log`` are within 1, ``expm1`` and ``log1p`` within 2 units in the last place of the
+true value (``tests/kernels/cpu/test_vector_math.py`` measures it).
 
 **Edges.** e^0 = 1 exactly, e^∞ = ∞, e^-∞ = 0, log 0 = -∞, log of a negative number is NaN, NaN stays NaN.
 Results and arguments below the smallest normal number (gradual underflow) are right, too: 2^k is applied in

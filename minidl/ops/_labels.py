@@ -24,21 +24,42 @@ class Labels(NamedTuple):
     """Checked class ids, as arrays (N, M) with the pixels in one row."""
 
     ids: Any  #: int64; 0 where ignored
-    valid: Any  #: bool
-    weights: Any  #: w[y], in the scores' dtype; 0 where ignored
-    class_weights: Any  #: (C)
+    valid: Any  #: bool; None where no pixel is ignored
+    class_weights: Any  #: (C), in the scores' dtype
     smoothing: float
+
+    def where_valid(self, values: Any) -> Any:
+        """Values (N, M), 0 where ignored: not a product, for infinity times 0 is NaN."""
+        if self.valid is None:
+            return values
+        return array_module(values).where(self.valid, values, values.dtype.type(0))
+
+    def weights(self) -> Any:
+        """w[y] of each pixel, 0 where ignored."""
+        return self.where_valid(self.class_weights[self.ids])
+
+    def total_weight(self) -> Any:
+        """Σ w[y] over the valid pixels: the weight of each class times the number of its pixels."""
+        xp, w = array_module(self.ids), self.class_weights
+        if (w == 1).all():
+            count = self.ids.size if self.valid is None else xp.count_nonzero(self.valid)
+            return xp.asarray(count, w.dtype)
+        ids = self.ids if self.valid is None else self.ids[self.valid]
+        counts = xp.bincount(ids.reshape(-1), minlength=len(w))
+        here = counts > 0  # an infinite weight of a class that does not occur must not matter
+        return xp.asarray((counts[here] * w[here].astype(np.float64)).sum(), w.dtype)
 
     def targets(self) -> Any:
         """t (N, C, M), the weighted and smoothed one-hot vectors; 0 where ignored."""
-        xp = array_module(self.weights)
-        (n, m), c, dtype = self.ids.shape, len(self.class_weights), self.weights.dtype
+        xp = array_module(self.ids)
+        (n, m), c, dtype = self.ids.shape, len(self.class_weights), self.class_weights.dtype
         t = xp.zeros((n, c, m), dtype)
         if self.smoothing > 0:
             t += (self.class_weights * dtype.type(self.smoothing / c)).reshape(1, c, 1)
-            t *= self.valid[:, None]
+            if self.valid is not None:
+                t *= self.valid[:, None]
         own = self.ids[:, None]
-        kept = self.weights[:, None] * dtype.type(1 - self.smoothing)
+        kept = self.weights()[:, None] * dtype.type(1 - self.smoothing)
         xp.put_along_axis(t, own, xp.take_along_axis(t, own, axis=1) + kept, axis=1)
         return t
 
@@ -79,18 +100,18 @@ def check_labels(
             f"targets (N, ...) of shape {target.shape}"
         )
     n, classes, m = class_view(input.shape)
-    labels = target.data.astype(np.int64, copy=False).reshape(n, m)
-    valid = labels != ignore_index
-    bad = valid & ((labels < 0) | (labels >= classes))
+    ids = target.data.astype(np.int64, copy=False).reshape(n, m)
+    class_weights = check_weight(operation, weight, input)
+    if ids.size and 0 <= ids.min() and ids.max() < classes and not 0 <= ignore_index < classes:
+        return Labels(ids, None, class_weights, smoothing)  # the usual case: two passes instead of six
+    valid = ids != ignore_index
+    bad = valid & ((ids < 0) | (ids >= classes))
     if bad.any():
         raise IndexError(
-            f"{operation}: class id {int(labels[bad][0])} is not in 0..{classes - 1} "
+            f"{operation}: class id {int(ids[bad][0])} is not in 0..{classes - 1} "
             f"(logits {input.shape}) and is not ignore_index ({ignore_index})"
         )
-    class_weights = check_weight(operation, weight, input)
-    xp = array_module(labels)
-    ids = xp.where(valid, labels, 0)
-    return Labels(ids, valid, xp.where(valid, class_weights[ids], 0), class_weights, smoothing)
+    return Labels(array_module(ids).where(valid, ids, 0), valid, class_weights, smoothing)
 
 
 def check_weight(operation: str, weight: Any, input: Tensor) -> Any:

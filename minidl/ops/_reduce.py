@@ -36,10 +36,10 @@ def check_pair(operation: str, input: Tensor, target: Tensor) -> None:
         )
 
 
-def reduced(losses: Tensor, reduction: str, weights: Any = None) -> Tensor:
-    """The losses themselves, their sum or their mean; with weights the mean divides by the weights' sum."""
+def reduced(losses: Tensor, reduction: str, total_weight: Any = None) -> Tensor:
+    """The losses themselves, their sum or their mean, which divides by the total weight if one is given."""
     if reduction == "none":
         return losses
     if reduction == "sum":
         return sum(losses)
-    return mean(losses) if weights is None else sum(losses) / sum(weights)
+    return mean(losses) if total_weight is None else sum(losses) / Tensor(total_weight)

@@ -17,7 +17,7 @@ import numpy as np
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import array_module
+from minidl.dispatch import kernels
 from minidl.ops._elementwise import cast, result_dtype
 from minidl.ops._shapes import dims
 from minidl.ops.movement import unsqueeze
@@ -30,7 +30,7 @@ class Cat(Function):
     def forward(ctx: Node, *xs: Any, axis: int) -> Any:
         ctx.axis = axis
         ctx.sizes = tuple(x.shape[axis] for x in xs)
-        return array_module(xs[0]).concatenate(xs, axis=axis)
+        return kernels("cat", xs[0]).forward(*xs, axis=axis)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
@@ -46,12 +46,12 @@ class Split(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, *, sizes: tuple[int, ...], axis: int) -> Any:
-        ctx.axis = axis
+        ctx.kernels, ctx.axis = kernels("cat", x), axis
         return _pieces(x, sizes, axis)
 
     @staticmethod
     def backward(ctx: Node, *gs: Any) -> Any:
-        return array_module(gs[0]).concatenate(gs, axis=ctx.axis)
+        return ctx.kernels.forward(*gs, axis=ctx.axis)
 
     @staticmethod
     def tensor_backward(ctx: Node, *gs: Tensor) -> Tensor:

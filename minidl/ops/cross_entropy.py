@@ -30,7 +30,7 @@ from typing import Any
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import array_module, kernels
+from minidl.dispatch import kernels
 from minidl.ops._labels import Labels, as_tensor, check_labels, check_scores, check_weight, class_view
 from minidl.ops._reduce import check_reduction, reduced
 from minidl.ops.reductions import sum as sum_of
@@ -38,22 +38,26 @@ from minidl.ops.softmax import log_softmax, softmax
 
 
 class CrossEntropy(Function):
-    """ℓ = -Σ_c t_c log softmax(z)_c for each pixel."""
+    """ℓ = -Σ_c t_c log softmax(z)_c for each pixel.
+
+    dℓ/dz needs nothing that the forward does not have at hand, so it is computed there, if anybody will ask
+    for it; the backward only multiplies by the cotangent.
+    """
 
     @staticmethod
     def forward(ctx: Node, z: Any, *, labels: Labels, shape: tuple[int, ...]) -> Any:
         ctx.kernels, ctx.labels = kernels("cross_entropy", z), labels
-        losses, log_p = ctx.kernels.forward(z.reshape(class_view(z.shape)), *labels)
-        ctx.save(z, log_p)
+        losses, slope = ctx.kernels.forward(
+            z.reshape(class_view(z.shape)), *labels, slope=ctx.needs_input_grad[0]
+        )
+        ctx.save(z, slope)
         return losses.reshape(shape)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        z, log_p = ctx.saved
+        z, slope = ctx.saved
         labels = ctx.labels
-        # In memory: the cotangent of a sum is one number seen as many.
-        g = array_module(g).ascontiguousarray(g.reshape(labels.ids.shape))
-        return ctx.kernels.backward(g, log_p, labels.targets(), labels.valid).reshape(z.shape)
+        return ctx.kernels.backward(g.reshape(labels.ids.shape), slope, labels.valid).reshape(z.shape)
 
     @staticmethod
     def tensor_backward(ctx: Node, g: Any) -> Any:
@@ -114,7 +118,7 @@ def cross_entropy(
         return reduced(_of_probabilities(input, target, weight, label_smoothing), reduction)
     labels = check_labels("cross_entropy", input, target, weight, ignore_index, label_smoothing)
     losses = CrossEntropy.apply(input, labels=labels, shape=target.shape)
-    return reduced(losses, reduction, Tensor(labels.weights))
+    return reduced(losses, reduction, labels.total_weight())
 
 
 def _of_probabilities(z: Tensor, q: Tensor, weight: Any, smoothing: float) -> Tensor:

@@ -30,14 +30,14 @@ class NllLoss(Function):
         xp = array_module(x)
         scores = x.reshape(class_view(x.shape))
         picked = xp.take_along_axis(scores, labels.ids[:, None], axis=1)[:, 0]
-        return xp.where(labels.valid, -picked * labels.weights, x.dtype.type(0)).reshape(shape)
+        return labels.where_valid(-picked * labels.weights()).reshape(shape)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         labels = ctx.labels
         xp = array_module(g)
         dx = xp.zeros(class_view(ctx.shape), g.dtype)
-        own = xp.where(labels.valid, -g.reshape(labels.ids.shape) * labels.weights, g.dtype.type(0))
+        own = labels.where_valid(-g.reshape(labels.ids.shape) * labels.weights())
         xp.put_along_axis(dx, labels.ids[:, None], own[:, None], axis=1)
         return dx.reshape(ctx.shape)
 
@@ -75,4 +75,5 @@ def nll_loss(
     check_scores("nll_loss", input)
     target = as_tensor(target)
     labels = check_labels("nll_loss", input, target, weight, ignore_index)
-    return reduced(NllLoss.apply(input, labels=labels, shape=target.shape), reduction, Tensor(labels.weights))
+    losses = NllLoss.apply(input, labels=labels, shape=target.shape)
+    return reduced(losses, reduction, labels.total_weight())

@@ -14,7 +14,7 @@ from typing import Any
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import array_module
+from minidl.dispatch import kernels
 from minidl.ops._elementwise import floating
 from minidl.ops._shapes import dims
 from minidl.ops.clone import clone
@@ -28,18 +28,20 @@ class Softmax(Function):
 
     @staticmethod
     def forward(ctx: Node, z: Any, *, axis: int) -> Any:
-        ctx.axis = axis
-        e = array_module(z).exp(z - z.max(axis=axis, keepdims=True))
-        p = e / accurate_sum(e, (axis,))
+        ctx.kernels, ctx.axis = kernels("softmax", z), axis
+        p = ctx.kernels.forward(z, axis)
         ctx.save(p)
         return p
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (p,) = ctx.saved
-        return p * (g - accurate_sum(g * p, (ctx.axis,)))
+        return ctx.kernels.backward(g, p, ctx.axis)
 
-    tensor_backward = backward
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Tensor) -> Tensor:
+        (p,) = ctx.saved
+        return p * (g - accurate_sum(g * p, (ctx.axis,)))
 
 
 class LogSoftmax(Function):
@@ -47,17 +49,15 @@ class LogSoftmax(Function):
 
     @staticmethod
     def forward(ctx: Node, z: Any, *, axis: int) -> Any:
-        xp = array_module(z)
-        ctx.axis = axis
-        shifted = z - z.max(axis=axis, keepdims=True)
-        log_p = shifted - xp.log(accurate_sum(xp.exp(shifted), (axis,)))
+        ctx.kernels, ctx.axis = kernels("softmax", z), axis
+        log_p = ctx.kernels.log_forward(z, axis)
         ctx.save(log_p)
         return log_p
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (log_p,) = ctx.saved
-        return g - array_module(g).exp(log_p) * accurate_sum(g, (ctx.axis,))
+        return ctx.kernels.log_backward(g, log_p, ctx.axis)
 
     @staticmethod
     def tensor_backward(ctx: Node, g: Tensor) -> Tensor:
