@@ -51,9 +51,11 @@ def backward(g: Array, x_shape: tuple[int, ...], vertical: Windows, horizontal: 
     if g.dtype not in DTYPES:
         return reference.backward(g, x_shape, vertical, horizontal)
     if not g.size:
-        return np.zeros(x_shape, g.dtype)
+        dx = memory.empty_channels_last(x_shape, g.dtype)
+        dx[...] = 0
+        return dx
     adjoints = [_adjoint(w, size) for w, size in zip((vertical, horizontal), x_shape[2:], strict=True)]
-    return pixels.gather(g, *adjoints, before=reference._areas(vertical, horizontal))
+    return pixels.gather(g, *adjoints, before=reference.areas(vertical, horizontal))
 
 
 @functools.lru_cache(maxsize=256)

@@ -27,7 +27,7 @@ def forward(x: Array, vertical: Windows, horizontal: Windows) -> Array:
     y = np.empty((n, c, len(vertical), len(horizontal)), x.dtype)
     for i, (first, last) in enumerate(vertical):
         y[:, :, i] = rows[:, :, first:last].sum(axis=2, dtype=np.float64)
-    y /= _areas(vertical, horizontal)
+    y /= areas(vertical, horizontal)
     return y
 
 
@@ -35,7 +35,7 @@ def forward(x: Array, vertical: Windows, horizontal: Windows) -> Array:
 def backward(g: Array, x_shape: tuple[int, ...], vertical: Windows, horizontal: Windows) -> Array:
     """Cotangent g (N, C, OH, OW) to that of x: every pixel of a window gets the same share."""
     n, c, h, _ = x_shape
-    share = np.divide(g, _areas(vertical, horizontal), dtype=g.dtype)
+    share = np.divide(g, areas(vertical, horizontal), dtype=g.dtype)
     rows = np.zeros((n, c, h, len(horizontal)), g.dtype)
     for i, (first, last) in enumerate(vertical):
         rows[:, :, first:last] += share[:, :, i, None]
@@ -45,7 +45,7 @@ def backward(g: Array, x_shape: tuple[int, ...], vertical: Windows, horizontal: 
     return dx
 
 
-def _areas(vertical: Windows, horizontal: Windows) -> Array:
+def areas(vertical: Windows, horizontal: Windows) -> Array:
     """How many pixels each window has, (OH, OW)."""
     heights, widths = ([last - first for first, last in windows] for windows in (vertical, horizontal))
     return np.outer(np.array(heights, np.int64), np.array(widths, np.int64))

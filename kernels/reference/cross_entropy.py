@@ -32,9 +32,7 @@ def forward(
         losses *= 1 - smoothing
         everywhere = (log_p * class_weights.reshape(1, -1, 1)).sum(axis=1, dtype=np.float64)
         losses -= (everywhere * (smoothing / logits.shape[1])).astype(losses.dtype)
-    if (
-        valid is not None
-    ):  # where, not a product: an infinite loss or NaN must not leak out of an ignored pixel
+    if valid is not None:  # where, not a product: infinity or NaN must not leak out of an ignored pixel
         losses = np.where(valid, losses, 0)
     losses = losses.astype(logits.dtype, copy=False)
     if not slope:

@@ -1,9 +1,6 @@
-"""The compiled max pooling: the reference's results to the bit, gradients, threads, a U-Net with it."""
+"""The compiled max pooling: the reference's results to the bit, in every memory order; gradients."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
-from minidl import dispatch, models, ops
+from minidl import ops
 from minidl.kernels.cpu import max_pool2d as compiled
+from minidl.kernels.layout import conversions, is_channels_last
 from minidl.kernels.reference import max_pool2d as reference
 from oracles import pool_loops, strategies, window_strategies
 from oracles.pool_loops import starts
@@ -33,7 +31,7 @@ def cases(draw):
         n, begins = draw(st.sampled_from([row for row in allowed if holds_pixels(*row, k, d)][:9]))
         size.append(n)
         out.append(len(begins))
-    shape = (draw(st.integers(1, 3)), draw(st.integers(1, 3)), *size)
+    shape = (draw(st.integers(1, 3)), draw(st.sampled_from([1, 3, 8, 16, 17, 40])), *size)
     dtype = draw(st.sampled_from([np.float32, np.float64]))
     rng = np.random.default_rng(draw(strategies.seeds))
     x = rng.normal(size=shape)
@@ -63,7 +61,7 @@ def check(x, window, g):
 
 def assert_same(actual, expected):
     """Shape, dtype and every bit, the sign of a zero included."""
-    assert actual.shape == expected.shape and actual.dtype == expected.dtype and actual.flags.c_contiguous
+    assert actual.shape == expected.shape and actual.dtype == expected.dtype and is_channels_last(actual)
     np.testing.assert_array_equal(actual, expected)
     np.testing.assert_array_equal(np.signbit(actual), np.signbit(expected))
 
@@ -108,13 +106,46 @@ def test_windows_of_more_than_256_taps():
     assert compiled.forward(x, *window)[1].dtype == np.int32
 
 
+@pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.float16])
+def test_what_is_not_compiled_goes_to_the_reference(dtype):
+    x = np.arange(2 * 3 * 4 * 4).reshape(2, 3, 4, 4).astype(dtype)
+    window = ((2, 2), (2, 2), (2, 2), (0, 0), (1, 1))
+    for actual, expected in zip(compiled.forward(x, *window), reference.forward(x, *window), strict=True):
+        np.testing.assert_array_equal(actual, expected)
+        assert actual.dtype == expected.dtype
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel"), [((5, 7), (2, 2)), ((4, 4), (2, 2)), ((7, 5), (3, 2)), ((2, 9), (1, 4))]
+)
+@pytest.mark.parametrize("channels", [1, 16, 33])
+def test_windows_side_by_side_and_what_they_leave_over(size, kernel, channels):
+    """Their backward has a way of its own: tiles. The pixels behind the last window get 0."""
+    rng = np.random.default_rng(0)
+    x = np.round(rng.normal(size=(2, channels, *size))).astype(np.float32)
+    out = tuple(n // k for n, k in zip(size, kernel, strict=True))
+    check(x, (kernel, out, kernel, (0, 0), (1, 1)), rng.normal(size=(2, channels, *out)).astype(np.float32))
+
+
+def test_read_only_arrays():
+    x, g = np.random.default_rng(0).normal(size=(1, 2, 4, 4)), np.ones((1, 2, 2, 2))
+    x.setflags(write=False)
+    g.setflags(write=False)
+    check(x, ((2, 2), (2, 2), (2, 2), (0, 0), (1, 1)), g)
+
+
 def test_an_empty_batch():
     y, tap = compiled.forward(np.zeros((0, 3, 4, 4), np.float32), (2, 2), (2, 2), (2, 2), (0, 0), (1, 1))
     assert y.shape == tap.shape == (0, 3, 2, 2)
     assert compiled.backward(y, tap, (0, 3, 4, 4), (2, 2), (2, 2), (0, 0), (1, 1)).shape == (0, 3, 4, 4)
 
 
-# --- as the backend of the operation ------------------------------------------------------------------------
+def test_channels_last_images_are_not_converted():
+    x = strategies.channels_last(np.random.default_rng(0).normal(size=(2, 3, 4, 6)))
+    before = conversions.count
+    y, tap = compiled.forward(x, (2, 2), (2, 3), (2, 2), (0, 0), (1, 1))
+    compiled.backward(y, tap, x.shape, (2, 2), (2, 2), (0, 0), (1, 1))
+    assert conversions.count == before
 
 
 @given(window_strategies.max_pools())
@@ -126,100 +157,3 @@ def test_the_operation_against_the_loops(case):
             lambda t: ops.max_pool2d(t, **case.options), minidl.tensor(x, requires_grad=True)
         )
     np.testing.assert_array_equal(y.numpy(), pool_loops.max_pool2d(x, **case.options))
-
-
-def unet_step():
-    """Loss and gradients of a tiny U-Net."""
-    minidl.manual_seed(0)
-    model = models.UNet(1, 2, base=4, depth=2)
-    x = np.random.default_rng(0).normal(size=(2, 1, 8, 12)).astype(np.float32)
-    loss = ops.cross_entropy(model(minidl.tensor(x)), np.random.default_rng(1).integers(0, 2, (2, 8, 12)))
-    loss.backward()
-    return [loss.item(), *(p.grad.data.tobytes() for p in model.parameters())]
-
-
-def test_a_unet_runs_with_it_and_what_has_no_compiled_kernel_yet_falls_back_with_a_warning():
-    """All but the pooling runs on the reference, and the pooling gives the same bits: so does the network."""
-    expected = unet_step()
-    dispatch._kernels.cache_clear()  # a fallback is told once a process
-    try:
-        with minidl.use("numba"), pytest.warns(dispatch.KernelFallbackWarning) as caught:
-            actual = unet_step()
-    finally:
-        dispatch._kernels.cache_clear()
-    assert actual == expected
-    told = {str(w.message).partition(":")[0] for w in caught}
-    assert "conv2d.forward" in told and not any(name.startswith("max_pool2d") for name in told)
-
-
-THREADS = """
-import threading, numpy as np, minidl
-from minidl.kernels.cpu import max_pool2d
-x = np.random.default_rng(0).normal(size=(2, 8, 32, 32)).astype(np.float32)
-expected = x.reshape(2, 8, 16, 2, 16, 2).max(axis=(3, 5))
-wrong = []
-def work():
-    for _ in range(30):
-        y, _ = max_pool2d.forward(x, (2, 2), (16, 16), (2, 2), (0, 0), (1, 1))
-        wrong.extend([1] * (not np.array_equal(y, expected)))
-workers = [threading.Thread(target=work) for _ in range(4)]
-for w in workers: w.start()
-for w in workers: w.join()
-import numba
-print(numba.threading_layer(), len(wrong))
-"""
-
-
-def test_several_python_threads_at_once_on_numbas_simplest_threading_layer(root):
-    """`workqueue` aborts the process when two threads enter it: launches must come one after the other."""
-    import os
-
-    environment = {
-        **os.environ,
-        "NUMBA_THREADING_LAYER": "workqueue",
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", THREADS],
-        env=environment,
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert (done.returncode, done.stdout.split()) == (0, ["workqueue", "0"]), done.stderr
-
-
-def test_numba_is_imported_with_the_first_compiled_kernel_and_not_before(root):
-    code = (
-        "import sys, minidl, minidl.kernels.cpu as cpu\n"
-        "minidl.use('numba')\n"
-        "assert 'numba' not in sys.modules\n"
-        "minidl.ops.max_pool2d(minidl.tensor([[[[1.0, 2.0]]]]), (1, 2))\n"
-        "assert 'numba' in sys.modules\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-
-
-def test_without_a_place_for_the_cache_it_is_compiled_all_the_same(monkeypatch):
-    """On a read-only installation without a home Numba refuses cache=True."""
-    import numba
-
-    from minidl.kernels import cpu
-
-    asked, njit = [], numba.njit
-
-    def read_only(**options):
-        asked.append(options)
-        if options.pop("cache", False):
-
-            def refuse(function):
-                raise RuntimeError("cannot cache function: no locator available")
-
-            return refuse
-        return njit(**options)
-
-    monkeypatch.setattr(numba, "njit", read_only)
-    double = cpu.compiled()(lambda x: 2 * x)
-    assert double(21) == 42 and len(asked) == 2
