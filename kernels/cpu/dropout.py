@@ -84,7 +84,7 @@ def _high(typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @compiled
-def _block(number: int, k0: int, k1: int) -> tuple[int, int, int, int]:
+def _block(number: Any, k0: Any, k1: Any) -> Any:
     """The four words of a block of Philox 4x64-10."""
     c0, c1, c2, c3 = np.uint64(number), np.uint64(0), np.uint64(0), np.uint64(0)
     m0, m1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)

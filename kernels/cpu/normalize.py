@@ -69,8 +69,8 @@ def backward(
     if not needed[0]:
         return None, dweight, dbias
     gamma = np.ones(1) if weight is None else weight.astype(np.float64)
-    mean_h = plan.spread(plan.gathered(gamma * total) / plan.count)
-    mean_hx = plan.spread(plan.gathered(gamma * s * moment) / plan.count)
+    mean_h = plan.spread(plan.gathered(gamma * total) / plan.group_size)
+    mean_hx = plan.spread(plan.gathered(gamma * s * moment) / plan.group_size)
     dx = memory.empty(x.shape, x.dtype)
     factors = (mu, gamma * s, -s * s * mean_hx, -s * mean_h)
     deal(loops.gradient, plan.pieces, g, x, dx, *(plan.folded(f, x.dtype) for f in factors), *plan.sizes)
@@ -134,7 +134,7 @@ class _Plan(NamedTuple):
         return self.chunks, self.chunk, self.rows // self.fold, self.channels * self.fold
 
     @property
-    def count(self) -> int:
+    def group_size(self) -> int:
         """Values in a group."""
         return self.rows * (self.channels // self.groups)
 
@@ -189,9 +189,9 @@ def _statistics(x: Array, plan: _Plan) -> tuple[Array, Array]:
     sizes = np.full(plan.chunks, plan.chunk)
     sizes[-1] = plan.rows // plan.fold - plan.chunk * (plan.chunks - 1)
     weights, others = sizes.reshape(1, -1, 1, 1, 1), (1, 2, 4)
-    mean = (means * weights).sum(axis=others, keepdims=True) / plan.count
+    mean = (means * weights).sum(axis=others, keepdims=True) / plan.group_size
     apart = (means - mean) ** 2 * weights
-    var = (squares + apart).sum(axis=others) / plan.count
+    var = (squares + apart).sum(axis=others) / plan.group_size
     return mean.reshape(var.shape), var
 
 

@@ -166,8 +166,8 @@ def silu(input: Tensor) -> Tensor:
         TypeError: not a floating-point tensor.
 
     >>> import minidl
-    >>> minidl.ops.silu(minidl.tensor([-1.0, 0.0, 100.0]))
-    tensor([ -0.2689414,   0.       , 100.       ])
+    >>> minidl.ops.silu(minidl.tensor([-1.0, 0.0, 100.0])).numpy().round(4)
+    array([ -0.2689,   0.    , 100.    ], dtype=float32)
     """
     return Silu.apply(floating("silu", input))
 

@@ -109,8 +109,8 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
         ValueError: another approximation.
 
     >>> import minidl
-    >>> minidl.ops.gelu(minidl.tensor([-1.0, 0.0, 1.0]))
-    tensor([-0.15865526,  0.        ,  0.8413447 ])
+    >>> minidl.ops.gelu(minidl.tensor([-1.0, 0.0, 1.0])).numpy().round(4)
+    array([-0.1587,  0.    ,  0.8413], dtype=float32)
     """
     x = floating("gelu", input)
     if approximate not in ("none", "tanh"):
