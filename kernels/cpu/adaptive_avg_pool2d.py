@@ -55,7 +55,10 @@ def backward(g: Array, x_shape: tuple[int, ...], vertical: Windows, horizontal: 
         dx[...] = 0
         return dx
     adjoints = [_adjoint(w, size) for w, size in zip((vertical, horizontal), x_shape[2:], strict=True)]
-    return pixels.gather(g, *adjoints, before=reference.areas(vertical, horizontal))
+    # Mostly g is far smaller than dx: divided here once, not for each pixel of a window.
+    share = memory.empty_channels_last(g.shape, g.dtype)
+    np.divide(g, reference.areas(vertical, horizontal), out=share, casting="same_kind")
+    return pixels.gather(share, *adjoints)
 
 
 @functools.lru_cache(maxsize=256)

@@ -127,6 +127,18 @@ def test_windows_side_by_side_and_what_they_leave_over(size, kernel, channels):
     check(x, (kernel, out, kernel, (0, 0), (1, 1)), rng.normal(size=(2, channels, *out)).astype(np.float32))
 
 
+def test_a_window_side_by_side_with_others_that_hangs_over_the_end():
+    """Rounded up, the last tile is not whole."""
+    rng = np.random.default_rng(0)
+    for size in ((5, 4), (4, 5), (5, 5)):
+        out = tuple(-(-n // 2) for n in size)
+        check(
+            rng.normal(size=(2, 3, *size)),
+            ((2, 2), out, (2, 2), (0, 0), (1, 1)),
+            rng.normal(size=(2, 3, *out)),
+        )
+
+
 def test_read_only_arrays():
     x, g = np.random.default_rng(0).normal(size=(1, 2, 4, 4)), np.ones((1, 2, 2, 2))
     x.setflags(write=False)
