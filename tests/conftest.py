@@ -89,6 +89,41 @@ def pytest_sessionfinish() -> None:
 
 
 # ---------------------------------------------------------------------------------------------
+# Backends: what oracles.backends.BOTH names runs with the kernels of each, all else with the default ones
+# ---------------------------------------------------------------------------------------------
+#: Said from outside: then everything runs on that backend, once.
+GIVEN_BACKEND = os.environ.get("MINIDL_BACKEND")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    from oracles import backends
+
+    named = any("backend" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if not named and not GIVEN_BACKEND and backends.runs_on_both(metafunc.definition.path):
+        metafunc.parametrize("backend", backends.BACKENDS, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The backend that the test runs on: in its threads and in the processes that it starts, too."""
+    from minidl import dispatch
+    from oracles import backends
+
+    if hasattr(request, "param"):
+        monkeypatch.setenv("MINIDL_BACKEND", request.param)
+        dispatch.default_backend.cache_clear()
+    with backends.kernels_in_use() as used:
+        yield dispatch.default_backend()
+    if hasattr(request, "param"):
+        monkeypatch.undo()
+        dispatch.default_backend.cache_clear()
+    if used and not backends.is_listed(request.path):
+        pytest.fail(
+            f"reaches kernels ({', '.join(sorted(used))}): list {request.path.name} in {backends.__file__}"
+        )
+
+
+# ---------------------------------------------------------------------------------------------
 # Fixtures
 # ---------------------------------------------------------------------------------------------
 @pytest.fixture(autouse=True)

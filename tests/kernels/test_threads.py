@@ -1,32 +1,38 @@
-"""Several images at once: the same results for any number of threads, errors come through, BLAS as before."""
+"""Threads: the same results for any number of them, errors come through, BLAS as before, forks and spawns."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 import threadpoolctl
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minidl
 from minidl import models, ops
 from minidl.kernels import threads
+from oracles.backends import both_backends
 
 
 @pytest.fixture(autouse=True)
-def _one_worker_again():
-    yield
-    minidl.set_num_threads(1)
+def _nobody_has_set_a_number(monkeypatch):
+    """As in a fresh process; BLAS is given back what it had."""
+    monkeypatch.setattr(threads, "_count", None)
+    with threadpoolctl.threadpool_limits():
+        yield
 
 
 def blas_threads():
     return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
 
 
-def test_one_worker_is_the_default_and_the_setting_is_told():
-    assert minidl.get_num_threads() == 1
+def test_all_cores_are_the_default_and_the_setting_is_told():
+    assert minidl.get_num_threads() == threads.available_cores() >= 1
     minidl.set_num_threads(3)
     assert minidl.get_num_threads() == 3
 
@@ -35,16 +41,123 @@ def test_one_worker_is_the_default_and_the_setting_is_told():
 def test_a_number_that_is_none(count):
     with pytest.raises(ValueError, match=f"set_num_threads.*{count}"):
         minidl.set_num_threads(count)
-    assert minidl.get_num_threads() == 1
+    assert minidl.get_num_threads() == threads.available_cores()
 
 
-def test_blas_is_held_to_one_thread_meanwhile():
+def test_one_number_for_kernels_and_blas():
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
-        assert set(blas_threads()) == {2}
+        for count in (1, 2, 1):
+            minidl.set_num_threads(count)
+            assert set(blas_threads()) == {count}
+
+
+def test_blas_is_held_to_one_thread_while_images_are_dealt_out():
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
         minidl.set_num_threads(2)
-        assert set(blas_threads()) == {1}
-        minidl.set_num_threads(1)
+        seen = []
+        threads.for_each(lambda i: seen.append(set(blas_threads())), 3)
+        assert seen == [{1}] * 3
         assert set(blas_threads()) == {2}
+        with pytest.raises(ZeroDivisionError):
+            threads.for_each(lambda i: 1 // 0, 2)
+        assert set(blas_threads()) == {2}
+
+
+def test_two_regions_at_once_hold_blas_until_both_are_done():
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        minidl.set_num_threads(2)
+        with threads._blas.one_thread():
+            with threads._blas.one_thread():
+                minidl.set_num_threads(2)
+                assert set(blas_threads()) == {1}
+            assert set(blas_threads()) == {1}
+        assert set(blas_threads()) == {2}
+
+
+def test_without_a_number_reference_kernels_leave_it_to_blas():
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        seen = []
+        threads.for_each(lambda i: seen.append((set(blas_threads()), threading.current_thread())), 3)
+        assert seen == [({2}, threading.main_thread())] * 3
+
+
+# --- dealing out pieces -------------------------------------------------------------------------------------
+
+
+@given(workers=st.integers(1, 5), pieces=st.integers(0, 40), parts=st.sampled_from([None, 1, 3, 100]))
+def test_every_piece_is_worked_on_once(workers, pieces, parts):
+    minidl.set_num_threads(workers)
+    done, said = [], set()
+
+    def kernel(begin, end, worker, *args):
+        done.extend(range(begin, end))
+        said.add((0 <= worker < workers, args, begin < end))
+
+    threads.deal(kernel, pieces, "a", 2, parts=parts)
+    assert sorted(done) == list(range(pieces))
+    assert said <= {(True, ("a", 2), True)}
+
+
+def test_a_worker_is_one_thread_at_a_time():
+    """Work spaces are chosen by worker: two threads in one would spoil each other's numbers."""
+    minidl.set_num_threads(4)
+    inside, met = [0] * 4, []
+
+    def kernel(begin, end, worker):
+        inside[worker] += 1
+        time.sleep(0.001)
+        met.append(inside[worker])
+        inside[worker] -= 1
+
+    threads.deal(kernel, 64, parts=64)
+    assert set(met) == {1} and len(met) == 64
+
+
+def test_pieces_are_dealt_to_several_threads():
+    minidl.set_num_threads(2)
+    meeting = threading.Barrier(2, timeout=10)
+    threads.deal(lambda *range: meeting.wait(), 2)  # one thread alone would wait for ever
+
+
+@pytest.mark.parametrize("worker_that_fails", ["the caller", "another"])
+def test_an_exception_of_a_kernel_comes_when_all_are_done(worker_that_fails):
+    minidl.set_num_threads(2)
+    started, done = threading.Barrier(2, timeout=10), []
+
+    def kernel(begin, end, worker):
+        started.wait()
+        if (worker == 0) == (worker_that_fails == "the caller"):
+            raise ZeroDivisionError(f"piece {begin}")
+        time.sleep(0.05)
+        done.append(worker)
+
+    with pytest.raises(ZeroDivisionError, match="piece"):
+        threads.deal(kernel, 2, parts=2)
+    assert len(done) == 1  # it had its say before the caller's arrays may be let go of
+    threads.deal(lambda begin, end, worker: done.append(begin), 3, parts=3)
+    assert sorted(done[1:]) == [0, 1, 2]
+
+
+def test_a_deal_within_a_deal():
+    """All threads of the pool are busy with the outer one: the inner one must not wait for them."""
+    minidl.set_num_threads(2)
+    done = []
+
+    def inner(begin, end, worker):
+        done.extend(range(begin, end))
+
+    def outer(begin, end, worker):
+        for _ in range(begin, end):
+            threads.deal(inner, 5)
+
+    thread = threading.Thread(target=threads.deal, args=(outer, 6), daemon=True)
+    thread.start()
+    thread.join(timeout=20)
+    assert not thread.is_alive()
+    assert sorted(done) == sorted([*range(5)] * 6)
+
+
+# --- images dealt out ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -85,46 +198,129 @@ def test_the_callers_error_state_and_preference_hold_in_the_threads():
     assert seen == [("ignore", "numba")] * 4
 
 
-def step(workers):
+# --- a network ----------------------------------------------------------------------------------------------
+
+
+def step(workers, seed=0):
     """A training step's loss and gradients, as bytes; the batch is larger than the number of workers."""
     minidl.set_num_threads(workers)
-    minidl.manual_seed(0)
+    minidl.manual_seed(seed)
+    rng = np.random.default_rng(seed)
     model = models.UNet(3, 2, base=16, depth=2, norm="batch", up="transpose")
-    x = np.random.default_rng(0).normal(size=(7, 3, 32, 48)).astype(np.float32)
-    loss = ops.cross_entropy(model(minidl.tensor(x)), np.random.default_rng(1).integers(0, 2, (7, 32, 48)))
+    x = rng.normal(size=(7, 3, 32, 48)).astype(np.float32)
+    loss = ops.cross_entropy(model(minidl.tensor(x)), rng.integers(0, 2, (7, 32, 48)))
     loss.backward()
     return [loss.item(), *(p.grad.data.tobytes() for p in model.parameters())]
 
 
-def test_the_result_does_not_depend_on_the_number_of_workers():
-    assert step(2) == step(3) == step(2)
+@both_backends
+def test_the_same_bits_at_the_same_number_of_threads(backend):
+    assert step(2) == step(2)
+    assert step(3) == step(3)
 
 
-def test_with_and_without_workers_the_results_agree_to_rounding():
-    """BLAS with threads of its own may add in another order: a sum of n terms is then off by a few eps √n."""
+def test_reference_kernels_do_not_depend_on_the_number_of_threads():
+    with minidl.use("numpy"):
+        assert step(2) == step(3) == step(2)
+
+
+@both_backends
+def test_with_any_number_of_threads_the_results_agree_to_rounding(backend):
+    """Sums over the batch may be added in another order: a sum of n terms is then off by a few eps √n."""
     one, two = step(1), step(2)
-    tolerance = (
-        8 * np.finfo(np.float32).eps * np.sqrt(7 * 32 * 48)
-    )  # the pixels of the batch: the longest sum
+    longest = 7 * 32 * 48  # the pixels of the batch
+    tolerance = 8 * np.finfo(np.float32).eps * np.sqrt(longest)
     assert one[0] == pytest.approx(two[0], rel=tolerance)
     for a, b in zip(one[1:], two[1:], strict=True):
         a, b = np.frombuffer(a, np.float32), np.frombuffer(b, np.float32)
         assert np.abs(a - b).max() <= tolerance * np.abs(a).max()
 
 
-def test_a_forked_child_gets_threads_of_its_own():
-    code = """
+@both_backends
+def test_two_python_threads_that_train_at_once_get_the_bits_that_each_gets_alone(backend):
+    alone, together = [step(2, seed) for seed in (1, 2)], {}
+    start = threading.Barrier(2, timeout=20)
+
+    def work(seed):
+        with minidl.use(backend):
+            start.wait()
+            together[seed] = [step_of(seed) for _ in range(3)]
+
+    # The random state is the process's: the models are made beforehand.
+    models_and_batches = {seed: prepared(seed) for seed in (1, 2)}
+
+    def step_of(seed):
+        model, x, labels = models_and_batches[seed]
+        model.zero_grad()
+        loss = ops.cross_entropy(model(minidl.tensor(x)), labels)
+        loss.backward()
+        return [loss.item(), *(p.grad.data.tobytes() for p in model.parameters())]
+
+    workers = [threading.Thread(target=work, args=(seed,), daemon=True) for seed in (1, 2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=120)
+    assert together == {seed: [alone[seed - 1]] * 3 for seed in (1, 2)}
+
+
+def prepared(seed):
+    minidl.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    model = models.UNet(3, 2, base=16, depth=2, norm="batch", up="transpose")
+    x = rng.normal(size=(7, 3, 32, 48)).astype(np.float32)
+    return model, x, rng.integers(0, 2, (7, 32, 48))
+
+
+# --- processes ----------------------------------------------------------------------------------------------
+
+FORK = """
 import os, numpy as np, minidl
 from minidl import ops
+minidl.use("BACKEND")
 minidl.set_num_threads(2)
-x, w = (minidl.tensor(np.ones(s, np.float32)) for s in ((4, 1, 6, 6), (2, 1, 3, 3)))
+x, w = (minidl.tensor(np.ones(s, np.float32)) for s in ((4, 8, 66, 66), (8, 8, 3, 3)))
 before = ops.conv2d(x, w).numpy()
-child = os.fork()
-if child == 0:
-    os._exit(0 if (ops.conv2d(x, w).numpy() == before).all() else 1)
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+children = []
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if (ops.conv2d(x, w).numpy() == before).all() else 1)
+    children.append(child)
+    assert (ops.conv2d(x, w).numpy() == before).all()
+print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60
-    )
-    assert done.stdout.strip() == "0", done.stderr
+
+SPAWN = """
+import multiprocessing, numpy as np, minidl
+from minidl import ops
+
+def work(seed):
+    minidl.use("BACKEND")
+    minidl.set_num_threads(2)
+    x, w = (minidl.tensor(np.ones(s, np.float32)) for s in ((4, 8, 66, 66), (8, 8, 3, 3)))
+    return float(ops.conv2d(x, w).sum())
+
+if __name__ == "__main__":
+    here = work(0)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        print([there == here for there in pool.map(work, range(3))])
+"""
+
+
+def run(program, backend, tmp_path):
+    file = tmp_path / "program.py"
+    file.write_text(program.replace("BACKEND", backend))
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=120)
+    return done.stdout.strip() or done.stderr
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_forked_children_get_threads_of_their_own(backend, tmp_path):
+    """Forked after the parent's threads have worked, and while they do: children and parent go on."""
+    assert run(FORK, backend, tmp_path) == "[0, 0, 0]"
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_spawned_children_compute(backend, tmp_path):
+    assert run(SPAWN, backend, tmp_path) == "[True, True, True]"
