@@ -103,6 +103,55 @@ _blas = _Blas()
 # --- dealing out -----------------------------------------------------------------------------------------------
 
 
+class _Helper:
+    """A thread that waits for work. Two bare locks wake it and tell when it is done: a third of the time of a
+    queue and a condition variable, and a kernel may take no longer than that."""
+
+    def __init__(self) -> None:
+        self.go, self.done = threading.Lock(), threading.Lock()
+        self.go.acquire()
+        self.done.acquire()
+        self.work: Callable[[int], None] | None = None
+        self.number = 0
+        self.error: BaseException | None = None
+        threading.Thread(target=self._run, daemon=True, name="minidl").start()
+
+    def start(self, work: Callable[[int], None], number: int) -> None:
+        """Begin ``work(number)``."""
+        self.work, self.number, self.error = work, number, None
+        self.go.release()
+
+    def _run(self) -> None:
+        while True:
+            self.go.acquire()
+            try:
+                assert self.work is not None
+                self.work(self.number)
+            except BaseException as error:  # it is raised by whoever dealt the work
+                self.error = error
+            self.work = None
+            self.done.release()
+
+
+_idle: list[_Helper] = []
+_helpers = 0  # idle or not
+
+
+def _take_helpers(wanted: int) -> list[_Helper]:
+    """At most so many idle threads, made where there are fewer than the number that was set allows.
+
+    Two Python threads that train at once share them: a second caller may get none and then works alone, so that
+    no more threads are at work than there are cores for.
+    """
+    global _helpers
+    with _lock:
+        taken = [_idle.pop() for _ in range(min(wanted, len(_idle)))]
+        while len(taken) < wanted and _helpers < get_num_threads() - 1:
+            taken.append(_Helper())
+            _helpers += 1
+        return taken
+
+
 def deal(kernel: Callable[..., Any], pieces: int, *args: Any, parts: int | None = None) -> None:
     """Call ``kernel(begin, end, worker, *args)`` on parts of range(pieces), on all threads; wait for all.
 
@@ -121,14 +170,19 @@ def deal(kernel: Callable[..., Any], pieces: int, *args: Any, parts: int | None 
         while (part := next(taken)) < number:
             kernel(part * pieces // number, (part + 1) * pieces // number, worker, *args)
 
-    others = [_submit(work, worker) for worker in range(1, threads)]
+    helpers = _take_helpers(threads - 1)
+    for position, helper in enumerate(helpers, 1):
+        helper.start(work, position)
     try:
         work(0)  # the caller works too
     finally:
-        for call in others:  # whatever happens: they read and write the caller's arrays
-            call.exception()
-    for call in others:
-        call.result()
+        for helper in helpers:  # whatever happens: they read and write the caller's arrays
+            helper.done.acquire()
+        errors = [helper.error for helper in helpers if helper.error is not None]
+        with _lock:
+            _idle.extend(helpers)
+    if errors:
+        raise errors[0]
 
 
 def for_each(work: Callable[[int], None], count: int) -> None:
@@ -165,8 +219,10 @@ def _submit(work: Callable[..., Any], *args: Any) -> Any:
 
 def _after_fork() -> None:
     """Another thread of the parent may have held the locks, which nobody in the child would ever give back."""
-    global _lock
+    global _lock, _helpers
     _lock, _blas.lock, _blas.held = threading.Lock(), threading.Lock(), 0
+    _idle.clear()  # threads do not survive a fork
+    _helpers = 0
 
 
 if hasattr(os, "register_at_fork"):
