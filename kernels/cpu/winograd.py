@@ -96,10 +96,14 @@ def backward_data(
     first = c if split is None else split
     dx = memory.empty_channels_last((n, first, h, w), g.dtype)
     half = 2 if doubled else 1
-    rest = None if split is None else memory.empty_channels_last((n, c - first, h // half, w // half), g.dtype)
+    rest = (
+        None if split is None else memory.empty_channels_last((n, c - first, h // half, w // half), g.dtype)
+    )
     parts = (g.shape[1], 0, first, c - first)
     turned = (2 - padding[0], 2 - padding[1])
-    fine = _convolve((g, None), z, weight, True, None, (dx, rest), g.shape[2:], turned, m, parts, doubled, False)
+    fine = _convolve(
+        (g, None), z, weight, True, None, (dx, rest), g.shape[2:], turned, m, parts, doubled, False
+    )
     if not fine:
         return None
     return dx if rest is None else (dx, rest)
@@ -127,11 +131,15 @@ def backward_weight(
     # Many channels are cut into a chunk for each thread, few tiles into shares, whose sums are added at the end.
     chunk = -(-vectors // workers) if vectors >= 8 * workers else vectors
     chunks = -(-vectors // chunk)
-    sizes = _sizes(m, x.shape, g.shape, padding, parts, doubled, z, chunk + k_vectors, lanes, dtype.itemsize, 2)
+    sizes = _sizes(
+        m, x.shape, g.shape, padding, parts, doubled, z, chunk + k_vectors, lanes, dtype.itemsize, 2
+    )
     shares = min(-(-workers // chunks), int(sizes[2]))
     if not shares:  # an empty batch
         return np.zeros(weight_shape, dtype), np.zeros(k, dtype)
-    block = planes * lanes + planes * _plane(sizes[1], chunk, lanes) + planes * _plane(sizes[1], k_vectors, lanes)
+    block = (
+        planes * lanes + planes * _plane(sizes[1], chunk, lanes) + planes * _plane(sizes[1], k_vectors, lanes)
+    )
     works = memory.empty((workers, block), dtype)
     dU = memory.empty((shares, planes * k_vectors * vectors * lanes * lanes), dtype)
     db = np.zeros((shares, k), np.float64)
@@ -216,7 +224,7 @@ def _sizes(
     tiles = x_shape[0] * TH * TW
     per_tile = (m + 2) ** 2 * vectors * lanes * itemsize
     T = min(MOST_TILES, max(least * LEAST_TILES, BLOCK_BYTES // per_tile // ROWS * ROWS))
-    T = min(T, -(-tiles // ROWS) * ROWS)
+    T = min(T, max(1, -(-tiles // ROWS)) * ROWS)
     return np.array(
         (m, T, tiles, TH, TW, *x_shape[2:], *padding, *y_shape[2:], *parts, doubled, z is not None), np.int64
     )
