@@ -5,8 +5,8 @@ With the channels last in memory, the pixels under one row of a filter are one c
     forward          y[j, k]  = Σ_u Σ_(v,c)  x[j·s + (u, v, c)] · w[(u, v, c), k]
 
 is a product of matrices whose left factor is read from the image itself: neighbouring output pixels are rows that
-begin s pixels apart, filter rows are segments (with groups or a dilation, each tap is one). Twelve pixels by
-32 filters are summed in registers at a time; the packed weights of 32 filters stay in the second-level cache
+begin s pixels apart, filter rows are segments (with groups or a dilation, each tap is one). Six pixels by
+64 filters are summed in registers at a time; the packed weights of 64 filters stay in the second-level cache
 while the pixels of a block of rows go by.
 
 **Borders.** Where windows reach beyond the image, the few rows that a block of output rows needs are first copied
@@ -15,7 +15,8 @@ batch is never padded as a whole.
 
 **backward_data.** The pixels of dx whose row is ρ modulo the stride get contributions from every (s / gcd(s,
 d))th filter row only, and from neighbouring rows of g: a dense convolution of stride 1 with a part of the filter,
-flipped. There are s·s such residue classes; each is computed by the forward's code, which writes every sth pixel.
+flipped. There are s·s such residue classes; each is computed by the forward's code, which writes every sth pixel,
+and the blocks of all of them are dealt out together.
 Nothing is multiplied by the zeros that the textbook puts between the values of g. Where the filter is as
 wide as the stride (2x2, stride 2), the classes of one row are neighbours in memory: their pixels are taken for
 further channels.
@@ -34,17 +35,17 @@ import numpy as np
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.conv2d_tiles import (
-    LOW,
-    TALL,
+    LOWEST,
+    SUMS,
     copy_padded,
     flat,
     flat_weight,
     pack,
     padded_bias,
+    panel_width,
     pixels_product,
     residue_taps,
 )
-from minidl.kernels.cpu.products import VECTORS
 from minidl.kernels.cpu.vectors import VECTOR_BYTES, lanes, lanes_of
 
 Array = np.ndarray[Any, Any]
@@ -53,26 +54,28 @@ Pair = tuple[int, int]
 #: Bytes of image that a block of output rows reads: it stays in the second-level cache beside the weights.
 BLOCK_BYTES = 256 * 1024
 #: Output pixels that a piece of a pointwise convolution covers.
-POINTWISE = 16 * TALL
+POINTWISE = 192
 
 
 @compiled
-def _convolve(begin: int, end: int, worker: int, sizes: Array, x: Array, packed: Array, bias: Array, y: Array,
+def _convolve(begin: int, end: int, worker: int, jobs: Array, x: Array, packed: Array, bias: Array, y: Array,
               works: Array) -> None:  # fmt: skip
-    """Blocks of output rows; the numbers in ``sizes`` are put together in :func:`_run`."""
-    (N, H, W, C, OH, OW, K, sy, sx, dy, dx, kh, kw, py, px, groups, images, rows, y_at, y_image, y_row, y_pixel,
-     copied, tail) = sizes  # fmt: skip
-    L = lanes(y)
-    C, K = C // groups, K // groups
-    KV, pixel, taps = (K + L - 1) // L, C * groups, kh * kw
-    merged = groups == 1 and dx == 1
-    outers, segments, depth = (1, kh, kw * C) if merged or not taps else (kh, kw, C)
+    """Blocks of output rows of one job after the other; :func:`_job` puts the numbers of a job together."""
+    L, job = lanes(y), 0
     work = works[worker]
-    sums, patch = work[: TALL * VECTORS * L], work[TALL * VECTORS * L :]
-    source = patch if copied else x
-    blocks = (OH + rows - 1) // rows
+    sums, patch = work[: SUMS * L], work[SUMS * L :]
     for piece in range(begin, end):
-        n0, i0 = piece // blocks * images, piece % blocks * rows
+        while piece >= jobs[job, 0]:
+            job += 1
+        (last_piece, pieces, N, H, W, C, OH, OW, K, sy, sx, dy, dx, kh, kw, py, px, groups, images, rows, y_at,
+         y_image, y_row, y_pixel, copied, tail, packed_at) = jobs[job]  # fmt: skip
+        pixel, C, K = C, C // groups, K // groups
+        KV, taps = (K + L - 1) // L, kh * kw
+        merged = groups == 1 and dx == 1
+        outers, segments, depth = (1, kh, kw * C) if merged else (kh, kw, C)
+        source = patch if copied else x
+        blocks, number = (OH + rows - 1) // rows, piece - last_piece + pieces
+        n0, i0 = number // blocks * images, number % blocks * rows
         n1, i1 = min(N, n0 + images), min(OH, i0 + rows)
         line, image = W * pixel, H * W * pixel
         at0 = n0 * image + (i0 * sy - py) * line - px * pixel
@@ -85,23 +88,22 @@ def _convolve(begin: int, end: int, worker: int, sizes: Array, x: Array, packed:
         a_outer, a_segment = (0, dy * line) if merged else (dy * line, dx * pixel)
         count = OW + (tail if n1 == N and i1 == OH else 0)
         for group in range(groups):
-            for v in range(0, KV, VECTORS):
-                panel = group * KV + v
+            v = 0
+            while v < KV:
+                panel, vectors = group * KV + v, panel_width(KV - v)
                 for n in range(n0, n1):
                     for i in range(i0, i1):
                         at = at0 + (n - n0) * image + (i - i0) * sy * line + group * C
                         to = y_at + n * y_image + i * y_row + group * K + v * L
                         pixels_product(source, at, sx * pixel, a_outer, outers, a_segment, segments, depth, packed,
-                                       panel * taps * C * L, min(VECTORS, KV - v), bias, panel * L, y, to, y_pixel,
+                                       packed_at + panel * taps * C * L, vectors, bias, panel * L, y, to, y_pixel,
                                        K - v * L, count, sums)  # fmt: skip
+                v += vectors
 
 
-def _run(
-    x: Array,
+def _job(
     x_shape: tuple[int, ...],
-    packed: Array,
-    bias: Array,
-    y: Array,
+    itemsize: int,
     places: tuple[int, int, int, int],
     out: Pair,
     filters: int,
@@ -110,12 +112,17 @@ def _run(
     padding: Pair,
     dilation: Pair,
     groups: int,
-) -> None:
-    """Flat x of shape (N, C, H, W) to ``out`` pixels of flat y.
+    packed_at: int,
+) -> tuple[tuple[int, ...], int, int]:
+    """From x of shape (N, C, H, W) to ``out`` pixels of y.
 
     Args:
         places: in y, where pixel (0, 0) lies and how far images, rows and pixels are apart.
         padding: may be negative: the window of pixel 0 begins inside the image.
+        packed_at: where the weights begin.
+
+    Returns:
+        The numbers that the compiled code wants, how many pieces of work, the room that copies take.
     """
     n, c, h, w = x_shape
     tail, copied = 0, _needs_copy((h, w), out, kernel, stride, padding, dilation)
@@ -126,15 +133,27 @@ def _run(
             h = max(1, pixels // POINTWISE)
             n, w = 1, pixels // h if h == 1 else POINTWISE
             tail, out, places = pixels - h * w, (h, w), (start, 0, w * pixel, pixel)
-    lanes = lanes_of(x.itemsize)
     need = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
     line = ((out[1] - 1) * stride[1] + need[1]) * c
-    images, rows = _block(n, out, line * stride[0] * x.itemsize, tail)
-    room = images * ((rows - 1) * stride[0] + max(1, need[0])) * line + LOW * stride[1] * c if copied else 0
-    works = memory.empty((threads.get_num_threads(), _aligned(TALL * VECTORS * lanes + room, x)), x.dtype)
-    sizes = (n, h, w, c, *out, filters, *stride, *dilation, *kernel, *padding, groups, images, rows, *places, copied, tail)  # fmt: skip
-    pieces = -(-n // images) * -(-out[0] // rows)
-    threads.deal(_convolve, pieces, np.array(sizes, np.int64), x, packed, bias, y, works)
+    images, rows = _block(n, out, line * stride[0] * itemsize, tail)
+    room = (
+        images * ((rows - 1) * stride[0] + max(1, need[0])) * line + LOWEST * stride[1] * c if copied else 0
+    )
+    numbers = (n, h, w, c, *out, filters, *stride, *dilation, *kernel, *padding, groups, images, rows)
+    return (*numbers, *places, copied, tail, packed_at), -(-n // images) * -(-out[0] // rows), room
+
+
+def _run(
+    jobs: list[tuple[tuple[int, ...], int, int]], x: Array, packed: Array, bias: Array, y: Array
+) -> None:
+    """All pieces of all jobs on all threads; flat arrays."""
+    rows, total = [], 0
+    for numbers, pieces, _ in jobs:
+        total += pieces
+        rows.append((total, pieces, *numbers))
+    count = SUMS * lanes_of(x.itemsize) + max(room for _, _, room in jobs)
+    works = memory.empty((threads.get_num_threads(), _aligned(count, x)), x.dtype)
+    threads.deal(_convolve, total, np.array(rows, np.int64), x, packed, bias, y, works)
 
 
 def _needs_copy(size: Pair, out: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> bool:
@@ -145,7 +164,7 @@ def _needs_copy(size: Pair, out: Pair, kernel: Pair, stride: Pair, padding: Pair
         (o - 1) * s + (k - 1) * d - p < extent
         for extent, o, k, s, p, d in zip(size, out, kernel, stride, padding, dilation, strict=True)
     )
-    return max(padding) > 0 or out[1] < LOW or not all(ends)
+    return max(padding) > 0 or out[1] < LOWEST or not all(ends)
 
 
 def _block(n: int, out: Pair, row_bytes: int, tail: int) -> Pair:
@@ -184,10 +203,8 @@ def forward(
     taps = np.arange(area)
     packed = pack(flat_weight(weight), groups, c, k // groups, taps, k // groups * c * area, area, c * area)
     places = (0, out[0] * out[1] * k, out[1] * k, k)
-    _run(
-        *(flat(x), x.shape, packed, padded_bias(bias, groups, k // groups, x.dtype), flat(y), places, out, k),
-        *((kh, kw), stride, padding, dilation, groups),
-    )
+    job = _job(x.shape, x.itemsize, places, out, k, (kh, kw), stride, padding, dilation, groups, 0)
+    _run([job], flat(x), packed, padded_bias(bias, groups, k // groups, x.dtype), flat(y))
     return y
 
 
@@ -200,35 +217,50 @@ def backward_data(
     dilation: Pair,
     groups: int,
 ) -> Array:
-    """Cotangent g (N, K, OH, OW) to that of x (N, C, H, W), one residue class of pixels after the other."""
+    """Cotangent g (N, K, OH, OW) to that of x (N, C, H, W), by residue classes of pixels."""
     n, c, h, w = x_shape
     dx = memory.empty_channels_last(x_shape, g.dtype)
     k, per_group, kh, kw = weight.shape
-    flats, none = (flat(g), flat(dx)), np.empty(0, g.dtype)
     area, row = kh * kw, flat_weight(weight)
     by = (k // groups * per_group * area, per_group * area, area)
     patches = (
         kw == stride[1] and padding[1] == 0 and dilation[1] == 1 and g.shape[3] * kw == w and groups == 1
     )
+    outputs = kw * c if patches else c
+    jobs, weights, size = [], [], 0
     for first_row in range(min(stride[0], h)):
         us, dy, py = residue_taps(first_row, kh, stride[0], padding[0], dilation[0])
         rows = -(-(h - first_row) // stride[0])
-        if patches:
-            packed = pack(row, 1, k, kw * c, us * kw, 0, *by[1:], inner=c, by_outer=1)
-            places = (first_row * w * c, h * w * c, stride[0] * w * c, kw * c)
-            _run(
-                *(flats[0], g.shape, packed, none, flats[1], places, (rows, g.shape[3]), kw * c),
-                *((us.size, min(1, us.size)), (1, 1), (py, 0), (dy, 1), 1),
+        for first in range(1 if patches else min(stride[1], w)):
+            if patches:
+                vs, dx_, px, columns = np.zeros(1, np.int64), 1, 0, g.shape[3]
+                packed = pack(row, 1, k, kw * c, us * kw, 0, *by[1:], inner=c, by_outer=1)
+                places = (first_row * w * c, h * w * c, stride[0] * w * c, kw * c)
+            else:
+                vs, dx_, px = residue_taps(first, kw, stride[1], padding[1], dilation[1])
+                columns = -(-(w - first) // stride[1])
+                packed = pack(row, groups, k // groups, per_group, (us[:, None] * kw + vs).reshape(-1), *by)
+                places = ((first_row * w + first) * c, h * w * c, stride[0] * w * c, stride[1] * c)
+            kernel = (us.size, vs.size) if us.size * vs.size else (0, 0)
+            out = (rows, columns)
+            jobs.append(
+                _job(
+                    g.shape,
+                    g.itemsize,
+                    places,
+                    out,
+                    outputs,
+                    kernel,
+                    (1, 1),
+                    (py, px),
+                    (dy, dx_),
+                    groups,
+                    size,
+                )
             )
-            continue
-        for first in range(min(stride[1], w)):
-            vs, dx_, px = residue_taps(first, kw, stride[1], padding[1], dilation[1])
-            taps = (us[:, None] * kw + vs).reshape(-1)
-            kernel = (us.size, vs.size) if taps.size else (0, 0)
-            packed = pack(row, groups, k // groups, per_group, taps, *by)
-            places = ((first_row * w + first) * c, h * w * c, stride[0] * w * c, stride[1] * c)
-            _run(
-                *(flats[0], g.shape, packed, none, flats[1], places, (rows, -(-(w - first) // stride[1])), c),
-                *(kernel, (1, 1), (py, px), (dy, dx_), groups),
-            )
+            weights.append(packed)
+            size += packed.size
+    if jobs:
+        packed = weights[0] if len(weights) == 1 else np.concatenate(weights)
+        _run(jobs, flat(g), packed, padded_bias(None, groups, outputs // groups, g.dtype), flat(dx))
     return dx

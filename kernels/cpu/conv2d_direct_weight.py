@@ -2,9 +2,9 @@
 
     dW[(u, v, c), k] = Σ_j x[j·s + (u, v, c)] · g[j, k]
 
-Twelve inputs (v, c) by 32 filters are summed in registers while the pixels j of a block go by. A block has a few
-hundred pixels: few enough for its cotangents (one panel of 32 filters) to stay in the first-level cache, enough for
-the sums' trips to memory not to matter.
+Six inputs (v, c) by 64 filters are summed in registers while the pixels j of a block go by. A block has some two
+hundred pixels: few enough for its cotangents (one panel of filters) to stay near the core, enough for the sums' trips
+to memory not to matter.
 
 The sum over the batch is cut into *shares*, and the filters into chunks where there are few pixels; both depend
 on the problem only, not on the number of threads, and so does the result.
@@ -22,49 +22,70 @@ import numpy as np
 
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
-from minidl.kernels.cpu.conv2d_tiles import LOW, TALL, HEIGHTS, MIDDLE, copy_padded, flat, height_for
-from minidl.kernels.cpu.products import VECTORS, tile_product
+from minidl.kernels.cpu.conv2d_tiles import copy_padded, flat, panel_width, tall_tiles
+from minidl.kernels.cpu.products import ROWS, WIDE, tile_product
 from minidl.kernels.cpu.vectors import lanes, lanes_of, load, store
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
 
 #: Output pixels of a block, about; and the most that a block of image may take, in bytes.
-BLOCK_PIXELS, BLOCK_BYTES = 384, 512 * 1024
-#: Shares of the batch; together their sums take no more than so many bytes, or there are fewer.
-SHARES, SHARE_BYTES = 16, 8 * 2**20
+BLOCK_PIXELS, BLOCK_BYTES = 192, 512 * 1024
+#: Shares of the batch; together their sums take no more than so many bytes, or there are fewer, if PIECES are left.
+SHARES, SHARE_BYTES, PIECES = 16, 2 * 2**20, 8
+#: Tiles of sums reach so many rows beyond the last at most.
+BEYOND = 8
+#: Heights of the tiles of WIDE, 2 and 1 vectors.
+_HIGH, _PAIR_HIGH, _SINGLE_HIGH = 6, ROWS, 12
+_LOW, _PAIR_LOW, _SINGLE_LOW = 4, ROWS // 3, 8
 
 
-_tall, _middle, _low = (tile_product(height, VECTORS) for height in HEIGHTS)
-_tall_narrow, _middle_narrow, _low_narrow = (tile_product(height, 1) for height in HEIGHTS)
+_wide, _wide_low = tile_product(_HIGH, WIDE, 4), tile_product(_LOW, WIDE, 4)
+_pair, _pair_low = tile_product(_PAIR_HIGH, 2, 4), tile_product(_PAIR_LOW, 2, 4)
+_single, _single_low = tile_product(_SINGLE_HIGH, 1, 4), tile_product(_SINGLE_LOW, 1, 4)
 
 
 @compiled
-def gradient_tile(
-    height: int, vectors: int, x: Array, x_at: int, x_row: int, x_pixel: int, g: Array, g_at: int, g_pixel: int,
+def heights(vectors: int) -> tuple[int, int]:
+    """Of the taller and the lower tiles that are so many vectors wide."""
+    if vectors == WIDE:
+        return _HIGH, _LOW
+    return (_PAIR_HIGH, _PAIR_LOW) if vectors == 2 else (_SINGLE_HIGH, _SINGLE_LOW)
+
+
+@compiled
+def gradient_rows(
+    x: Array, x_at: int, x_row: int, x_pixel: int, length: int, g: Array, g_at: int, g_pixel: int, vectors: int,
     dw: Array, at: int, row: int, rows: int, pixels: int, accumulate: bool,
 ) -> None:  # fmt: skip
-    """One tile of sums: ``height`` inputs by 1 or VECTORS vectors of filters, over rows of pixels."""
+    """``length`` inputs by one panel of filters, summed over rows of pixels; up to BEYOND rows more are written."""
     L = lanes(x)
-    if vectors == 1:
-        if height == TALL:
-            _tall_narrow(
-                x, x_at, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, at, row, L, rows, pixels, accumulate
-            )
-        elif height == MIDDLE:
-            _middle_narrow(
-                x, x_at, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, at, row, L, rows, pixels, accumulate
-            )
+    tall, low = heights(vectors)
+    talls = tall_tiles(length, tall, low)
+    r = 0
+    while r < length:
+        a, c = x_at + r, at + r * row
+        high = talls > 0
+        if vectors == WIDE:
+            if high:
+                _wide(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate)
+            else:
+                _wide_low(
+                    x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate
+                )
+        elif vectors == 2:
+            if high:
+                _pair(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate)
+            else:
+                _pair_low(
+                    x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate
+                )
+        elif high:
+            _single(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate)
         else:
-            _low_narrow(
-                x, x_at, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, at, row, L, rows, pixels, accumulate
-            )
-    elif height == TALL:
-        _tall(x, x_at, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, at, row, L, rows, pixels, accumulate)
-    elif height == MIDDLE:
-        _middle(x, x_at, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, at, row, L, rows, pixels, accumulate)
-    else:
-        _low(x, x_at, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, at, row, L, rows, pixels, accumulate)
+            _single_low(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate)
+        r += tall if high else low
+        talls -= 1
 
 
 @compiled
@@ -76,27 +97,22 @@ def _products(
     """Panels begin..end-1 of dw (+)= Xᵀ g over ``rows`` rows of ``pixels`` pixels. C, K: of a group."""
     L = lanes(dw)
     KV = (K + L - 1) // L
-    panels = (KV + VECTORS - 1) // VECTORS
+    panels = (KV + WIDE - 1) // WIDE
     merged = groups == 1 and dx == 1
     runs, length = (kh, kw * C) if merged else (kh * kw, C)
-    room = (length + LOW - 1) // LOW * LOW
+    room = length + BEYOND
     for panel in range(begin, end):
-        group, v = panel // panels, panel % panels * VECTORS
-        vectors = min(VECTORS, KV - v)
-        b = g_at + group * K + v * L
-        for run in range(runs):
-            place = (
-                at
-                + group * C
-                + (run * dy * line if merged else run // kw * dy * line + run % kw * dx * pixel)
-            )
-            r = 0
-            while r < length:
-                height = height_for(length - r)
-                to = ((group * runs + run) * room + r) * KV * L + v * L
-                gradient_tile(height, vectors, x, place + r, sy * line, sx * pixel, g, b, K * groups, dw, to,
-                              KV * L, rows, pixels, accumulate)  # fmt: skip
-                r += height
+        group, v = panel // panels, panel % panels * WIDE
+        last = min(KV, v + WIDE)
+        while v < last:
+            vectors = panel_width(last - v)
+            for run in range(runs):
+                u, t = (run, 0) if merged else (run // kw, run % kw)
+                place = at + group * C + u * dy * line + t * dx * pixel
+                to = (group * runs + run) * room * KV * L + v * L
+                gradient_rows(x, place, sy * line, sx * pixel, length, g, g_at + group * K + v * L, K * groups,
+                              vectors, dw, to, KV * L, rows, pixels, accumulate)  # fmt: skip
+            v += vectors
 
 
 @compiled
@@ -126,24 +142,21 @@ def _weights(
                         continue
                     g_at = (n * OH + begin_row) * OW * K
                     top, left = begin_row * sy - py, -px
-                    if copied or part == 1:
-                        high, wide = (
-                            (end_row - begin_row - 1) * sy + (kh - 1) * dy + 1,
-                            (OW - 1) * sx + (kw - 1) * dx + 1,
-                        )
+                    inner = copied or part == 1
+                    high, wide = (
+                        (end_row - begin_row - 1) * sy + (kh - 1) * dy + 1,
+                        (OW - 1) * sx + (kw - 1) * dx + 1,
+                    )
+                    if inner:
                         copy_padded(patch, 0, high, wide, x, n * H * W * C, H, W, C, top, left)
                     if part == 1:
                         for i in range(0, OW * K, L):
                             store(edge, i, load(g, g_at + i, OW * K - i), OW * K - i)
-                        _products(patch, 0, wide * C, C, C // groups, K // groups, sy, sx, dy, dx, kh, kw, groups,
-                                  1, OW, edge, 0, sums, first, last, accumulate)  # fmt: skip
-                    elif copied:
-                        _products(patch, 0, wide * C, C, C // groups, K // groups, sy, sx, dy, dx, kh, kw, groups,
-                                  end_row - begin_row, OW, g, g_at, sums, first, last, accumulate)  # fmt: skip
-                    else:
-                        at = ((n * H + top) * W + left) * C
-                        _products(x, at, W * C, C, C // groups, K // groups, sy, sx, dy, dx, kh, kw, groups,
-                                  end_row - begin_row, OW, g, g_at, sums, first, last, accumulate)  # fmt: skip
+                    source, cotangents = (patch if inner else x), (edge if part == 1 else g)
+                    line, at = (wide * C, 0) if inner else (W * C, ((n * H + top) * W + left) * C)
+                    _products(source, at, line, C, C // groups, K // groups, sy, sx, dy, dx, kh, kw, groups,
+                              end_row - begin_row, OW, cotangents, g_at if part == 0 else 0, sums, first, last,
+                              accumulate)  # fmt: skip
                     accumulate = True
 
 
@@ -194,22 +207,23 @@ def backward_weight(
     lanes, merged = lanes_of(dtype.itemsize), groups == 1 and dilation[1] == 1
     runs, length = (kh, kw * c) if merged else (kh * kw, per_group)
     vectors = -(-(k // groups) // lanes)
-    size = groups * runs * (-(-length // LOW) * LOW) * vectors * lanes
+    size = groups * runs * (length + BEYOND) * vectors * lanes
     need = tuple(
         (o - 1) * s + (q - 1) * d + 1 for o, s, q, d in zip(out, stride, (kh, kw), dilation, strict=True)
     )
     copied = max(padding) > 0 or need[0] > h or need[1] > w
-    careful = (k // groups) % lanes != 0 or (not copied and length % LOW != 0)
+    careful = (k // groups) % lanes != 0 or (not copied and _reaches_beyond(length, vectors))
     images, rows = _block(n, out, need[1] * c * stride[0] * dtype.itemsize)
     images = 1 if pointwise else images
     blocks = -(-n // images) * -(-out[0] // rows)
-    shares = max(1, min(SHARES, blocks, SHARE_BYTES // (size * dtype.itemsize)))
-    panels = groups * -(-vectors // VECTORS)
+    panels = groups * -(-vectors // WIDE)
+    shares = max(1, min(SHARES, SHARE_BYTES // (size * dtype.itemsize)))
     chunks = max(1, min(panels, SHARES // shares))
-    room = ((rows - 1) * stride[0] + (kh - 1) * dilation[0] + 1) * need[1] * c + TALL * stride[1] * c
+    shares = min(blocks, max(shares, -(-PIECES // chunks)))
+    room = ((rows - 1) * stride[0] + (kh - 1) * dilation[0] + 1) * need[1] * c + BEYOND
     room = room if copied or careful else 0
     works = memory.empty(
-        (threads.get_num_threads(), room + (out[1] * k + VECTORS * lanes if careful else 0) + 64), dtype
+        (threads.get_num_threads(), room + (out[1] * k + WIDE * lanes if careful else 0) + 64), dtype
     )
     sums = memory.empty((shares, size), dtype)
     sizes = (n, h, w, c, *out, k, *stride, *dilation, kh, kw, *padding, groups, images, rows, shares, chunks, panels, copied, careful, room)  # fmt: skip
@@ -217,10 +231,21 @@ def backward_weight(
         *(_weights, shares * chunks, np.array(sizes, np.int64), flat(x), flat(g), sums, works),
         parts=shares * chunks,
     )
-    sizes = (per_group, k // groups, runs, length, -(-length // LOW) * LOW)
+    sizes = (per_group, k // groups, runs, length, length + BEYOND)
     lines = memory.empty((threads.get_num_threads(), lanes), dtype)
     threads.deal(gather_weights, groups * vectors, np.array(sizes, np.int64), sums, dw.reshape(-1), lines)
     return dw
+
+
+def _reaches_beyond(length: int, vectors: int) -> bool:
+    """Whether the last tile of sums has more rows than there are."""
+    widths = {WIDE} if vectors >= WIDE else set()
+    widths |= {1 << bit for bit in range(2) if vectors % WIDE >> bit & 1}
+    for tall, low in map(heights.py_func, widths):  # type: ignore[attr-defined]
+        talls = tall_tiles.py_func(length, tall, low)  # type: ignore[attr-defined]
+        if max(0, length - talls * tall) % low or talls * tall > length:
+            return True
+    return False
 
 
 def _block(n: int, out: Pair, row_bytes: int) -> Pair:

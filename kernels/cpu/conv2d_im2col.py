@@ -20,18 +20,18 @@ import numpy as np
 
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
-from minidl.kernels.cpu.conv2d_direct_weight import gather_weights, gradient_tile
+from minidl.kernels.cpu.conv2d_direct_weight import BEYOND, gather_weights, gradient_rows
 from minidl.kernels.cpu.conv2d_tiles import (
-    LOW,
-    TALL,
+    LOWEST,
+    SUMS,
     flat,
     flat_weight,
-    height_for,
     pack,
     padded_bias,
+    panel_width,
     pixels_product,
 )
-from minidl.kernels.cpu.products import VECTORS
+from minidl.kernels.cpu.products import WIDE
 from minidl.kernels.cpu.vectors import lanes, lanes_of, load, splat, store
 
 Array = np.ndarray[Any, Any]
@@ -41,6 +41,8 @@ Pair = tuple[int, int]
 BLOCK_BYTES = 256 * 1024
 #: Shares of the batch in a gradient of weights; together they take no more than so many bytes.
 SHARES, SHARE_BYTES = 16, 8 * 2**20
+#: Pixels of a block are a multiple of this, the height of the tallest tile.
+TALL = 12
 
 
 @compiled
@@ -91,29 +93,35 @@ def _forward(begin: int, end: int, worker: int, sizes: Array, block: int, pixels
     L, C = lanes(x), sizes[13]
     groups, depth = sizes[2] // max(1, C), sizes[9] * sizes[10] * C
     KV = (K + L - 1) // L
+    zero = begin * 0
+    one = zero + 1  # constants in calls would each be compiled apart
     work = works[worker]
-    sums, columns = work[: TALL * VECTORS * L], work[TALL * VECTORS * L :]
+    sums, columns = work[: SUMS * L], work[SUMS * L :]
     for piece in range(begin, end):
         first = piece * block
         last = min(pixels, first + block)
         for group in range(groups):
             _columns(columns, x, sizes, first, last, group)
-            for v in range(0, KV, VECTORS):
-                panel = group * KV + v
-                pixels_product(columns, 0, depth, 0, 1, 0, 1, depth, packed, panel * depth * L,
-                               min(VECTORS, KV - v), bias, panel * L, y, first * K * groups + group * K + v * L,
+            v = 0
+            while v < KV:
+                panel, vectors = group * KV + v, panel_width(KV - v)
+                pixels_product(columns, zero, depth, zero, one, zero, one, depth, packed, panel * depth * L,
+                               vectors, bias, panel * L, y, first * K * groups + group * K + v * L,
                                K * groups, K - v * L, last - first, sums)  # fmt: skip
+                v += vectors
 
 
 @compiled
 def _backward_data(begin: int, end: int, worker: int, sizes: Array, block: int, parts: int, groups: int,
-                   K: int, g: Array, packed: Array, none: Array, dx: Array, works: Array) -> None:  # fmt: skip
+                   K: int, g: Array, packed: Array, bias: Array, dx: Array, works: Array) -> None:  # fmt: skip
     """Pieces (image, part of the channels), which do not see each other."""
     (H, W, pixel, OH, OW, sy, sx, dy, dx_, kh, kw, py, px, C) = sizes
     L, depth = lanes(g), kh * kw * C
     DV, zero = (depth + L - 1) // L, splat(g, 0)
+    none = begin * 0
+    one = none + 1
     work = works[worker]
-    sums, columns = work[: TALL * VECTORS * L], work[TALL * VECTORS * L :]
+    sums, columns = work[: SUMS * L], work[SUMS * L :]
     for piece in range(begin, end):
         n, part = divmod(piece, parts)
         group = part if groups > 1 else 0
@@ -123,12 +131,15 @@ def _backward_data(begin: int, end: int, worker: int, sizes: Array, block: int, 
         for first in range(n * OH * OW, (n + 1) * OH * OW, block):
             last = min(first + block, (n + 1) * OH * OW)
             # As many whole rows as the lowest tile: it reads (and does not use) no more than these.
-            start = max(0, min(first, (n + 1) * OH * OW - max(LOW, last - first)))
+            start = max(0, min(first, (n + 1) * OH * OW - max(LOWEST, last - first)))
             skipped = first - start
-            for v in range(0, DV, VECTORS):
-                pixels_product(g, start * K * groups + group * K, K * groups, 0, 1, 0, 1, K, packed,
-                               (part * DV + v) * K * L, min(VECTORS, DV - v), none, 0, columns, v * L, depth,
+            v = 0
+            while v < DV:
+                vectors = panel_width(DV - v)
+                pixels_product(g, start * K * groups + group * K, K * groups, none, one, none, one, K, packed,
+                               (part * DV + v) * K * L, vectors, bias, v * L, columns, v * L, depth,
                                depth - v * L, last - start, sums)  # fmt: skip
+                v += vectors
             _add_columns(dx, columns[skipped * depth :], sizes, first, last, part)
 
 
@@ -138,8 +149,10 @@ def _weights(begin: int, end: int, worker: int, sizes: Array, block: int, pixels
     """Shares of the sums over blocks of pixels: dw[share, group, row of the columns, k]."""
     L, C = lanes(x), sizes[13]
     groups, depth = sizes[2] // max(1, C), sizes[9] * sizes[10] * C
-    KV, room, blocks = (K + L - 1) // L, (depth + LOW - 1) // LOW * LOW, (pixels + block - 1) // block
-    columns, edge = works[worker, : block * depth + TALL], works[worker, block * depth + TALL :]
+    KV, room, blocks = (K + L - 1) // L, depth + BEYOND, (pixels + block - 1) // block
+    columns, edge = works[worker, : block * depth + BEYOND], works[worker, block * depth + BEYOND :]
+    none = begin * 0
+    one = none + 1
     for share in range(begin, end):
         sums, begin_block = dw[share], share * blocks // shares
         for number in range(begin_block, (share + 1) * blocks // shares):
@@ -153,15 +166,13 @@ def _weights(begin: int, end: int, worker: int, sizes: Array, block: int, pixels
             source, at = (edge, 0) if careful else (g, first * K * groups)
             for group in range(groups):
                 _columns(columns, x, sizes, first, last, group)
-                for v in range(0, KV, VECTORS):
-                    r = 0
-                    while r < depth:
-                        height = height_for(depth - r)
-                        gradient_tile(height, min(VECTORS, KV - v), columns, r, 0, depth, source,
-                                      at + group * K + v * L, K * groups, sums,
-                                      (group * room + r) * KV * L + v * L, KV * L, 1, last - first,
-                                      number > begin_block)  # fmt: skip
-                        r += height
+                v = 0
+                while v < KV:
+                    vectors = panel_width(KV - v)
+                    gradient_rows(columns, none, none, depth, depth, source, at + group * K + v * L, K * groups,
+                                  vectors, sums, group * room * KV * L + v * L, KV * L, one, last - first,
+                                  number > begin_block)  # fmt: skip
+                    v += vectors
 
 
 def _sizes(
@@ -203,7 +214,7 @@ def forward(
     )
     pixels = x.shape[0] * out[0] * out[1]
     block = _block(pixels, area * c, x.itemsize)
-    room = TALL * VECTORS * lanes_of(x.itemsize) + block * area * c
+    room = SUMS * lanes_of(x.itemsize) + block * area * c
     works = memory.empty((threads.get_num_threads(), room + 64), x.dtype)
     sizes = _sizes(x.shape, out, (kh, kw), stride, padding, dilation, c)
     arrays = (flat(x), packed, padded_bias(bias, groups, per_group, x.dtype), flat(y), works)
@@ -236,13 +247,13 @@ def backward_data(
         *(weight.shape[1] * area, area, per_group, 1),
     )
     block = _block(out[0] * out[1] * 4 * threads.get_num_threads(), area * per_group, g.itemsize)
-    room = TALL * VECTORS * lanes_of(g.itemsize) + (block + LOW) * area * per_group
+    room = SUMS * lanes_of(g.itemsize) + (block + LOWEST) * area * per_group
     works = memory.empty((threads.get_num_threads(), room + 64), g.dtype)
     sizes = _sizes(x_shape, out, (kh, kw), stride, padding, dilation, per_group)
     flat_g = flat(g)
-    if flat_g.size < LOW * k:  # fewer pixels than the lowest tile reads
-        flat_g = np.concatenate([flat_g, np.zeros(LOW * k, g.dtype)])
-    arrays = (flat_g, packed, np.empty(0, g.dtype), flat(dx), works)
+    if flat_g.size < LOWEST * k:  # fewer pixels than the lowest tile may read
+        flat_g = np.concatenate([flat_g, np.zeros(LOWEST * k, g.dtype)])
+    arrays = (flat_g, packed, padded_bias(None, 1, area * per_group, g.dtype), flat(dx), works)
     threads.deal(_backward_data, x_shape[0] * parts, sizes, block, parts, groups, filters, *arrays)
     return dx
 
@@ -263,12 +274,12 @@ def backward_weight(
     if not (pixels and dw.size):
         dw[...] = 0
         return dw
-    room, vectors = -(-depth // LOW) * LOW, -(-filters // lanes)
+    room, vectors = depth + BEYOND, -(-filters // lanes)
     block = TALL * max(1, min(32, BLOCK_BYTES // (depth * x.itemsize) // TALL))
     most = SHARE_BYTES // (groups * room * vectors * lanes * x.itemsize)
     shares = max(1, min(SHARES, -(-pixels // block), most))
     works = memory.empty(
-        (threads.get_num_threads(), block * (depth + k) + TALL + VECTORS * lanes + 64), x.dtype
+        (threads.get_num_threads(), block * (depth + k) + BEYOND + WIDE * lanes + 64), x.dtype
     )
     sums = memory.empty((shares, groups * room * vectors * lanes), x.dtype)
     sizes = _sizes(x.shape, out, (kh, kw), stride, padding, dilation, c)

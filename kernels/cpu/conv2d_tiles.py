@@ -2,11 +2,12 @@
 
 A product here is (pixels x depth) times (depth x channels out). The first matrix is read where the pixels lie (see
 ``products.py``); the second, the weights, is *packed* once per call in the order in which the inner loop reads
-it: for every panel of :data:`~minidl.kernels.cpu.products.VECTORS` vectors of outputs, the vectors of one tap
-and one input channel after those of the one before.
+it: for every panel of a few vectors of outputs, the vectors of one tap and one input channel after those of the one
+before.
 
-Pixels come in tiles of :data:`HEIGHTS` rows, the tallest first. The last tile of a row is moved to the left until it ends
-with the row; some pixels are then computed twice, with the same result, and none beyond the row is ever touched.
+Panels are WIDE vectors wide, the last ones 2 or 1. Pixels come in tiles of two heights, so many of each that few pixels
+are computed twice (:func:`tall_tiles`): the last tile of a row is moved to the left until it ends with the row, and
+none beyond the row is ever touched.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
-from minidl.kernels.cpu.products import ROWS, VECTORS, tile_product
+from minidl.kernels.cpu.products import ROWS, WIDE, packed_product
 from minidl.kernels.cpu.vectors import lanes, lanes_of, load, splat, store
 
 Array = np.ndarray[Any, Any]
@@ -26,98 +27,40 @@ Array = np.ndarray[Any, Any]
 #: Rows of the tiles of sums: 12, 8, 4 with AVX-512's registers, 6, 4, 2 with AVX2's.
 HEIGHTS = TALL, MIDDLE, LOW = ROWS, ROWS * 2 // 3, ROWS // 3
 
-#: Steps of the depth in one turn of the loop over pixels' numbers, which are neighbours in memory.
-_UNROLL = 4
+#: Below so many numbers, waking threads costs more than packing the weights.
+PACK_ALONE = 16 * 1024
+#: Heights of the tiles of WIDE vectors, and of the narrower ones.
+WIDE_HIGH, WIDE_LOW, HIGH, FLAT = 6, 4, 12, 8
+#: Pixels that the lowest tile may read where a row has fewer; room for the largest tile, in vectors.
+LOWEST, SUMS = FLAT, 24
 
-_tall, _middle, _low = (tile_product(height, VECTORS, _UNROLL) for height in HEIGHTS)
-_tall_narrow, _middle_narrow, _low_narrow = (tile_product(height, 1, _UNROLL) for height in HEIGHTS)
-
-
-@compiled
-def _tile(
-    height: int, vectors: int, a: Array, a_at: int, a_row: int, a_segment: int, b: Array, b_at: int, c: Array,
-    c_at: int, c_row: int, segments: int, depth: int, accumulate: bool,
-) -> None:  # fmt: skip
-    """One tile: ``height`` pixels by 1 or VECTORS vectors of packed weights."""
-    L = lanes(a)
-    if vectors == 1:
-        if height == TALL:
-            _tall_narrow(
-                a, a_at, a_row, a_segment, 1, b, b_at, L, L, c, c_at, c_row, L, segments, depth, accumulate
-            )
-        elif height == MIDDLE:
-            _middle_narrow(
-                a, a_at, a_row, a_segment, 1, b, b_at, L, L, c, c_at, c_row, L, segments, depth, accumulate
-            )
-        else:
-            _low_narrow(
-                a, a_at, a_row, a_segment, 1, b, b_at, L, L, c, c_at, c_row, L, segments, depth, accumulate
-            )
-    elif height == TALL:
-        _tall(
-            a,
-            a_at,
-            a_row,
-            a_segment,
-            1,
-            b,
-            b_at,
-            VECTORS * L,
-            L,
-            c,
-            c_at,
-            c_row,
-            L,
-            segments,
-            depth,
-            accumulate,
-        )
-    elif height == MIDDLE:
-        _middle(
-            a,
-            a_at,
-            a_row,
-            a_segment,
-            1,
-            b,
-            b_at,
-            VECTORS * L,
-            L,
-            c,
-            c_at,
-            c_row,
-            L,
-            segments,
-            depth,
-            accumulate,
-        )
-    else:
-        _low(
-            a,
-            a_at,
-            a_row,
-            a_segment,
-            1,
-            b,
-            b_at,
-            VECTORS * L,
-            L,
-            c,
-            c_at,
-            c_row,
-            L,
-            segments,
-            depth,
-            accumulate,
-        )
+_wide_high, _wide_low = packed_product(WIDE_HIGH, WIDE), packed_product(WIDE_LOW, WIDE)
+_pair_high, _pair_low = packed_product(ROWS, 2), packed_product(MIDDLE, 2)
+_high, _flat = packed_product(HIGH, 1), packed_product(FLAT, 1)
 
 
 @compiled
-def height_for(left: int) -> int:
-    """The tile for so many rows that are left."""
-    if left > MIDDLE:
-        return TALL
-    return MIDDLE if left > LOW else LOW
+def panel_width(vectors: int) -> int:
+    """How wide the next panel is, where so many vectors are left."""
+    if vectors >= WIDE:
+        return WIDE
+    return 2 if vectors >= 2 else 1
+
+
+@compiled
+def tall_tiles(count: int, tall: int, low: int) -> int:
+    """How many of the tiles that cover ``count`` rows are tall; the others are low.
+
+    One that ends beyond the last row is better tall if a low one would not do, and one tall tile fewer may give two low
+    ones that fit better.
+    """
+    talls = count // tall
+    rest = count - talls * tall
+    if rest > low:
+        return talls + 1
+    if rest and talls and tall + rest <= 2 * low:
+        return talls - 1
+    return talls
 
 
 @compiled
@@ -128,27 +71,43 @@ def pixels_product(
 ) -> None:  # fmt: skip
     """y[j, k] = bias[k] + Σ_o Σ_s Σ_d a[j, o, s, d] · b[o, s, d, k] for ``count`` pixels j and one panel of k.
 
-    Only the first ``left`` channels k are written. No bias where that array is empty. ``sums`` has room for a
-    tile. With fewer pixels than the lowest tile, a is read (not used) as if there were as many.
+    Only the first ``left`` channels k are written; the bias has whole vectors. ``sums`` has room for a tile.
+    With fewer pixels than :data:`LOWEST`, a is read (not used) as if there were as many.
     """
     L = lanes(y)
     width = vectors * L
-    accumulate = bias.size > 0
+    tall, low = (WIDE_HIGH, WIDE_LOW) if vectors == WIDE else (HIGH, FLAT)
+    if vectors == 2 and WIDE != 2:
+        tall, low = ROWS, MIDDLE
+    talls = 0 if count < tall else tall_tiles(count, tall, low)
     done = 0
     while done < count:
-        height = height_for(count - done)
+        height = tall if talls > 0 else low
+        talls -= 1
         j = max(0, min(done, count - height))
         whole = width <= left and j + height <= count
         target, at, row = (y, y_at + j * y_row, y_row) if whole else (sums, 0, width)
-        if accumulate:
-            for v in range(vectors):
-                value = load(bias, bias_at + v * L, L)
-                for r in range(height):
-                    store(target, at + r * row + v * L, value, L)
-        for o in range(outers):
-            _tile(height, vectors, a, a_at + j * a_row + o * a_outer, a_row, a_segment, b,
-                  b_at + o * segments * depth * width, target, at, row, segments, depth,
-                  accumulate or o > 0)  # fmt: skip
+        here = a_at + j * a_row
+        if vectors == WIDE:
+            if height == WIDE_HIGH:
+                _wide_high(a, here, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, bias, bias_at,
+                           target, at, row)  # fmt: skip
+            else:
+                _wide_low(a, here, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, bias, bias_at,
+                          target, at, row)  # fmt: skip
+        elif vectors == 2:
+            if height == ROWS:
+                _pair_high(a, here, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, bias, bias_at,
+                           target, at, row)  # fmt: skip
+            else:
+                _pair_low(a, here, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, bias, bias_at,
+                          target, at, row)  # fmt: skip
+        elif height == HIGH:
+            _high(a, here, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, bias, bias_at, target,
+                  at, row)  # fmt: skip
+        else:
+            _flat(a, here, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, bias, bias_at, target,
+                  at, row)  # fmt: skip
         if not whole:
             for r in range(min(height, count - j)):
                 for v in range(vectors):
@@ -182,21 +141,41 @@ def copy_padded(
 
 @compiled
 def _pack(begin: int, end: int, worker: int, w: Array, packed: Array, sizes: Array, taps: Array) -> None:
+    """Vectors of outputs; whole ones as vectors where outputs are neighbours, else as L loads of a constant stride."""
     C, K, by_group, by_c, by_k, inner, by_outer = sizes
     L = lanes(w)
     KV = (K + L - 1) // L
     for piece in range(begin, end):
         group, kv = divmod(piece, KV)
-        panel = kv - kv % VECTORS
-        width = min(VECTORS, KV - panel) * L
-        at = (group * KV + panel) * taps.size * C * L + (kv - panel) * L
+        panel, width = 0, panel_width(KV)
+        while panel + width <= kv:
+            panel += width
+            width = panel_width(KV - panel)
+        at, step = (group * KV + panel) * taps.size * C * L + (kv - panel) * L, width * L
+        start, count = (
+            group * by_group + kv * L % inner * by_k + kv * L // inner * by_outer,
+            min(L, K - kv * L),
+        )
+        if count == L and kv * L % inner + L <= inner:
+            for t in range(taps.size):
+                for c in range(C):
+                    place, to = start + c * by_c + taps[t], at + (t * C + c) * step
+                    if by_k == 1:
+                        store(packed, to, load(w, place, L), L)
+                    else:
+                        for lane in range(L):
+                            packed[to + lane] = w[place + lane * by_k]
+            continue
         for lane in range(L):
             k = kv * L + lane
             place = group * by_group + k % inner * by_k + k // inner * by_outer
-            for c in range(C):
-                for t in range(taps.size):
-                    value = w[place + c * by_c + taps[t]] if k < K else 0
-                    packed[at + (t * C + c) * width + lane] = value
+            for t in range(taps.size):
+                for c in range(C):
+                    to = at + (t * C + c) * step + lane
+                    if lane < count:
+                        packed[to] = w[place + c * by_c + taps[t]]
+                    else:
+                        packed[to] = 0
 
 
 def pack(
@@ -224,7 +203,11 @@ def pack(
     vectors = -(-filters // lanes)
     packed = memory.empty((groups * vectors * taps.size * channels * lanes,), weight.dtype)
     sizes = (channels, filters, by_group, by_channel, by_filter, inner or max(1, filters), by_outer)
-    threads.deal(_pack, groups * vectors, weight, packed, np.array(sizes, np.int64), taps)
+    arguments = (weight, packed, np.array(sizes, np.int64), taps)
+    if packed.size < PACK_ALONE:
+        _pack(0, groups * vectors, 0, *arguments)
+    else:
+        threads.deal(_pack, groups * vectors, *arguments)
     return packed
 
 
@@ -244,12 +227,11 @@ def flat_weight(weight: Array) -> Array:
 
 
 def padded_bias(bias: Array | None, groups: int, filters: int, dtype: Any) -> Array:
-    """Each group's bias with zeros up to whole vectors; empty for none."""
-    if bias is None:
-        return np.empty(0, dtype)
+    """Each group's bias with zeros up to whole vectors; only zeros for none."""
     lanes = lanes_of(np.dtype(dtype).itemsize)
     padded = np.zeros((groups, -(-filters // lanes) * lanes), dtype)
-    padded[:, :filters] = bias.reshape(groups, filters)
+    if bias is not None:
+        padded[:, :filters] = bias.reshape(groups, filters)
     return padded.reshape(-1)
 
 
