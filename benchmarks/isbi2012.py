@@ -1,12 +1,13 @@
 """Train on ISBI 2012 (sections 00 to 23), measure on sections 24 to 29, beside the same training in torch.
 
-    python benchmarks/isbi2012.py [--data FOLDER] [--out FOLDER] [--peer torch|none] [--steps 300] [--seeds 0 1 2]
+    python benchmarks/isbi2012.py [--data FOLDER] [--out FOLDER] [--peer torch|none] [--steps 300]
+                                  [--seeds 0 1 2]
 
 Both sides start from the same weights, see the same augmented batches in the same order and take the same
-steps (Adam, cosine schedule), each on all cores; the last weights are measured, by the same code. With several
-seeds all of it again from other weights and batches, and the table gives mean and range. Writes ``isbi2012.json``,
-``isbi2012.png`` (sections, truth, predictions), ``figure.png`` (the picture of docs/results.md), and prints
-the table. The data are not shipped: docs/results.md says where they come from.
+steps (Adam, cosine schedule), each on all cores; the last weights are measured, by the same code. With
+several seeds all of it again from other weights and batches, and the table gives mean and range. Writes
+``isbi2012.json``, ``isbi2012.png`` (sections, truth, predictions), ``figure.png`` (the picture of
+docs/results.md), and prints the table. The data are not shipped: docs/results.md says where they come from.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def measure(data: DataSet, p: Any) -> dict[str, Any]:
 
 
 def table(runs: list[dict[str, dict[str, Any]]]) -> str:
-    """Markdown, a column for each side; of several seeds the mean and, in brackets, the smallest and largest."""
+    """Markdown, a column for each side; of several seeds the mean and, in brackets, the range."""
     rows = [
         ("V_rand", "v_rand"),
         ("V_info", "v_info"),

@@ -43,7 +43,7 @@ def to_c_order(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def is_channels_last(array: np.ndarray[Any, Any]) -> bool:
-    """Whether an (N, C, H, W) array lies in memory as (N, H, W, C) (with one channel or pixel, both orders)."""
+    """Whether an (N, C, H, W) array lies in memory as (N, H, W, C) (of one channel or pixel: both)."""
     return array.ndim == 4 and array.transpose(0, 2, 3, 1).flags.c_contiguous
 
 

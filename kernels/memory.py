@@ -38,8 +38,9 @@ OWN_MAPPING, HUGE_PAGES = 2**20, 4 * 2**20
 def _fresh(size: int) -> Array:
     """New memory that begins on a line of the cache.
 
-    Large buffers are asked for from the operating system itself, in huge pages where it has them: in the C library's
-    heap, buffers of many sizes that come and go would leave holes (a tenth of a U-Net's memory was measured).
+    Large buffers are asked for from the operating system itself, in huge pages where it has them: in the C
+    library's heap, buffers of many sizes that come and go would leave holes (a tenth of a U-Net's memory was
+    measured).
     """
     if size >= OWN_MAPPING and hasattr(mmap, "MAP_PRIVATE"):
         mapped = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -5,12 +5,12 @@ several cores busy. Nothing else is used: no OpenMP, whose threads spin while th
 survive a fork.
 
 * **Compiled kernels** (:func:`deal`): a kernel works on a range of independent pieces (blocks of tiles, rows,
-  planes). The range is cut into a few parts for each thread, and who is done with a part takes the next: where
-  other programs take a core away for a while, its share goes to the others. Which thread computes a piece
-  changes nothing about its value.
-* **Reference kernels** (:func:`for_each`): images are dealt out, and BLAS is held to one thread meanwhile: cutting
-  the many small products of a convolution into pieces costs more than it brings. Until a number of threads was
-  set, they leave it to BLAS.
+  planes). The range is cut into a few parts for each thread, and who is done with a part takes the next:
+  where other programs take a core away for a while, its share goes to the others. Which thread computes a
+  piece changes nothing about its value.
+* **Reference kernels** (:func:`for_each`): images are dealt out, and BLAS is held to one thread meanwhile:
+  cutting the many small products of a convolution into pieces costs more than it brings. Until a number of
+  threads was set, they leave it to BLAS.
 * **BLAS on its own** (matrix products of whole layers) has as many threads as were set.
 """
 
@@ -57,7 +57,7 @@ def get_num_threads() -> int:
     return _count or available_cores()
 
 
-# --- BLAS ------------------------------------------------------------------------------------------------------
+# --- BLAS ---------------------------------------------------------------------------------------------------
 
 
 class _Blas:
@@ -100,7 +100,7 @@ class _Blas:
 _blas = _Blas()
 
 
-# --- dealing out -----------------------------------------------------------------------------------------------
+# --- dealing out --------------------------------------------------------------------------------------------
 
 
 class _Helper:
@@ -140,8 +140,8 @@ _helpers = 0  # idle or not
 def _take_helpers(wanted: int) -> list[_Helper]:
     """At most so many idle threads, made where there are fewer than the number that was set allows.
 
-    Two Python threads that train at once share them: a second caller may get none and then works alone, so that
-    no more threads are at work than there are cores for.
+    Two Python threads that train at once share them: a second caller may get none and then works alone, so
+    that no more threads are at work than there are cores for.
     """
     global _helpers
     with _lock:
@@ -155,8 +155,8 @@ def _take_helpers(wanted: int) -> list[_Helper]:
 def deal(kernel: Callable[..., Any], pieces: int, *args: Any, parts: int | None = None) -> None:
     """Call ``kernel(begin, end, worker, *args)`` on parts of range(pieces), on all threads; wait for all.
 
-    ``worker``, below :func:`get_num_threads`, tells which of several work spaces to use. The kernel must let go
-    of Python's lock, and no piece may depend on another. The first exception is raised here.
+    ``worker``, below :func:`get_num_threads`, tells which of several work spaces to use. The kernel must let
+    go of Python's lock, and no piece may depend on another. The first exception is raised here.
     """
     threads = min(get_num_threads(), pieces)
     if threads <= 1:

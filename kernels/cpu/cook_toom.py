@@ -6,24 +6,24 @@ multiplications, where the plain sum takes m·r:
     y = Aᵀ [(G w) ⊙ (Bᵀ x)]
 
 **Where it comes from.** Let w and g be the coefficients of two polynomials of degrees r-1 and m-1. Their
-product s = w·g has n coefficients, and a polynomial of degree n-1 is determined by its values at n points. So:
-evaluate w and g at the points (each a linear map), multiply the values (n multiplications), interpolate (a
-linear map again). With E_q the evaluation of a polynomial with q coefficients, s = E_n⁻¹ [(E_r w) ⊙ (E_m g)].
-"Infinity" may be one of the points: the value there is the leading coefficient.
+product s = w·g has n coefficients, and a polynomial of degree n-1 is determined by its values at n points.
+So: evaluate w and g at the points (each a linear map), multiply the values (n multiplications), interpolate
+(a linear map again). With E_q the evaluation of a polynomial with q coefficients, s = E_n⁻¹ [(E_r w) ⊙ (E_m
+g)]. "Infinity" may be one of the points: the value there is the leading coefficient.
 
 That is the full convolution of w and g. Filtering is its adjoint (the map g -> s transposed reads n numbers
 and gives m), and transposing a chain of linear maps reverses it:
 
     y = E_mᵀ [(E_r w) ⊙ (E_n⁻ᵀ x)],     so   Aᵀ = E_mᵀ,  G = E_r,  Bᵀ = E_n⁻ᵀ
 
-The rows of E_n⁻ᵀ are Lagrange's polynomials Π_{k≠j} (x - p_k) / Π_{k≠j} (p_j - p_k). The denominators are moved
-into G, so that Bᵀ, which is applied to every input, has small whole numbers.
+The rows of E_n⁻ᵀ are Lagrange's polynomials Π_{k≠j} (x - p_k) / Π_{k≠j} (p_j - p_k). The denominators are
+moved into G, so that Bᵀ, which is applied to every input, has small whole numbers.
 
 **In two dimensions** apply it to the columns, then to the rows: Y = Aᵀ [(G W Gᵀ) ⊙ (Bᵀ X B)] A. F(4x4, 3x3)
 takes 36 multiplications for 16 outputs where the plain sum takes 144 (Lavin and Gray 2015).
 
-**Which points.** Any distinct ones give the same result on paper. Rounding grows with the size of the matrices'
-entries: 0, ±1, ±2 or ±1/2 keep them small, and points in pairs ±p make half of all sums shared (see
+**Which points.** Any distinct ones give the same result on paper. Rounding grows with the size of the
+matrices' entries: 0, ±1, ±2 or ±1/2 keep them small, and points in pairs ±p make half of all sums shared (see
 ``transforms.py``).
 """
 
@@ -115,7 +115,8 @@ def product(a: Matrix, b: Matrix) -> Matrix:
 def repeats(n: int, first: int) -> Matrix:
     """(n, q): which pixel of the small picture each of n pixels of the doubled one repeats.
 
-    The n pixels begin at an odd (``first`` = -1) or even (0) position of the doubled picture: R x_small = x_large.
+    The n pixels begin at an odd (``first`` = -1) or even (0) position of the doubled picture: R x_small =
+    x_large.
 
     >>> [[int(v) for v in row] for row in repeats(4, -1)]
     [[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]]

@@ -8,8 +8,8 @@ What is different from ``kernels/reference/fused_conv2d.py``, which does one ste
 * The ReLU's backward needs no mask: y itself tells where it was 0, and the cotangents are looked at as they
   are read, for the data's and for the weights' gradient alike; the bias's comes with the latter.
 
-Where another algorithm is chosen for the convolution, or a result was not finite, the steps are taken one by one,
-with the kernels of this folder.
+Where another algorithm is chosen for the convolution, or a result was not finite, the steps are taken one by
+one, with the kernels of this folder.
 """
 
 from __future__ import annotations

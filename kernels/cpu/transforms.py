@@ -1,9 +1,9 @@
 """Multiplying vectors by small matrices that are known while compiling: the transforms of Winograd's method.
 
-:func:`transform` makes a function, for compiled kernels, that computes Y = L X Rᵀ, where each "number" of X is
-a vector of channels somewhere in memory. The sums are written out: zeros cost nothing, ±1 no multiplication,
-everything else one fused multiply-add. Sums that occur twice are computed once (:func:`_paired_rows`,
-:func:`_paired_columns`): with points ±p the rows of Bᵀ come in pairs e + o, e - o.
+:func:`transform` makes a function, for compiled kernels, that computes Y = L X Rᵀ, where each "number" of X
+is a vector of channels somewhere in memory. The sums are written out: zeros cost nothing, ±1 no
+multiplication, everything else one fused multiply-add. Sums that occur twice are computed once
+(:func:`_paired_rows`, :func:`_paired_columns`): with points ±p the rows of Bᵀ come in pairs e + o, e - o.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from minidl.kernels.cpu.vectors import (
 
 def _paired_columns(matrix: Matrix) -> list[tuple[int, int]]:
     """Columns j, k whose entries are equal or opposite in every row: x_j ± x_k can stand for both."""
-    pairs, used = [], set()
+    pairs, used = list[tuple[int, int]](), set[int]()
     width = len(matrix[0])
     for j in range(width):
         for k in range(j + 1, width):
@@ -49,7 +49,7 @@ def _paired_columns(matrix: Matrix) -> list[tuple[int, int]]:
 
 def _paired_rows(matrix: Matrix) -> list[tuple[int, int]]:
     """Rows i, k with half sum and half difference that together have no more entries than one of them."""
-    pairs, used = [], set()
+    pairs, used = list[tuple[int, int]](), set[int]()
     for i in range(len(matrix)):
         for k in range(i + 1, len(matrix)):
             if {i, k} & used:
@@ -102,12 +102,12 @@ def emit_matrix(builder: Any, matrix: Matrix, xs: Sequence[Any], bits: int) -> l
     return [constant(0, bits) if r is None else r for r in results]
 
 
-def emit_sandwich(builder: Any, left: Matrix, right: Matrix, grid: list[list[Any]], bits: int) -> list[list[Any]]:
+def emit_sandwich(
+    builder: Any, left: Matrix, right: Matrix, grid: list[list[Any]], bits: int
+) -> list[list[Any]]:
     """left · grid · rightᵀ for a grid of vectors, as rows."""
     columns = [emit_matrix(builder, left, [row[j] for row in grid], bits) for j in range(len(grid[0]))]
-    return [
-        emit_matrix(builder, right, [column[i] for column in columns], bits) for i in range(len(left))
-    ]
+    return [emit_matrix(builder, right, [column[i] for column in columns], bits) for i in range(len(left))]
 
 
 def _place(builder: Any, base: Any, i: int, row: Any, j: int, column: Any) -> Any:
@@ -116,7 +116,9 @@ def _place(builder: Any, base: Any, i: int, row: Any, j: int, column: Any) -> An
     return builder.gep(base, [offset])
 
 
-def _grid(builder: Any, base: Any, shape: tuple[int, int], row: Any, column: Any, bits: int) -> list[list[Any]]:
+def _grid(
+    builder: Any, base: Any, shape: tuple[int, int], row: Any, column: Any, bits: int
+) -> list[list[Any]]:
     return [
         [emit_load(builder, _place(builder, base, i, row, j, column), bits) for j in range(shape[1])]
         for i in range(shape[0])
@@ -126,8 +128,8 @@ def _grid(builder: Any, base: Any, shape: tuple[int, int], row: Any, column: Any
 def transform(left: Matrix, right: Matrix) -> Any:
     """A function for compiled kernels, Y = left · X · rightᵀ on whole vectors.
 
-    ``f(y, at, row, column, x, x_at, x_row, x_column)``: X[i, j] is the vector at x[x_at + i·x_row + j·x_column],
-    Y[i, j] goes to y[at + i·row + j·column]. All of X is read before anything is written.
+    ``f(y, at, row, column, x, x_at, x_row, x_column)``: X[i, j] is the vector at x[x_at + i·x_row +
+    j·x_column], Y[i, j] goes to y[at + i·row + j·column]. All of X is read before anything is written.
     """
 
     @intrinsic
@@ -153,7 +155,8 @@ def transform(left: Matrix, right: Matrix) -> Any:
 
 
 def transform_passed(left: Matrix, right: Matrix) -> Any:
-    """As :func:`transform`, of a cotangent behind a ReLU: 0 where the ReLU's output z, in the same places, is 0.
+    """As :func:`transform`, of a cotangent behind a ReLU: 0 where the ReLU's output z, in the same places, is
+    0.
 
     ``f(y, at, row, column, x, x_at, x_row, x_column, z)``. Where z is NaN the cotangent passes, as in torch.
     """
@@ -184,7 +187,10 @@ def transform_passed(left: Matrix, right: Matrix) -> Any:
             passed = _grid(builder, outputs, shape, x_row, x_column, bits)
             zero = constant(0, bits)
             grid = [
-                [builder.select(builder.fcmp_ordered("<=", p, zero), zero, v) for v, p in zip(*rows, strict=True)]
+                [
+                    builder.select(builder.fcmp_ordered("<=", p, zero), zero, v)
+                    for v, p in zip(*rows, strict=True)
+                ]
                 for rows in zip(grid, passed, strict=True)
             ]
             for i, values in enumerate(emit_sandwich(builder, left, right, grid, bits)):
@@ -200,9 +206,9 @@ def transform_passed(left: Matrix, right: Matrix) -> Any:
 def transform_back(left: Matrix, right: Matrix) -> Any:
     """As :func:`transform`, and what belongs to the end of a convolution: bias, ReLU, and a look for NaN.
 
-    ``f(y, at, row, column, x, x_at, x_row, x_column, bias, bias_at, low, seen)``: every result gets the bias and
-    is raised to ``low`` (0 for a ReLU, -infinity for none). 0·result is added to the vector ``seen``, which is
-    NaN from then on if a result was not finite.
+    ``f(y, at, row, column, x, x_at, x_row, x_column, bias, bias_at, low, seen)``: every result gets the bias
+    and is raised to ``low`` (0 for a ReLU, -infinity for none). 0·result is added to the vector ``seen``,
+    which is NaN from then on if a result was not finite.
     """
 
     @intrinsic

@@ -37,8 +37,9 @@ I32, I64 = ir.IntType(32), ir.IntType(64)
 def _vector_bytes() -> int:
     """Width of the registers of the CPU that code is generated for.
 
-    ``MINIDL_VECTOR_BYTES`` overrides. With NUMBA_CPU_NAME another CPU than this one is meant, which LLVM knows
-    but does not describe: without NUMBA_CPU_FEATURES it is taken for one with AVX2, as all x86 since 2013.
+    ``MINIDL_VECTOR_BYTES`` overrides. With NUMBA_CPU_NAME another CPU than this one is meant, which LLVM
+    knows but does not describe: without NUMBA_CPU_FEATURES it is taken for one with AVX2, as all x86 since
+    2013.
     """
     if given := os.environ.get("MINIDL_VECTOR_BYTES"):
         return int(given)
@@ -89,7 +90,7 @@ def bits_of(array: types.Array) -> int:
     return array.dtype.bitwidth
 
 
-# --- pieces of LLVM code, for this file and for those that generate whole kernels ------------------------------
+# --- pieces of LLVM code, for this file and for those that generate whole kernels ---------------------------
 
 
 def address(context: Any, builder: Any, array_type: types.Array, array: Any, position: Any) -> Any:
@@ -170,7 +171,7 @@ def emit_masked_store(builder: Any, value: Any, pointer: Any, mask: Any, bits: i
     builder.call(function, [value, place, ir.Constant(I32, bits // 8), mask])
 
 
-# --- for use in kernels ----------------------------------------------------------------------------------------
+# --- for use in kernels -------------------------------------------------------------------------------------
 
 
 def lanes(array: Any) -> int:

@@ -1,7 +1,7 @@
 """3x3 convolution by Winograd's minimal filtering: a quarter of the multiplications (Lavin and Gray 2015).
 
-A picture is cut into tiles of n x n pixels, n = m + 2, that overlap by two; each gives m x m outputs. With the
-matrices of ``cook_toom.py``, X a tile, W a filter, ⊙ the element-wise product:
+A picture is cut into tiles of n x n pixels, n = m + 2, that overlap by two; each gives m x m outputs. With
+the matrices of ``cook_toom.py``, X a tile, W a filter, ⊙ the element-wise product:
 
     forward          Y  = Aᵀ [ Σ_c (G W Gᵀ) ⊙ (Bᵀ X B) ] A  + β
     backward_data    a forward: the cotangents are the picture, the filters turned by 180 degrees
@@ -11,17 +11,18 @@ The ⊙ and its sum over channels are, for each of the n·n numbers of a tile, a
 times (C x K); backward_weight's is (C x tiles) times (tiles x K). So the arithmetic runs at the speed of a
 matrix product and there is less of it: 36 multiplications for 16 outputs instead of 144 with m = 4.
 
-**Blocks.** The transformed input of a whole layer is 2.25 times the input. It is never whole: a block of tiles is
-transformed, multiplied and transformed back while it is in the second-level cache.
+**Blocks.** The transformed input of a whole layer is 2.25 times the input. It is never whole: a block of
+tiles is transformed, multiplied and transformed back while it is in the second-level cache.
 
-**Fused.** Bias and ReLU are applied as the tiles are written; the ReLU's backward as tiles are read (the output
-tells where it was 0). The input may come in two parts instead of concatenated, the second one doubled by
-nearest upsampling: what a U-Net's decoder does. See ``winograd_tiles.py``.
+**Fused.** Bias and ReLU are applied as the tiles are written; the ReLU's backward as tiles are read (the
+output tells where it was 0). The input may come in two parts instead of concatenated, the second one doubled
+by nearest upsampling: what a U-Net's decoder does. See ``winograd_tiles.py``.
 
-**Rounding.** Transforms subtract large numbers; the error grows with m. ``benchmarks/accuracy.py`` measures it.
+**Rounding.** Transforms subtract large numbers; the error grows with m. ``benchmarks/accuracy.py`` measures
+it.
 
-**Not finite.** An infinity in a tile makes all of its outputs NaN, not only those whose window holds it. So these
-functions give None where an output is not finite, and the caller computes directly instead.
+**Not finite.** An infinity in a tile makes all of its outputs NaN, not only those whose window holds it. So
+these functions give None where an output is not finite, and the caller computes directly instead.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ from minidl.kernels.cpu.vectors import lanes_of
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
 
-#: Bytes of transformed tiles that a thread works on at once: what fits into a second-level cache beside weights.
+#: Bytes of transformed tiles that a thread works on at once: what fits into a second-level cache beside
+#: weights.
 BLOCK_BYTES = 1_200_000
 #: Tiles in a block, at least and at most. Each block reads all weights once, so large ones spread that cost.
 LEAST_TILES, MOST_TILES = 4 * ROWS, 16 * ROWS
@@ -128,7 +130,8 @@ def backward_weight(
     lanes = lanes_of(dtype.itemsize)
     vectors, k_vectors = _vectors(parts[:2], lanes), _vectors((k,), lanes)
     workers, planes = threads.get_num_threads(), (m + 2) ** 2
-    # Many channels are cut into a chunk for each thread, few tiles into shares, whose sums are added at the end.
+    # Many channels are cut into a chunk for each thread, few tiles into shares, whose sums are added at the
+    # end.
     chunk = -(-vectors // workers) if vectors >= 8 * workers else vectors
     chunks = -(-vectors // chunk)
     sizes = _sizes(

@@ -1,22 +1,23 @@
 """The compiled half of Winograd's convolution: tiles of pictures to and from their transforms.
 
-See ``winograd.py`` for the method. Here: which pixels a tile covers, what lies where in memory, and the loops.
+See ``winograd.py`` for the method. Here: which pixels a tile covers, what lies where in memory, and the
+loops.
 
 Names: m outputs of a tile along each axis (2 or 4), n = m + 2 its inputs, L numbers in a vector, T tiles in a
 block. Transformed tiles are kept as n·n *planes*; in a plane, for each vector of channels, the T tiles one
-after the other: number (plane, channel vector v, tile t, lane) is at plane·stride + (v·T + t)·L + lane. So the
-products read and write memory in order, and the transforms write whole vectors. The stride is an odd number of
-cache lines: were it a power of two, the n·n places that a transform writes would all fall into the same few
-lines of the first-level cache.
+after the other: number (plane, channel vector v, tile t, lane) is at plane·stride + (v·T + t)·L + lane. So
+the products read and write memory in order, and the transforms write whole vectors. The stride is an odd
+number of cache lines: were it a power of two, the n·n places that a transform writes would all fall into the
+same few lines of the first-level cache.
 
 Pictures may come in two parts, the channels of one after those of the other, so that nothing need be
 concatenated; the second may be half as large, each of its pixels standing for 2x2 (nearest upsampling). Then
-the transform of the repeated pixels is Bᵀ R applied to the small picture, with R the matrix of repetition; and
-in the backward the sums over 2x2 pixels are S Aᵀ instead of Aᵀ.
+the transform of the repeated pixels is Bᵀ R applied to the small picture, with R the matrix of repetition;
+and in the backward the sums over 2x2 pixels are S Aᵀ instead of Aᵀ.
 
-One thing about Numba: it compiles a function anew for every combination of *constants* in calls of it (0 and False are
-types of their own). ``zero`` and ``no`` below are their values without being constants, which halves the time of
-compilation.
+One thing about Numba: it compiles a function anew for every combination of *constants* in calls of it (0 and
+False are types of their own). ``zero`` and ``no`` below are their values without being constants, which
+halves the time of compilation.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def _tiles_in(
     C: int, c0: int, c1: int, m: int, pad_y: int, pad_x: int, first: int, last: int, TH: int, TW: int,
     patch: Array,
 ) -> None:  # fmt: skip
-    """Tiles first..last-1 of the batch, channels c0..c1-1 of one picture part, to V from channel vector v0 on."""
+    """Tiles first..last-1 of the batch, channels c0..c1-1 of one part, to V from channel vector v0 on."""
     L, n, no = lanes(x), m + 2, m < 0
     for tile in range(first, last):
         picture, inside = divmod(tile, TH * TW)
@@ -167,7 +168,7 @@ def _back(
 @compiled
 def convolve(begin: int, end: int, worker: int, sizes: Array, x0: Array, x1: Array, z: Array, U: Array,
              bias: Array, low: float, y0: Array, y1: Array, works: Array) -> None:  # fmt: skip
-    """Blocks begin..end-1 of T tiles each: transform, n·n products with U, transform back. See ``Geometry``."""
+    """Blocks begin..end-1 of T tiles: transform, n·n products with U, transform back (winograd._sizes)."""
     (m, T, tiles, TH, TW, H, W, pad_y, pad_x, OH, OW, C0, C1, K0, K1, doubled, passed) = sizes
     L, planes = lanes(x0), (m + 2) * (m + 2)
     CV0, KV0 = (C0 + L - 1) // L, (K0 + L - 1) // L
@@ -182,8 +183,8 @@ def convolve(begin: int, end: int, worker: int, sizes: Array, x0: Array, x1: Arr
     for block in range(begin, end):
         first = block * T
         last = min(first + T, tiles)
-        _tiles_in(V, in_plane, zero, T, x0, z, passed != 0, no, H, W, C0, zero, C0, m, pad_y, pad_x, first, last,
-                  TH, TW, patch)  # fmt: skip
+        _tiles_in(V, in_plane, zero, T, x0, z, passed != 0, no, H, W, C0, zero, C0, m, pad_y, pad_x, first,
+                  last, TH, TW, patch)  # fmt: skip
         if C1:
             _tiles_in(V, in_plane, CV0, T, x1, z, no, halved, H // half, W // half, C1, zero, C1, m, pad_y,
                       pad_x, first, last, TH, TW, patch)  # fmt: skip
@@ -196,7 +197,16 @@ def convolve(begin: int, end: int, worker: int, sizes: Array, x0: Array, x1: Arr
 
 @compiled
 def _products(
-    M: Array, out_plane: int, V: Array, in_plane: int, U: Array, planes: int, CV: int, KV: int, T: int, used: int
+    M: Array,
+    out_plane: int,
+    V: Array,
+    in_plane: int,
+    U: Array,
+    planes: int,
+    CV: int,
+    KV: int,
+    T: int,
+    used: int,
 ) -> None:
     """M = V U in every plane, of the tiles in use (rounded up to whole tiles of sums)."""
     L = lanes(M)
@@ -215,7 +225,8 @@ def _products(
 @compiled
 def transform_weights(begin: int, end: int, worker: int, m: int, w: Array, U: Array, parts: Array,
                       strides: Array, works: Array) -> None:  # fmt: skip
-    """Output channel vectors begin..end-1 of U = G w Gᵀ, as (plane, k vector, c, lane); padding channels are 0.
+    """Output channel vectors begin..end-1 of U = G w Gᵀ, as (plane, k vector, c, lane); padding channels are
+    0.
 
     parts: C0, C1, K0, K1. strides of w: of an output channel, of an input channel; and the last tap (8) where
     the filter is to be flipped, else 0.
@@ -227,7 +238,9 @@ def transform_weights(begin: int, end: int, worker: int, m: int, w: Array, U: Ar
     CV, KV = CV0 + (C1 + L - 1) // L, KV0 + (K1 + L - 1) // L
     taps, plane = works[worker], KV * CV * L * L
     for kv in range(begin, end):
-        k0, k_left = (kv * L, K0 - kv * L) if kv < KV0 else (K0 + (kv - KV0) * L, K0 + K1 - K0 - (kv - KV0) * L)
+        k0, k_left = (
+            (kv * L, K0 - kv * L) if kv < KV0 else (K0 + (kv - KV0) * L, K0 + K1 - K0 - (kv - KV0) * L)
+        )
         for place in range(CV * L):
             c = place if place < CV0 * L else C0 + place - CV0 * L
             real = place < C0 or CV0 * L <= place < CV0 * L + C1
@@ -245,8 +258,8 @@ def transform_weights(begin: int, end: int, worker: int, m: int, w: Array, U: Ar
 
 @compiled
 def _cotangents_in(
-    D: Array, plane: int, T: int, g: Array, z: Array, passed: bool, OH: int, OW: int, K: int, m: int, first: int,
-    last: int, TH: int, TW: int, patch: Array,
+    D: Array, plane: int, T: int, g: Array, z: Array, passed: bool, OH: int, OW: int, K: int, m: int,
+    first: int, last: int, TH: int, TW: int, patch: Array,
 ) -> None:  # fmt: skip
     """A g Aᵀ of the m x m cotangents of each tile: what the backward multiplies in the transformed world."""
     L, n = lanes(g), m + 2
@@ -279,11 +292,12 @@ def _cotangents_in(
 @compiled
 def weight_products(begin: int, end: int, worker: int, sizes: Array, x0: Array, x1: Array, g: Array, z: Array,
                     dU: Array, db: Array, shares: int, chunk: int, works: Array) -> None:  # fmt: skip
-    """Pieces begin..end-1 of dU = Vᵀ (A g Aᵀ): a piece is a share of the tiles and a chunk of channel vectors.
+    """Pieces begin..end-1 of dU = Vᵀ (A g Aᵀ): a piece is a share of the tiles and a chunk of channel
+    vectors.
 
     dU: (share, plane, k vector, c, lane). db: (share, k) in float64, the sums of g.
     """
-    (m, T, tiles, TH, TW, H, W, pad_y, pad_x, OH, OW, C0, C1, K0, K1, doubled, passed) = sizes
+    (m, T, tiles, TH, TW, H, W, pad_y, pad_x, OH, OW, C0, C1, K0, _, doubled, passed) = sizes
     L, planes = lanes(x0), (m + 2) * (m + 2)
     CV0, KV = (C0 + L - 1) // L, (K0 + L - 1) // L
     CV = CV0 + (C1 + L - 1) // L
@@ -303,11 +317,11 @@ def weight_products(begin: int, end: int, worker: int, sizes: Array, x0: Array, 
             if end_v > CV0:
                 from_v = max(begin_v, CV0)
                 _tiles_in(V, in_plane, from_v - begin_v, T, x1, z, no, halved, H // half, W // half, C1,
-                          (from_v - CV0) * L, min(C1, (end_v - CV0) * L), m, pad_y, pad_x, first, last, TH, TW,
-                          patch)  # fmt: skip
+                          (from_v - CV0) * L, min(C1, (end_v - CV0) * L), m, pad_y, pad_x, first, last, TH,
+                          TW, patch)  # fmt: skip
             _cotangents_in(D, out_plane, T, g, z, passed != 0, OH, OW, K0, m, first, last, TH, TW, patch)
-            _weight_block(dU[share], begin_v, end_v, CV, KV, V, in_plane, D, out_plane, planes, T, last - first,
-                          first > begin_tile)  # fmt: skip
+            _weight_block(dU[share], begin_v, end_v, CV, KV, V, in_plane, D, out_plane, planes, T,
+                          last - first, first > begin_tile)  # fmt: skip
             if begin_v == 0:
                 # At the point 1 the evaluation of a tile is the sum of its values: the bias's gradient.
                 at_one = (m + 3) * out_plane
@@ -332,9 +346,13 @@ def _weight_block(
                 for k in range(0, KV, VECTORS):
                     b, c = p * out_plane + k * T * L, ((p * KV + k) * CV * L + v * L + row) * L
                     if k + VECTORS <= KV:
-                        _gradient_tile(V, a, 1, 0, L, D, b, L, T * L, dU, c, L, CV * L * L, 1, used, accumulate)
+                        _gradient_tile(
+                            V, a, 1, 0, L, D, b, L, T * L, dU, c, L, CV * L * L, 1, used, accumulate
+                        )
                     else:
-                        _gradient_narrow(V, a, 1, 0, L, D, b, L, T * L, dU, c, L, CV * L * L, 1, used, accumulate)
+                        _gradient_narrow(
+                            V, a, 1, 0, L, D, b, L, T * L, dU, c, L, CV * L * L, 1, used, accumulate
+                        )
 
 
 @compiled

@@ -14,7 +14,7 @@ Pair = tuple[int, int]
 
 
 def joined(x: Array, second: Array | None, doubled: bool) -> Array:
-    """The channels of x (N, C, H, W) and then those of the second part, each pixel repeated if ``doubled``."""
+    """The channels of x (N, C, H, W), then those of the second part, each pixel repeated if ``doubled``."""
     if second is None:
         return x
     if doubled:
@@ -68,7 +68,8 @@ def backward(
 ) -> tuple[Array | None, Array | None, Array | None, Array | None]:
     """Cotangent g of y to those of x, second, weight and bias.
 
-    ``needed`` says whether those of the pictures, and those of weight and bias, are wanted; else they are None.
+    ``needed`` says whether those of the pictures, and those of weight and bias, are wanted; else they are
+    None.
     """
     g, whole = passed(g, y, relu), joined(x, second, doubled)
     dx = dsecond = dw = db = None

@@ -5,8 +5,8 @@ with fewer passes over memory:
 
 * convolution, bias and ReLU in one operation; batch normalisation, too, in evaluation (its running statistics
   are folded into weight and bias);
-* the first convolution after a skip connection reads skip and lower stage as two inputs, doubled on the way if
-  ``up="nearest"``: neither the enlarged picture nor the concatenation exists.
+* the first convolution after a skip connection reads skip and lower stage as two inputs, doubled on the way
+  if ``up="nearest"``: neither the enlarged picture nor the concatenation exists.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ to the model, and asked for: ``model = minidl.fuse(model)``.
 
 What becomes what:
 
-* in a :class:`Sequential`, ``Conv2d[, BatchNorm2d][, ReLU]`` is one step (:func:`convolve`), unless a hook wants to
-  see what is between them;
+* in a :class:`Sequential`, ``Conv2d[, BatchNorm2d][, ReLU]`` is one step (:func:`convolve`), unless a hook
+  wants to see what is between them;
 * every module whose class has a rule (:func:`rule`) becomes what the rule makes of it: those of
   ``minidl.models`` say so themselves (``minidl/models/fused.py``);
 * everything else stays, with its children fused.
@@ -70,7 +70,7 @@ def fuse(model: Some) -> Some:
 
 
 def with_children(model: Some, children: dict[str, Module], kind: type[Some] | None = None) -> Some:
-    """A copy of a module that shares parameters and buffers and has these children, perhaps of another class."""
+    """A copy of a module that shares its parameters and buffers, with these children (and class, if given)."""
     twin = copy.copy(model)
     if kind is not None:
         object.__setattr__(twin, "__class__", kind)
@@ -134,7 +134,8 @@ def convolve(
     channel, y = s·z + t with s = γ/√(σ² + ε) and t = β - s·μ, which the convolution's own weight and bias can
     take over: w' = s·w, b' = s·b + t.
     """
-    weight, bias = conv.weight, conv.bias
+    weight: Tensor = conv.weight
+    bias: Tensor | None = conv.bias
     if isinstance(norm, BatchNorm2d) and not norm.training and norm.running_var is not None:
         weight, bias = folded(conv, norm)
         norm = None

@@ -10,8 +10,8 @@ Notation: as in ``conv2d.py``; x (N, C, H, W) and s (N, C₁, H, W) or None are 
                [dx, ds'] = the convolution's of δ, parted as the channels were;  ds = Uᵀ ds', sums of 2x2
 
 Nothing here is new mathematics: it is ``relu(conv2d(cat([x, interpolate(s)])))``, whose intermediate results,
-the largest arrays of a U-Net, need not exist. What a tape that is recorded step by step cannot see, the person
-says: this operation, or ``minidl.fuse(model)``, which puts it into a model.
+the largest arrays of a U-Net, need not exist. What a tape that is recorded step by step cannot see, the
+person says: this operation, or ``minidl.fuse(model)``, which puts it into a model.
 
 Shape rule: the convolution's.
 """
@@ -23,10 +23,10 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
+from minidl.ops._algorithm import with_algorithm
 from minidl.ops._shapes import Pair, conv_output, pair, require_image, require_ndim
 from minidl.ops.avg_pool2d import avg_pool2d
 from minidl.ops.cat import cat, split
-from minidl.ops._algorithm import with_algorithm
 from minidl.ops.conv2d import Conv2dWeight, check_channels
 from minidl.ops.conv_transpose2d import ConvTranspose2d
 from minidl.ops.interpolate import interpolate

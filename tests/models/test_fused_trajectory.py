@@ -33,7 +33,8 @@ def train(fused, dtype, norm):
 def test_in_float64_to_rounding(norm):
     (losses, state), (fused_losses, fused_state) = (train(fused, np.float64, norm) for fused in (False, True))
     assert losses[-1] < 0.9 * losses[0], "it learns something"
-    # Adam divides by the root of a squared gradient: what rounding leaves of it grows by some orders in 20 steps.
+    # Adam divides by the root of a squared gradient: what rounding leaves of it grows by some orders in 20
+    # steps.
     np.testing.assert_allclose(fused_losses, losses, rtol=1e-9)
     for name, value in state.items():
         np.testing.assert_allclose(fused_state[name], value, rtol=0, atol=1e-8, err_msg=name)

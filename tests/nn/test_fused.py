@@ -58,7 +58,12 @@ def test_a_unet(name, training):
     minidl.manual_seed(0)
     plain = UNet(3, 2, base=6, depth=2, **UNETS[name]).double()
     size = plain.valid_size(12)
-    same(plain, minidl.fuse(plain), RNG.normal(size=(2, 3, size, size + (4 if name == "documents" else 0))), training)
+    same(
+        plain,
+        minidl.fuse(plain),
+        RNG.normal(size=(2, 3, size, size + (4 if name == "documents" else 0))),
+        training,
+    )
 
 
 def test_a_sequential():
@@ -81,7 +86,10 @@ def test_batch_norm_is_folded_in_evaluation(affine):
     plain(minidl.tensor(RNG.normal(2, 3, size=(4, 2, 5, 5))))
     fused = minidl.fuse(plain).eval()
     ran = []
-    with minidl.autograd.function.watch(lambda function, *_: ran.append(function.operation())), minidl.no_grad():
+    with (
+        minidl.autograd.function.watch(lambda function, *_: ran.append(function.operation())),
+        minidl.no_grad(),
+    ):
         fused(minidl.tensor(RNG.normal(size=(1, 2, 5, 5))))
     assert ran.count("fused_conv2d") == 1 and not {"batch_norm", "relu", "conv2d"} & set(ran)
     same(plain, fused, RNG.normal(size=(2, 2, 6, 5)), training=False)
@@ -120,7 +128,9 @@ def test_the_plain_model_stays_as_it_was():
 def test_a_hook_sees_what_it_asked_for():
     plain = UNet(1, 2, base=4, depth=1)
     seen = []
-    plain.down[0].conv1.register_forward_hook(lambda module, inputs, output: seen.append(output.numpy().min()))
+    plain.down[0].conv1.register_forward_hook(
+        lambda module, inputs, output: seen.append(output.numpy().min())
+    )
     x = minidl.tensor(RNG.normal(size=(1, 1, 8, 8)).astype(np.float32))
     expected = plain(x).numpy()
     actual = minidl.fuse(plain)(x).numpy()

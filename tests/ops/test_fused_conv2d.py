@@ -50,9 +50,7 @@ def test_it_is_what_the_operations_give_one_by_one(upsample, relu):
         for t in leaves:
             t.grad = None
         if fused:
-            y = ops.fused_conv2d(
-                x, w, b, padding=1, second=second, upsample_second=bool(upsample), relu=relu
-            )
+            y = ops.fused_conv2d(x, w, b, padding=1, second=second, upsample_second=bool(upsample), relu=relu)
         else:
             s = ops.interpolate(second, scale_factor=2) if upsample else second
             y = ops.conv2d(x if s is None else ops.cat([x, s], 1), w, b, padding=1)

@@ -67,7 +67,9 @@ class Fused:
             x = np.array([[*a, *b] for a, b in zip(x, large, strict=True)]).reshape(
                 x.shape[0], x.shape[1] + second.shape[1], *x.shape[2:]
             )
-        y = loops.conv2d(x, weight, bias, **({"stride": 1, "padding": 0, "dilation": 1, "groups": 1} | options))
+        y = loops.conv2d(
+            x, weight, bias, **({"stride": 1, "padding": 0, "dilation": 1, "groups": 1} | options)
+        )
         return np.array([max(v, 0.0) for v in y.ravel()]).reshape(y.shape) if relu else y
 
 
@@ -88,4 +90,6 @@ def fused(draw: st.DrawFn) -> Fused:
     n, half = draw(st.integers(1, 2)), 2 if doubled else 1
     second_shape = (n, more, height // half, width // half) if second else None
     w_shape = (filters, channels + (more if second else 0), kernel, kernel)
-    return Fused((n, channels, height, width), second_shape, w_shape, draw(st.booleans()), options, draw(seeds))
+    return Fused(
+        (n, channels, height, width), second_shape, w_shape, draw(st.booleans()), options, draw(seeds)
+    )

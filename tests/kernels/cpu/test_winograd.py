@@ -1,4 +1,4 @@
-"""Winograd's convolution against the sums of shifted products, at sizes that fit neither tiles nor vectors."""
+"""Winograd's convolution against sums of shifted products, at sizes that fit neither tiles nor vectors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from minidl.kernels.layout import is_channels_last, to_channels_last
 
 DTYPES = (np.float64, np.float32)
 #: Of F(m x m, 3x3), in eps of the sum of absolute values: what transforms lose besides the sums themselves.
-#: The transforms' entries multiply a value by at most ||Bᵀ||∞²·||Aᵀ||∞²·||G||∞² = 10²·19²·1 (m = 4), 2²·3²·1.5² (2).
+#: The transforms' entries multiply a value by at most ||Bᵀ||∞²·||Aᵀ||∞²·||G||∞² = 10²·19²·1 (m = 4),
+#: 2²·3²·1.5² (2).
 GROWTH = {4: 36100, 2: 81}
 
 
@@ -31,7 +32,7 @@ def shifted(x, padding):
 
 
 def forward(x, weight, bias, padding):
-    out, views = shifted(x, padding)
+    _, views = shifted(x, padding)
     y = sum(np.tensordot(view, weight[:, :, i // 3, i % 3], (1, 1)) for i, view in enumerate(views))
     return y.transpose(0, 3, 1, 2) + bias.reshape(1, -1, 1, 1)
 
