@@ -218,7 +218,7 @@ def _submit(work: Callable[..., Any], *args: Any) -> Any:
 
 
 def _after_fork() -> None:
-    """Another thread of the parent may have held the locks, which nobody in the child would ever give back."""
+    """Another thread of the parent may have held the locks, which nobody in the child would give back."""
     global _lock, _helpers
     _lock, _blas.lock, _blas.held = threading.Lock(), threading.Lock(), 0
     _idle.clear()  # threads do not survive a fork

@@ -70,7 +70,7 @@ def fuse(model: Some) -> Some:
 
 
 def with_children(model: Some, children: dict[str, Module], kind: type[Some] | None = None) -> Some:
-    """A copy of a module that shares its parameters and buffers, with these children (and class, if given)."""
+    """A copy of a module that shares its parameters and buffers, with these children (and class)."""
     twin = copy.copy(model)
     if kind is not None:
         object.__setattr__(twin, "__class__", kind)
