@@ -111,7 +111,7 @@ def _pair(draw: st.DrawFn, low: int, high: int) -> Pair:
 
 @st.composite
 def _placed(draw: st.DrawFn, channels: tuple[int, int, int], kernel: Pair | None, dense: bool) -> Case:
-    """A case with these (groups, channels, filters): windows that overlap, touch, leave gaps, or lie outside."""
+    """A case with these (groups, channels, filters): windows that overlap, leave gaps, or lie outside."""
     kernel = kernel or _pair(draw, 1, 5)
     stride, dilation = ((1, 1), (1, 1)) if dense else (_pair(draw, 1, 4), _pair(draw, 1, 3))
     spans = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))

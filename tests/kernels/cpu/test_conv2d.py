@@ -1,4 +1,4 @@
-"""Every algorithm of the convolution, asked for by name, in all directions against the sums of shifted products."""
+"""Every algorithm of the convolution, in all directions, against the sums of shifted products."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EMPTY = Case(0, (6, 7), 1, 5, 4, (3, 3), (1, 1), (1, 1))
 
 
 def close(actual, expected, absolute, terms, algorithm, dtype):
-    """Within the rounding of a sum of ``terms`` products in any order; ``absolute``: of their absolute values."""
+    """Within the rounding of ``terms`` products, added in any order; ``absolute``: the sum of their sizes."""
     eps = np.finfo(dtype).eps
     assert actual.dtype == dtype
     assert actual.shape == expected.shape
