@@ -1,13 +1,13 @@
 """Which algorithm a convolution takes: those that can do it, and what each would cost.
 
-The cost is a model, not a measurement: the same problem gets the same algorithm in every run, on any number of
-threads, and so the same bits. Its terms, for one core:
+The cost is a model, not a measurement: the same problem gets the same algorithm in every run, on any number
+of threads, and so the same bits. Its terms, for one core:
 
     seconds = multiplications / rate + bytes / copy rate + pieces · seconds for each
 
-with the multiplications as the algorithm does them (channels rounded up to whole vectors, pixels to whole tiles,
-Winograd's fewer). The constants were fitted to measurements by ``python benchmarks/planner.py --fit``, which also
-says how often the choice is the fastest (``docs/planner.md``). On another machine they are off by one factor or
+with the multiplications as the algorithm does them (channels rounded up to whole vectors, pixels to whole
+tiles, Winograd's fewer). The constants were fitted to measurements by ``python benchmarks/planner.py --fit``;
+``docs/planner.md`` says how often the choice is the fastest. On another machine they are off by one factor or
 another, but the order of the algorithms changes little.
 """
 
@@ -153,7 +153,7 @@ def _why(problem: Problem, best: str, costs: dict[str, float]) -> str:
     return reasons[best] + against
 
 
-# --- the terms -------------------------------------------------------------------------------------------------
+# --- the terms ----------------------------------------------------------------------------------------------
 
 
 def _round_up(count: int, step: int) -> int:

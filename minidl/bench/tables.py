@@ -244,3 +244,20 @@ def peers_of(record: Record) -> list[str]:
         if name not in OWN
         and any(m["contestants"].get(name, {}).get("status") == "measured" for m in record["workloads"])
     ]
+
+
+def between(page: str, begin: str, end: str, text: str) -> str:
+    """A page with new text between two marks.
+
+    Args:
+        page: with both marks.
+        begin: the first.
+        end: the second.
+        text: what goes between them.
+
+    >>> between("a <b> old <e> c", "<b>", "<e>", "new")
+    'a <b>\\n\\nnew\\n<e> c'
+    """
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{text}\n{end}{after}"

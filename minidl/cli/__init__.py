@@ -1,4 +1,4 @@
-"""The command line: ``minidl train``, ``evaluate``, ``predict``, ``demo``, ``bench``: thin calls into minidl.
+"""The command line: ``minidl train``, ``evaluate``, ``predict``, ``demo``, ``bench``, ``plan``: thin calls into minidl.
 
 Exit codes: 0 done; 2 something the user gave cannot be used (one line on stderr says what and what to do);
 130 stopped by Ctrl-C, 143 by SIGTERM, 141 the reader of the output went away (``minidl ... | head``).
@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": "minidl.cli.evaluate",
     "predict": "minidl.cli.predict",
     "bench": "minidl.cli.bench",
+    "plan": "minidl.cli.plan",
 }
 
 
@@ -70,6 +71,7 @@ def cli(threads: int | None) -> None:
     minidl evaluate RUN DATA                      scores on the validation images
     minidl predict RUN photo.png --out results    masks for new pictures
     minidl bench                                  speed and memory beside other libraries
+    minidl plan                                   how each convolution of a network is computed
     """
     from minidl import set_num_threads
 

@@ -1,0 +1,215 @@
+"""``minidl plan``: which algorithm each convolution of a network takes, and why."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from minidl._atomic import atomic_write
+from minidl.cli.progress import Progress
+from minidl.errors import InputError
+
+if TYPE_CHECKING:
+    from minidl.kernels.cpu.plan import Plan, Problem
+    from minidl.models import UNet
+
+#: Pixels of a side where --size is not given.
+SIZES = {"documents": 256, "paper": 572}
+
+
+class Row(NamedTuple):
+    """One convolution in one direction."""
+
+    layer: str
+    problem: Problem
+    plan: Plan
+    others: dict[str, Any]  #: of the other algorithms: expected seconds, or the reason why not
+    measured: dict[str, float]  #: seconds by algorithm, as far as they were measured
+
+
+@click.command(
+    "plan",
+    epilog="""\b
+Examples:
+  minidl plan                                      the documents' U-Net
+  minidl plan --model paper --batch-size 1
+  minidl plan run1 --size 192x256                  the network of a run
+  minidl plan --measure --verbose --json plan.json
+""",
+)
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--model",
+    type=click.Choice(list(SIZES)),
+    help="The documents' U-Net or the paper's [default: documents]; not beside RUN.",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=4, show_default=True, help="Images in a step."
+)
+@click.option(
+    "--size",
+    metavar="HxW",
+    help="Pixels of an image, as 256x320 or 256 [default: 256; 572 for the paper's network].",
+)
+@click.option("--verbose", is_flag=True, help="Say of each other algorithm what it would cost, or why not.")
+@click.option("--measure", is_flag=True, help="Measure, too (with --verbose: all algorithms).")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write it all to this file.")
+def command(
+    run: Path | None,
+    model: str | None,
+    batch_size: int,
+    size: str | None,
+    verbose: bool,
+    measure: bool,
+    json_file: Path | None,
+) -> int:
+    """Show which algorithm each convolution of a network takes, forward and backward, and why.
+
+    Times are those that the planner expects of --threads threads; --measure puts measured ones beside them.
+    RUN is the folder of a run, or a checkpoint file: its network is shown.
+    """
+    if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
+        raise InputError(f"--json {json_file}: not a file in a folder that is there; give another path")
+    network = _network(run, model)
+    shape = _shape(network, batch_size, size, SIZES.get(model or "", 256))
+    rows = _planned(network, shape)
+    if measure:
+        rows = _measured(rows, verbose)
+    click.echo(f"input {' x '.join(map(str, shape))}, float32, {_threads()}")
+    click.echo(_table(rows, verbose, measure))
+    if json_file is not None:
+        record = {"input": list(shape), "rows": [_to_dict(row) for row in rows]}
+        atomic_write(json_file, json.dumps(record, indent=1) + "\n")
+        click.echo(f"{json_file} has it all")
+    return 0
+
+
+def _network(run: Path | None, model: str | None) -> UNet:
+    from minidl.models import unet_documents, unet_paper
+    from minidl.train.inference import load_run
+
+    if run is not None and model is not None:
+        raise InputError(f"--model {model}: {run} has a network of its own; give one of the two")
+    if run is not None:
+        return load_run(run).model
+    return unet_paper() if model == "paper" else unet_documents()
+
+
+def _shape(network: UNet, batch_size: int, size: str | None, default: int) -> tuple[int, int, int, int]:
+    """(N, C, H, W) of an input that fits the network."""
+    if size is None:
+        side = network.valid_size(default)
+        return batch_size, network.in_channels, side, side
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", size)
+    if match is None:
+        raise InputError(f"--size {size}: no size; write height x width as 256x320, or 256 for both")
+    h, w = int(match[1]), int(match[2] or match[1])
+    fits = network.valid_size(h), network.valid_size(w)
+    if fits != (h, w):
+        raise InputError(
+            f"--size {size}: does not fit the network; the next that does is {fits[0]}x{fits[1]}"
+        )
+    return batch_size, network.in_channels, h, w
+
+
+def _planned(network: UNet, shape: tuple[int, ...]) -> list[Row]:
+    from minidl.bench.convolutions import layers
+    from minidl.kernels.cpu import plan
+
+    rows = []
+    for name, problems in layers(network, shape):
+        for problem in problems:
+            best = plan.choose(problem)
+            others = {
+                a: plan.refusal(problem, a) or plan.cost(problem, a)
+                for a in plan.ALGORITHMS
+                if a != best.algorithm
+            }
+            rows.append(Row(name, problem, best, others, {}))
+    return rows
+
+
+def _measured(rows: list[Row], all_algorithms: bool) -> list[Row]:
+    from minidl.bench.convolutions import applicable, measure
+
+    done: dict[Problem, dict[str, float]] = {}
+    with Progress(unit=" convolutions") as progress:
+        progress.phase("measuring", len(rows))
+        for row in rows:
+            if row.problem not in done:
+                algorithms = applicable(row.problem) if all_algorithms else [row.plan.algorithm]
+                done[row.problem] = measure(row.problem, algorithms)
+            progress.advance()
+    return [row._replace(measured=done[row.problem]) for row in rows]
+
+
+# --- what is shown ------------------------------------------------------------------------------------------
+
+
+def _threads() -> str:
+    from minidl.dispatch import get_num_threads
+
+    count = get_num_threads()
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
+def _convolution(problem: Problem) -> str:
+    p = problem
+    text = f"{p.c} → {p.k}, {p.kernel[0]}x{p.kernel[1]} at {p.h}x{p.w}"
+    return text + (f", stride {p.stride[0]}" if p.stride != (1, 1) else "")
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1e3:.2f}"
+
+
+def _table(rows: list[Row], verbose: bool, measure: bool) -> str:
+    """Columns as wide as their widest entry; the reasons at the end of the lines."""
+    from minidl.bench.convolutions import expected
+
+    head = ["layer", "convolution", "direction", "algorithm", "GFLOP", "MB", "ms"]
+    cells, notes = [[*head, *(["measured"] if measure else [])]], ["why"]
+    shown = None
+    for row in rows:
+        first = row.layer != shown
+        shown = row.layer
+        line = [row.layer if first else "", _convolution(row.problem) if first else ""]
+        line += [row.problem.direction.replace("_", "-"), row.plan.algorithm, f"{row.plan.flops / 1e9:.2f}"]
+        line += [f"{row.plan.bytes / 1e6:.1f}", _milliseconds(expected(row.plan.seconds))]
+        line += [_milliseconds(row.measured[row.plan.algorithm])] if measure else []
+        cells.append(line)
+        notes.append(row.plan.why)
+        for name, other in row.others.items() if verbose else ():
+            refused = isinstance(other, str)
+            times = ["", "", "" if refused else _milliseconds(expected(other))]
+            measured = [_milliseconds(row.measured.get(name))] if measure else []
+            cells.append(["", "", "", f"  not {name}", *times, *measured])
+            notes.append(other if refused else f"{other / row.plan.seconds:.1f} times as long")
+    flops, moved, seconds = (
+        sum(getattr(row.plan, name) for row in rows) for name in ("flops", "bytes", "seconds")
+    )
+    total = ["all", "", "", "", f"{flops / 1e9:.2f}", f"{moved / 1e6:.1f}", _milliseconds(expected(seconds))]
+    measured = [_milliseconds(sum(r.measured[r.plan.algorithm] for r in rows))] if measure else []
+    cells.append([*total, *measured])
+    notes.append("")
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    lines = []
+    for line, note in zip(cells, notes, strict=True):
+        left = [text.ljust(width) for text, width in zip(line[:4], widths[:4], strict=True)]
+        right = [text.rjust(width) for text, width in zip(line[4:], widths[4:], strict=True)]
+        lines.append("  ".join([*left, *right, note]).rstrip())
+    return "\n".join(lines)
+
+
+def _to_dict(row: Row) -> dict[str, Any]:
+    return {
+        "layer": row.layer,
+        "problem": row.problem._asdict(),
+        "plan": row.plan._asdict(),
+        "others": row.others,
+        "measured": row.measured,
+    }
