@@ -7,12 +7,17 @@ channels last in memory, neighbouring channels are a vector, and every tap is on
     backward_data    the same with g and the flipped taps, one residue class of pixels after the other
     backward_weight  dw[t, k] = Σ_j x[j·s + t, k] · g[j, k]
 
-Four pixels are computed at a time, so each weight is loaded once for four multiply-adds. All of it waits for memory,
-not for arithmetic.
+Eight pixels are computed at a time, so each weight is loaded once for eight multiply-adds; the gradient of the
+weights keeps the sums of nine taps in registers, so each cotangent is loaded once for nine. All of it waits for
+memory, not for arithmetic.
+
+**Borders.** Taps beyond the image are left out: of whole rows by fewer rows of the filter, of the few columns at
+either end pixel by pixel. Nothing is copied between zeros. The last vector of channels begins early enough to end
+with the last channel, so all vectors are whole; fewer channels than a vector are filled up.
 
 With a *multiplier* M (K = M·C filters), filter k reads channel ⌊k / M⌋: the rows that a block of output needs are
 copied with every channel written M times, and the gradient of the data is summed over M neighbours before it is
-written. Borders: the same copy between zeros, as in ``conv2d_direct.py``.
+written.
 """
 
 from __future__ import annotations
@@ -23,8 +28,10 @@ import numpy as np
 
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
-from minidl.kernels.cpu.conv2d_tiles import copy_padded, flat, flat_weight, residue_taps
-from minidl.kernels.cpu.vectors import fma, lanes, load, splat, store
+from minidl.kernels.cpu.conv2d_tiles import flat, residue_taps
+from minidl.kernels.cpu.products import tap_product, tap_sums
+from minidl.kernels.cpu.vectors import lanes, lanes_of
+from minidl.kernels.layout import to_channels_last
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
@@ -35,54 +42,66 @@ BLOCK_BYTES = 128 * 1024
 SHARES = 16
 
 
+#: Pixels that are computed at a time.
+PIXELS = 8
+
+_eight, _one = tap_product(PIXELS), tap_product(1)
+_nine_sums, _three_sums, _one_sum = tap_sums(9), tap_sums(3), tap_sums(1)
+
+
 @compiled
-def _rows_in(
-    patch: Array, rows: int, columns: int, x: Array, start: int, H: int, W: int, C: int, M: int, top: int,
-    left: int,
+def _spread(
+    patch: Array, first: int, last: int, x: Array, start: int, W: int, C: int, M: int,
 ) -> None:  # fmt: skip
-    """As :func:`copy_padded`, every channel M times."""
-    if M == 1:
-        copy_padded(patch, 0, rows, columns, x, start, H, W, C, top, left)
-        return
+    """Rows first..last-1 of the image at x[start], every channel M times."""
     at = 0
-    for r in range(top, top + rows):
-        for column in range(left, left + columns):
-            inside = 0 <= r < H and 0 <= column < W
-            for c in range(C):
-                value = x[start + (r * W + column) * C + c] if inside else 0
-                for _ in range(M):
-                    patch[at] = value
-                    at += 1
+    for place in range(start + first * W * C, start + last * W * C):
+        for _ in range(M):
+            patch[at] = x[place]
+            at += 1
+
+
+@compiled
+def _inside(first: int, step: int, count: int, size: int) -> tuple[int, int]:
+    """The range of t in 0..count-1 for which first + t·step lies in 0..size-1."""
+    begin = min(count, max(0, -(first // step)))
+    return begin, max(begin, min(count, (size - 1 - first) // step + 1))
 
 
 @compiled
 def _row(
-    x: Array, at: int, line: int, tap: int, pixel: int, K: int, w: Array, kh: int, kw: int, bias: Array, y: Array,
-    y_at: int, y_pixel: int, count: int,
+    x: Array, at: int, H: int, W: int, K: int, top: int, sx: int, dy: int, dx: int, px: int, w: Array, kh: int,
+    kw: int, table: Array, bias: Array, y: Array, y_at: int, y_pixel: int, OW: int,
 ) -> None:  # fmt: skip
-    """One row of ``count`` output pixels; filter rows, taps and pixels are line, tap and pixel apart in x."""
+    """One row of OW output pixels, whose windows begin in row ``top`` of the image at x[at]."""
     L = lanes(x)
-    has_bias, zero, p1 = bias.size > 0, splat(x, 0), pixel
-    for j in range(0, count, 4):
-        # Beyond the end of the row the last pixel is computed again.
-        j1, j2, j3 = min(j + 1, count - 1), min(j + 2, count - 1), min(j + 3, count - 1)
-        for k in range(0, K, L):
-            left = K - k
-            a = load(bias, k, left) if has_bias else zero
-            b = c = d = a
-            for u in range(kh):
-                for v in range(kw):
-                    place = at + u * line + v * tap + k
-                    weights = load(w, (u * kw + v) * K + k, left)
-                    a = fma(load(x, place + j * p1, left), weights, a)
-                    b = fma(load(x, place + j1 * p1, left), weights, b)
-                    c = fma(load(x, place + j2 * p1, left), weights, c)
-                    d = fma(load(x, place + j3 * p1, left), weights, d)
-            to = y_at + k
-            store(y, to + j * y_pixel, a, left)
-            store(y, to + j1 * y_pixel, b, left)
-            store(y, to + j2 * y_pixel, c, left)
-            store(y, to + j3 * y_pixel, d, left)
+    u0, u1 = _inside(top, dy, kh, H)
+    j0, _ = _inside(-px, sx, OW, W)  # from here on windows begin inside, up to j1 they end inside
+    _, j1 = _inside((kw - 1) * dx - px, sx, OW, W)
+    j1 = max(j0, j1)
+    pixel, taps, j = sx * K, kh * kw, 0
+    row = at + top * W * K
+    while j < OW:
+        many = j0 <= j < j1 and j1 - j0 >= PIXELS
+        if many:
+            j = min(j, j1 - PIXELS)
+        left = j * sx - px
+        place, to, first, count = row + left * K, y_at + j * y_pixel, u0 * kw, (u1 - u0) * kw
+        v0, v1 = _inside(left, dx, kw, W)
+        if v1 - v0 < kw:  # a table of the taps that are inside
+            first, count = taps, 0
+            for u in range(u0, u1):
+                for v in range(v0, v1):
+                    table[2 * (taps + count)] = table[2 * (u * kw + v)]
+                    table[2 * (taps + count) + 1] = table[2 * (u * kw + v) + 1]
+                    count += 1
+        for start in range(0, K, L):
+            k = min(start, K - L)
+            if many:
+                _eight(x, place + k, pixel, table, first, count, w, k, bias, k, y, to + k, y_pixel)
+            else:
+                _one(x, place + k, pixel, table, first, count, w, k, bias, k, y, to + k, y_pixel)
+        j += PIXELS if many else 1
 
 
 @compiled
@@ -90,30 +109,34 @@ def _convolve(begin: int, end: int, worker: int, sizes: Array, x: Array, w: Arra
               works: Array) -> None:  # fmt: skip
     """Blocks of ``rows`` output rows. spread: x has so few channels, each read so often; fold: y the same."""
     (N, H, W, K, OH, OW, sy, sx, dy, dx, kh, kw, py, px, rows, spread, fold, y_at, y_image, y_row, y_pixel,
-     copied, room) = sizes  # fmt: skip
+     room) = sizes  # fmt: skip
     patch, folded = works[worker, :room], works[worker, room:]
-    source = patch if copied else x
-    C, blocks = K // spread, (OH + rows - 1) // rows
+    blocks, C = (OH + rows - 1) // rows, K // spread
+    source = patch if spread > 1 else x
+    table = np.empty(4 * kh * kw, np.int64)  # where the taps lie in x and in w; room for a choice of them
+    for t in range(kh * kw):
+        table[2 * t], table[2 * t + 1] = (t // kw * dy * W + t % kw * dx) * K, t * K
     for piece in range(begin, end):
         n, i0 = piece // blocks, piece % blocks * rows
         i1 = min(OH, i0 + rows)
-        line, at0 = W * K, ((n * H + i0 * sy - py) * W - px) * K
-        if copied:
-            high, wide = (i1 - i0 - 1) * sy + (kh - 1) * dy + 1, (OW - 1) * sx + (kw - 1) * dx + 1
-            line, at0 = wide * K, 0
-            _rows_in(patch, high, wide, x, n * H * W * C, H, W, C, spread, i0 * sy - py, -px)
+        first, last, at = 0, H, n * H * W * K
+        if spread > 1:
+            first = min(H, max(0, i0 * sy - py))
+            last = max(first, min(H, (i1 - 1) * sy - py + (kh - 1) * dy + 1))
+            _spread(patch, first, last, x, n * H * W * C, W, C, spread)
+            at = 0
         for i in range(i0, i1):
-            at, to = at0 + (i - i0) * sy * line, y_at + n * y_image + i * y_row
-            if fold == 1:
-                _row(source, at, dy * line, dx * K, sx * K, K, w, kh, kw, bias, y, to, y_pixel, OW)
-                continue
-            _row(source, at, dy * line, dx * K, sx * K, K, w, kh, kw, bias, folded, 0, K, OW)
-            for j in range(OW):
-                for c in range(K // fold):
-                    total = folded[j * K + c * fold]
-                    for m in range(1, fold):
-                        total += folded[j * K + c * fold + m]
-                    y[to + j * y_pixel + c] = total
+            to = y_at + n * y_image + i * y_row
+            target, place, step = (y, to, y_pixel) if fold == 1 else (folded, begin * 0, K)
+            _row(source, at, last - first, W, K, i * sy - py - first, sx, dy, dx, px, w, kh, kw, table, bias, target, place,
+                 step, OW)  # fmt: skip
+            if fold > 1:
+                for j in range(OW):
+                    for c in range(K // fold):
+                        total = folded[j * K + c * fold]
+                        for m in range(1, fold):
+                            total += folded[j * K + c * fold + m]
+                        y[to + j * y_pixel + c] = total
 
 
 def _run(
@@ -134,15 +157,8 @@ def _run(
 ) -> None:
     """Flat x to ``out`` pixels of flat y; ``places``: where pixel (0, 0) lies, and how far things are apart."""
     n, _, h, w = x_shape
-    need = tuple(
-        (o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(out, stride, kernel, dilation, strict=True)
-    )
-    copied = spread > 1 or (
-        0 not in kernel and (max(padding) > 0 or need[0] - padding[0] > h or need[1] - padding[1] > w)
-    )
-    row_bytes = max(1, need[1] * channels * stride[0] * x.itemsize)
-    rows = max(1, min(out[0], BLOCK_BYTES // row_bytes))
-    room = ((rows - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1) * need[1] * channels if copied else 0
+    rows, room = _rows(out, w, channels, kernel, stride, dilation, x.itemsize)
+    room = room if spread > 1 else 0
     works = memory.empty(
         (threads.get_num_threads(), room + (out[1] * channels if fold > 1 else 0) + 64), x.dtype
     )
@@ -160,11 +176,47 @@ def _run(
         spread,
         fold,
         *places,
-        copied,
         room,
     )
     pieces = n * -(-out[0] // rows)
     threads.deal(_convolve, pieces, np.array(sizes, np.int64), x, weights, bias, y, works)
+
+
+def _rows(
+    out: Pair, width: int, channels: int, kernel: Pair, stride: Pair, dilation: Pair, itemsize: int
+) -> tuple[int, int]:
+    """Output rows of a block, and how many numbers the rows of the image take that they need."""
+    rows = max(1, min(out[0], BLOCK_BYTES // max(1, width * channels * stride[0] * itemsize)))
+    return rows, ((rows - 1) * stride[0] + max(0, kernel[0] - 1) * dilation[0] + 1) * width * channels
+
+
+def _filled(picture: Array, multiplier: int) -> Array:
+    """With zeros in place of missing channels, where multiplier · channels are fewer than a vector has lanes."""
+    n, c, h, w = picture.shape
+    wanted = -(-lanes_of(picture.itemsize) // multiplier)
+    if c >= wanted:
+        return picture
+    more = np.zeros((n, h, w, wanted), picture.dtype).transpose(0, 3, 1, 2)
+    more[:, :c] = picture
+    return more
+
+
+def _filled_cotangents(g: Array, multiplier: int) -> Array:
+    """g (N, M·C, OH, OW) with zeros for the channels that :func:`_filled` adds."""
+    wanted = -(-lanes_of(g.itemsize) // multiplier) * multiplier
+    if g.shape[1] >= wanted:
+        return g
+    more = np.zeros((g.shape[0], *g.shape[2:], wanted), g.dtype).transpose(0, 3, 1, 2)
+    more[:, : g.shape[1]] = g
+    return more
+
+
+def _filled_filters(weight: Array, multiplier: int) -> Array:
+    """The same for weights (or cotangents' channels): (M·C, ...) with zeros up to whole groups of M."""
+    k, wanted = weight.shape[0], -(-lanes_of(weight.itemsize) // multiplier) * multiplier
+    if k >= wanted:
+        return weight
+    return np.concatenate([weight, np.zeros((wanted - k, *weight.shape[1:]), weight.dtype)])
 
 
 def forward(
@@ -178,16 +230,20 @@ def forward(
     groups: int,
 ) -> Array:
     """x (N, C, H, W), weight (M·C, 1, kh, kw), bias (M·C) or None, to y (N, M·C, OH, OW), channels-last."""
+    filters, multiplier = weight.shape[0], weight.shape[0] // groups
+    x, weight = _filled(x, multiplier), _filled_filters(weight, multiplier)
     k, _, kh, kw = weight.shape
     y = memory.empty_channels_last((x.shape[0], k, *out), x.dtype)
     by_tap = np.ascontiguousarray(weight.reshape(k, kh * kw).T).reshape(-1)
-    none = np.empty(0, x.dtype)
+    start = np.zeros(k, x.dtype)
+    if bias is not None:
+        start[:filters] = bias
     places = (0, out[0] * out[1] * k, out[1] * k, k)
     _run(
-        *(flat(x), x.shape, by_tap, none if bias is None else flat_weight(bias), flat(y), places, out, k),
-        *((kh, kw), stride, padding, dilation, k // groups),
+        *(flat(x), x.shape, by_tap, start, flat(y), places, out, k, (kh, kw), stride, padding, dilation),
+        multiplier,
     )
-    return y
+    return y if k == filters else to_channels_last(y[:, :filters])
 
 
 def backward_data(
@@ -200,10 +256,13 @@ def backward_data(
     groups: int,
 ) -> Array:
     """Cotangent g (N, M·C, OH, OW) to that of x (N, C, H, W)."""
-    _, c, h, w = x_shape
+    multiplier, channels = weight.shape[0] // groups, x_shape[1]
+    g = _filled_cotangents(g, multiplier)
+    weight = _filled_filters(weight, multiplier)
     k, _, kh, kw = weight.shape
-    dx = memory.empty_channels_last(x_shape, g.dtype)
-    none = np.empty(0, g.dtype)
+    c, h, w = k // multiplier, *x_shape[2:]
+    dx = memory.empty_channels_last((x_shape[0], c, h, w), g.dtype)
+    none = np.zeros(k, g.dtype)
     for first_row in range(min(stride[0], h)):
         us, dy, py = residue_taps(first_row, kh, stride[0], padding[0], dilation[0])
         for first in range(min(stride[1], w)):
@@ -214,61 +273,76 @@ def backward_data(
             places = ((first_row * w + first) * c, h * w * c, stride[0] * w * c, stride[1] * c)
             _run(
                 *(flat(g), g.shape, np.ascontiguousarray(taps.T).reshape(-1), none, flat(dx), places, out, k),
-                *(kernel, (1, 1), (py, px), (dy, dx_), 1, k // groups),
+                *(kernel, (1, 1), (py, px), (dy, dx_), 1, multiplier),
             )
-    return dx
+    return dx if c == channels else to_channels_last(dx[:, :channels])
+
+
+@compiled
+def _taps_of_row(
+    x: Array, at: int, step: int, offsets: Array, taps: int, g: Array, g_at: int, g_pixel: int, count: int, dw: Array,
+    dw_at: int, dw_tap: int,
+) -> None:  # fmt: skip
+    """dw[t] += Σ_j x[j, t] · g[j] for any number of taps."""
+    t = 0
+    while t < taps:
+        to, left = dw_at + t * dw_tap, taps - t
+        if left >= 9:
+            _nine_sums(x, at, step, offsets, t, g, g_at, g_pixel, count, dw, to, dw_tap)
+            t += 9
+        elif left >= 3:
+            _three_sums(x, at, step, offsets, t, g, g_at, g_pixel, count, dw, to, dw_tap)
+            t += 3
+        else:
+            _one_sum(x, at, step, offsets, t, g, g_at, g_pixel, count, dw, to, dw_tap)
+            t += 1
 
 
 @compiled
 def _weights(
     begin: int, end: int, worker: int, sizes: Array, x: Array, g: Array, dw: Array, works: Array
 ) -> None:
-    """Shares of the sums over the blocks of output rows, as dw[share, tap·K + k]."""
-    (N, H, W, K, OH, OW, sy, sx, dy, dx, kh, kw, py, px, rows, spread, shares, copied) = sizes
-    L = lanes(x)
-    patch = works[worker]
-    source = patch if copied else x
+    """Shares of the sums over the blocks of output rows, as dw[share, vector of channels, tap, lane]."""
+    (N, H, W, K, OH, OW, sy, sx, dy, dx, kh, kw, py, px, rows, spread, shares) = sizes
+    L, patch = lanes(x), works[worker]
+    source = patch if spread > 1 else x
     C, high_blocks = K // spread, (OH + rows - 1) // rows
+    j0, _ = _inside(-px, sx, OW, W)
+    _, j1 = _inside((kw - 1) * dx - px, sx, OW, W)
+    j1 = max(j0, j1)
+    offsets = np.empty(kh * kw, np.int64)
+    for t in range(kh * kw):
+        offsets[t] = (t // kw * dy * W + t % kw * dx) * K
     for share in range(begin, end):
         sums = dw[share]
         sums[:] = 0
         for block in range(share * N * high_blocks // shares, (share + 1) * N * high_blocks // shares):
             n, i0 = block // high_blocks, block % high_blocks * rows
             i1 = min(OH, i0 + rows)
-            line, at0 = W * K, ((n * H + i0 * sy - py) * W - px) * K
-            if copied:
-                high, wide = (i1 - i0 - 1) * sy + (kh - 1) * dy + 1, (OW - 1) * sx + (kw - 1) * dx + 1
-                line, at0 = wide * K, 0
-                _rows_in(patch, high, wide, x, n * H * W * C, H, W, C, spread, i0 * sy - py, -px)
+            first, last, at = 0, H, n * H * W * K
+            if spread > 1:
+                first = min(H, max(0, i0 * sy - py))
+                last = max(first, min(H, (i1 - 1) * sy - py + (kh - 1) * dy + 1))
+                _spread(patch, first, last, x, n * H * W * C, W, C, spread)
+                at = 0
             for i in range(i0, i1):
-                b = (n * OH + i) * OW * K
-                for k in range(0, K, L):
-                    for u in range(kh):
-                        for v in range(kw):
-                            a = at0 + ((i - i0) * sy + u * dy) * line + v * dx * K + k
-                            place = (u * kw + v) * K + k
-                            total = load(sums, place, K - k) + _row_sum(
-                                source, a, sx * K, g, b + k, K, OW, K - k
-                            )
-                            store(sums, place, total, K - k)
-
-
-@compiled
-def _row_sum(
-    x: Array, x_at: int, x_pixel: int, g: Array, g_at: int, g_pixel: int, count: int, left: int
-) -> Any:
-    """Σ_j x[j] · g[j] over the pixels of a row, lane by lane: four sums, which do not wait for each other."""
-    a = b = c = d = splat(x, 0)
-    whole = count // 4 * 4
-    for j in range(0, whole, 4):
-        p, q = x_at + j * x_pixel, g_at + j * g_pixel
-        a = fma(load(x, p, left), load(g, q, left), a)
-        b = fma(load(x, p + x_pixel, left), load(g, q + g_pixel, left), b)
-        c = fma(load(x, p + 2 * x_pixel, left), load(g, q + 2 * g_pixel, left), c)
-        d = fma(load(x, p + 3 * x_pixel, left), load(g, q + 3 * g_pixel, left), d)
-    for j in range(whole, count):
-        a = fma(load(x, x_at + j * x_pixel, left), load(g, g_at + j * g_pixel, left), a)
-    return (a + b) + (c + d)
+                top = i * sy - py - first
+                u0, u1 = _inside(top, dy, kh, last - first)
+                row, cotangents = at + (top + u0 * dy) * W * K - px * K, (n * OH + i) * OW * K
+                for v in range((K + L - 1) // L):
+                    k = min(v * L, K - L)
+                    to, step = (v * kh * kw + u0 * kw) * L, sx * K
+                    if j1 > j0:
+                        _taps_of_row(source, row + k + j0 * step, step, offsets, (u1 - u0) * kw, g,
+                                     cotangents + k + j0 * K, K, j1 - j0, sums, to, L)  # fmt: skip
+                    for outer in range(OW - (j1 - j0)):  # columns whose windows reach beyond the image
+                        j = outer if outer < j0 else outer + j1 - j0
+                        v0, v1 = _inside(j * sx - px, dx, kw, W)
+                        for u in range(u1 - u0):
+                            for t in range(v0, v1):
+                                tap = u * kw + t
+                                _one_sum(source, row + k + j * step, step, offsets, tap, g, cotangents + k + j * K, K,
+                                         1, sums, to + tap * L, L)  # fmt: skip
 
 
 def backward_weight(
@@ -281,19 +355,23 @@ def backward_weight(
     groups: int,
 ) -> Array:
     """Cotangent g (N, M·C, OH, OW) and input x (N, C, H, W) to that of the weight (M·C, 1, kh, kw)."""
-    k, _, *kernel = weight_shape
-    n, _, h, w = x.shape
-    out, spread = (g.shape[2], g.shape[3]), k // groups
-    need = tuple(
-        (o - 1) * s + (q - 1) * d + 1 for o, s, q, d in zip(out, stride, kernel, dilation, strict=True)
+    filters, multiplier = weight_shape[0], weight_shape[0] // groups
+    x, g = _filled(x, multiplier), _filled_cotangents(g, multiplier)
+    (k, kernel, taps), lanes = (
+        (g.shape[1], tuple(weight_shape[2:]), weight_shape[2] * weight_shape[3]),
+        lanes_of(x.itemsize),
     )
-    copied = spread > 1 or max(padding) > 0 or need[0] > h or need[1] > w
-    row_bytes = max(1, need[1] * k * stride[0] * x.itemsize)
-    rows = max(1, min(out[0], BLOCK_BYTES // row_bytes))
+    n, _, h, w = x.shape
+    out = (g.shape[2], g.shape[3])
+    rows, room = _rows(out, w, k, kernel, stride, dilation, x.itemsize)
     shares = max(1, min(SHARES, n * -(-out[0] // rows)))
-    room = ((rows - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1) * need[1] * k if copied else 0
-    works = memory.empty((threads.get_num_threads(), room + 64), x.dtype)
-    sums = np.empty((shares, kernel[0] * kernel[1] * k), x.dtype)
-    sizes = (n, h, w, k, *out, *stride, *dilation, *kernel, *padding, rows, spread, shares, copied)
+    works = memory.empty((threads.get_num_threads(), (room if multiplier > 1 else 0) + 64), x.dtype)
+    vectors = -(-k // lanes)
+    sums = np.empty((shares, vectors * taps * lanes), x.dtype)
+    sizes = (n, h, w, k, *out, *stride, *dilation, *kernel, *padding, rows, multiplier, shares)
     threads.deal(_weights, shares, np.array(sizes, np.int64), flat(x), flat(g), sums, works, parts=shares)
-    return np.ascontiguousarray(sums.sum(axis=0).reshape(-1, k).T).reshape(weight_shape)
+    by_vector = sums.sum(axis=0).reshape(vectors, taps, lanes)
+    dw = np.empty((k, taps), x.dtype)
+    dw[-lanes:] = by_vector[-1].T
+    dw[: (vectors - 1) * lanes] = by_vector[:-1].transpose(0, 2, 1).reshape(-1, taps)
+    return dw[:filters].reshape(weight_shape)
