@@ -110,7 +110,8 @@ def _convolve(begin: int, end: int, worker: int, sizes: Array, x: Array, w: Arra
     """Blocks of ``rows`` output rows. spread: x has so few channels, each read so often; fold: y the same."""
     (N, H, W, K, OH, OW, sy, sx, dy, dx, kh, kw, py, px, rows, spread, fold, y_at, y_image, y_row, y_pixel,
      room) = sizes  # fmt: skip
-    patch, folded = works[worker, :room], works[worker, room:]
+    work = works[worker]
+    patch, folded = work[:room], work[room:]
     blocks, C = (OH + rows - 1) // rows, K // spread
     source = patch if spread > 1 else x
     table = np.empty(4 * kh * kw, np.int64)  # where the taps lie in x and in w; room for a choice of them

@@ -125,12 +125,13 @@ def _weights(
     L = lanes(g)
     high_blocks = (OH + rows - 1) // rows
     blocks = (N + images - 1) // images * high_blocks
-    patch, edge = works[worker, :room], works[worker, room:]
+    work = works[worker]
+    patch, edge, zero = work[:room], work[room:], begin * 0
     for piece in range(begin, end):
         share, chunk = divmod(piece, chunks)
         first, last = chunk * panels // chunks, (chunk + 1) * panels // chunks
         sums = dw[share]
-        accumulate = False
+        accumulate = end < begin  # False, but not a constant: Numba compiles a function anew for each of those
         for block in range(share * blocks // shares, (share + 1) * blocks // shares):
             n0, i0 = block // high_blocks * images, block % high_blocks * rows
             i1 = min(OH, i0 + rows)
@@ -148,7 +149,7 @@ def _weights(
                         (OW - 1) * sx + (kw - 1) * dx + 1,
                     )
                     if inner:
-                        copy_padded(patch, 0, high, wide, x, n * H * W * C, H, W, C, top, left)
+                        copy_padded(patch, zero, high, wide, x, n * H * W * C, H, W, C, top, left)
                     if part == 1:
                         for i in range(0, OW * K, L):
                             store(edge, i, load(g, g_at + i, OW * K - i), OW * K - i)
@@ -157,7 +158,7 @@ def _weights(
                     _products(source, at, line, C, C // groups, K // groups, sy, sx, dy, dx, kh, kw, groups,
                               end_row - begin_row, OW, cotangents, g_at if part == 0 else 0, sums, first, last,
                               accumulate)  # fmt: skip
-                    accumulate = True
+                    accumulate = end > begin
 
 
 @compiled

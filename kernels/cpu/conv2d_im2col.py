@@ -150,7 +150,8 @@ def _weights(begin: int, end: int, worker: int, sizes: Array, block: int, pixels
     L, C = lanes(x), sizes[13]
     groups, depth = sizes[2] // max(1, C), sizes[9] * sizes[10] * C
     KV, room, blocks = (K + L - 1) // L, depth + BEYOND, (pixels + block - 1) // block
-    columns, edge = works[worker, : block * depth + BEYOND], works[worker, block * depth + BEYOND :]
+    work = works[worker]
+    columns, edge = work[: block * depth + BEYOND], work[block * depth + BEYOND :]
     none = begin * 0
     one = none + 1
     for share in range(begin, end):
