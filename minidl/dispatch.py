@@ -32,7 +32,7 @@ import numpy as np
 HOST_BACKENDS = {"numpy": "minidl.kernels.reference", "numba": "minidl.kernels.cpu"}
 REFERENCE = "numpy"
 #: What is preferred where nobody says otherwise: the first of these whose package is installed.
-DEFAULTS = ("numpy",)
+DEFAULTS = ("numba", "numpy")
 
 _preferred: ContextVar[str | None] = ContextVar("minidl_backend", default=None)  # None: the default
 _checking: ContextVar[bool | None] = ContextVar("minidl_checking", default=None)  # None: the environment says

@@ -65,12 +65,14 @@ def test_a_row_or_a_single_pixel_is_in_c_order_however_it_was_cut():
 # --- a U-Net's step -----------------------------------------------------------------------------------------
 
 
-def step(order="C", **options):
+def step(order="C", fused=False, base=4, n=16, **options):
     """One training step; (copies in the forward, copies in all)."""
-    model = models.UNet(3, 2, base=4, depth=DEPTH, **options)
+    model = models.UNet(3, 2, base=base, depth=DEPTH, **options)
     optimizer = optim.Adam(model.parameters())
+    if fused:
+        model = minidl.fuse(model)
     layout.conversions.reset()
-    loss = ops.cross_entropy(model(minidl.Tensor(image(order))), target())
+    loss = ops.cross_entropy(model(minidl.Tensor(image(order, n))), target(n))
     forward = layout.conversions.count
     loss.backward()
     optimizer.step()
@@ -80,25 +82,45 @@ def step(order="C", **options):
 @pytest.mark.parametrize("up", models.unet.UPS)
 @pytest.mark.parametrize("norm", models.unet.NORMS)
 def test_a_step_on_an_image_in_c_order(norm, up):
-    """Every activation is in C order, so the forward copies nothing.
+    """What has to be copied, with everything else made in the order in which it is read.
 
-    In the backward each `cat` hands out two slices of its cotangent. The skip's is added to the cotangent
-    that comes up through the pooling, which makes a new array; the other goes straight to the kernel of the
-    upsampling, which copies it. That is one copy a level, and nothing else.
+    Compiled: activations lie channels-last, so in the forward the image alone is copied; in the backward it
+    is once more, for the gradient of the first weight. Besides, each `cat` hands out two slices of its
+    cotangent. The skip's is added to the cotangent that comes up through the pooling, which makes a new
+    array; the other goes to the kernel of the upsampling, which copies it: one copy a level.
+
+    Reference: everything is in C order, the image too. The backward copies a slice a level, and the cotangent
+    of the mean loss, one number repeated for each pixel.
     """
-    assert step(norm=norm, up=up) == (0, DEPTH)
+    with minidl.use("numba"):
+        assert step(norm=norm, up=up) == (1, 2 + DEPTH)
+    with minidl.use("numpy"):
+        assert step(norm=norm, up=up) == (0, DEPTH + 1)
 
 
 def test_a_step_on_a_channels_last_image():
-    """The first convolution alone sees the image: once forward, once for the gradient of its weight."""
-    assert step("channels_last") == (1, DEPTH + 2)
+    """The first convolution alone sees the image: the reference copies it forward and for its weight."""
+    with minidl.use("numba"):
+        assert step("channels_last") == (0, DEPTH)
+    with minidl.use("numpy"):
+        assert step("channels_last") == (1, DEPTH + 3)
 
 
-def test_prediction_copies_nothing():
+@pytest.mark.parametrize("up", models.unet.UPS)
+@pytest.mark.parametrize("norm", models.unet.NORMS)
+def test_a_fused_step_copies_the_image_alone(norm, up):
+    """With channels as a real network has them: nothing is concatenated, so there are no slices either."""
+    with minidl.use("numba"):
+        assert step(fused=True, base=32, n=64, norm=norm, up=up) == (1, 2)
+        assert step("channels_last", fused=True, base=32, n=64, norm=norm, up=up) == (0, 0)
+
+
+@pytest.mark.parametrize(("backend", "copies"), [("numba", 1), ("numpy", 0)])
+def test_prediction_copies_the_image_at_most(backend, copies):
     model = models.UNet(3, 2, base=4, depth=DEPTH, norm="batch").eval()
-    with minidl.no_grad():
+    with minidl.use(backend), minidl.no_grad():
         model(minidl.Tensor(image()))
-    assert layout.conversions.count == 0
+    assert layout.conversions.count == copies
 
 
 # --- what is in C order whatever comes in -------------------------------------------------------------------

@@ -122,7 +122,7 @@ def test_every_change_of_the_library_is_python_keeps_the_lines_and_has_a_name_of
     names = set()
     for file, text in store.sources(root).items():
         found = mutants(file, text)
-        assert found or file.endswith(("__init__.py", "clone.py")), file
+        assert found or file.endswith(("__init__.py", "clone.py", "reference/arithmetic.py")), file
         tree = ast.dump(ast.parse(text))
         for mutant in found[::20]:
             changed = mutant.apply(text)

@@ -239,9 +239,11 @@ def test_kernels_of_another_backend_are_held_to_the_reference(monkeypatch):
         check()
 
 
-def test_the_compiled_max_pool2d_is_checked():
+def test_the_other_backend_is_checked_whichever_is_preferred():
     x = testing.separated(np.random.default_rng(0), (1, 2, 6, 6))
-    assert "backend numba" in check_op(lambda x: ops.max_pool2d(x, 2), None, x).checks
+    for backend, other in (("numpy", "numba"), ("numba", "numpy")):
+        with minidl.use(backend):
+            assert f"backend {other}" in check_op(lambda x: ops.max_pool2d(x, 2), None, x).checks
 
 
 @pytest.mark.parametrize(("arrays", "message"), [((), "no arrays"), ((np.ones(2, np.float32),), "float32")])

@@ -41,7 +41,7 @@ def outcome(root: Path, folder: Path, rest: str, ci: str) -> tuple[int, str]:
     tests.mkdir(parents=True)
     shutil.copy(root / "tests" / "conftest.py", tests)
     (tests / "test_suite.py").write_text(SUITE.format(rest=rest))
-    (tests.parent / "pytest.ini").write_text(f"[pytest]\npythonpath = '{root}'\n")
+    (tests.parent / "pytest.ini").write_text(f"[pytest]\npythonpath = '{root}' '{root / 'tests'}'\n")
     environment = {**os.environ, "MINIDL_CI": ci}
     command = [sys.executable, "-m", "pytest", "-q", "-rsf", "-p", "no:cacheprovider", "tests"]
     done = subprocess.run(command, cwd=tests.parent, env=environment, capture_output=True, text=True)
