@@ -17,20 +17,24 @@ and gives m), and transposing a chain of linear maps reverses it:
     y = E_mᵀ [(E_r w) ⊙ (E_n⁻ᵀ x)],     so   Aᵀ = E_mᵀ,  G = E_r,  Bᵀ = E_n⁻ᵀ
 
 The rows of E_n⁻ᵀ are Lagrange's polynomials Π_{k≠j} (x - p_k) / Π_{k≠j} (p_j - p_k). The denominators are
-moved into G, so that Bᵀ, which is applied to every input, has small whole numbers.
+moved into G, so that Bᵀ, which is applied to every input, is exact in floating point: the denominators of the
+points are powers of two.
 
 **In two dimensions** apply it to the columns, then to the rows: Y = Aᵀ [(G W Gᵀ) ⊙ (Bᵀ X B)] A. F(4x4, 3x3)
 takes 36 multiplications for 16 outputs where the plain sum takes 144 (Lavin and Gray 2015).
 
 **Which points.** Any distinct ones give the same result on paper. Rounding grows with the size of the
-matrices' entries: 0, ±1, ±2 or ±1/2 keep them small, and points in pairs ±p make half of all sums shared (see
-``transforms.py``).
+matrices' entries, so both large points (their powers) and close ones (small denominators in G) are bad. For
+F(4, 3) the usual 0, ±1, ±2 have more than twice the rms error of 0, ±5/8, ±3/2 and three times the largest
+(``benchmarks/accuracy.py``). Points in pairs ±p make half of all sums shared (see ``transforms.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import combinations
+from math import prod
 from typing import NamedTuple
 
 Matrix = list[list[Fraction]]
@@ -38,7 +42,7 @@ Matrix = list[list[Fraction]]
 #: The finite points of F(m, 3) by m; infinity is always the last one.
 POINTS: dict[int, tuple[Fraction, ...]] = {
     2: (Fraction(0), Fraction(1), Fraction(-1)),
-    4: (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2)),
+    4: (Fraction(0), Fraction(5, 8), Fraction(-5, 8), Fraction(3, 2), Fraction(-3, 2)),
 }
 
 
@@ -95,6 +99,28 @@ def derive(m: int, r: int, points: Sequence[Fraction] | None = None) -> Filterin
     BT.append(at_infinity)
     G.append([Fraction(i == r - 1) for i in range(r)])
     return Filtering(m, r, AT, G, BT)
+
+
+def at_one(m: int, points: Sequence[Fraction] | None = None) -> list[Fraction]:
+    """s with Σ_j s_j (E_m g)_j = Σ_i g_i: the value at 1, which is the sum of g, out of the other values.
+
+    m of the values determine g: those at infinity and at m - 1 finite points (Lagrange), which are chosen so
+    that Σ|s_j| is least.
+
+    >>> [int(s) for s in at_one(2)]                           # 1 is one of the points
+    [0, 1, 0, 0]
+    """
+    chosen = list(POINTS[m] if points is None else points)
+    best: list[Fraction] = []
+    for places in combinations(range(len(chosen)), m - 1):
+        taken = [chosen[j] for j in places]
+        s = [Fraction(0)] * len(chosen) + [prod((1 - p for p in taken), start=Fraction(1))]
+        for j in places:
+            others = [q for q in taken if q != chosen[j]]
+            s[j] = prod(((1 - q) / (chosen[j] - q) for q in others), start=Fraction(1))
+        if not best or sum(map(abs, s)) < sum(map(abs, best)):
+            best = s
+    return best
 
 
 def transpose(matrix: Matrix) -> Matrix:

@@ -81,6 +81,22 @@ def _combination(builder: Any, row: Sequence[Fraction], xs: Sequence[Any], bits:
     return result
 
 
+def _factored(row: Sequence[Fraction]) -> tuple[Fraction, list[Fraction]]:
+    """A row as factor·rest, where one entry of the rest is 1 and takes no multiplication, and all are exact.
+
+    The factor takes none either: what is multiplied by it is added to something. It may be 1.
+
+    >>> factor, rest = _factored([Fraction(5, 4), Fraction(5, 8)])
+    >>> str(factor), [str(v) for v in rest]
+    ('5/4', ['1', '1/2'])
+    """
+    for factor in (v for v in row if v != 0):
+        rest = [v / factor for v in row]
+        if all(v.denominator & (v.denominator - 1) == 0 for v in rest):
+            return factor, rest
+    return Fraction(1), list(row)
+
+
 def emit_matrix(builder: Any, matrix: Matrix, xs: Sequence[Any], bits: int) -> list[Any]:
     """matrix·xs for vectors xs."""
     columns = _paired_columns(matrix)
@@ -94,8 +110,13 @@ def emit_matrix(builder: Any, matrix: Matrix, xs: Sequence[Any], bits: int) -> l
     for i, k in _paired_rows(matrix):
         pairs = list(zip(matrix[i], matrix[k], strict=True))
         even = _combination(builder, [(a + b) / 2 for a, b in pairs], xs, bits)
-        odd = _combination(builder, [(a - b) / 2 for a, b in pairs], xs, bits)
-        results[i], results[k] = builder.fadd(even, odd), builder.fsub(even, odd)
+        factor, differences = _factored([(a - b) / 2 for a, b in pairs])
+        odd = _combination(builder, differences, xs, bits)
+        if factor == 1:
+            results[i], results[k] = builder.fadd(even, odd), builder.fsub(even, odd)
+        else:
+            results[i] = emit_fma(builder, odd, constant(float(factor), bits), even, bits)
+            results[k] = emit_fma(builder, odd, constant(float(-factor), bits), even, bits)
     for i, row in enumerate(matrix):
         if results[i] is None:
             results[i] = _combination(builder, row, xs, bits)

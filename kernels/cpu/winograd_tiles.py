@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels.cpu import compiled
-from minidl.kernels.cpu.cook_toom import derive, product, repeats, transpose
+from minidl.kernels.cpu.cook_toom import at_one, derive, product, repeats, transpose
 from minidl.kernels.cpu.products import ROWS, VECTORS, tile_product
 from minidl.kernels.cpu.transforms import transform, transform_back, transform_passed
 from minidl.kernels.cpu.vectors import VECTOR_BYTES, lanes, load, splat, store, where_at_most
@@ -50,6 +50,8 @@ _cotangent4_passed, _cotangent2_passed = transform_passed(_A4, _A4), transform_p
 _weight4, _weight2 = transform(F4.G, F4.G), transform(F2.G, F2.G)
 _G4T, _G2T = transpose(F4.G), transpose(F2.G)
 _gradient4, _gradient2 = transform(_G4T, _G4T), transform(_G2T, _G2T)
+#: What the planes of a transformed cotangent add up to with these factors is the sum of the tile.
+_SUMS4, _SUMS2 = (np.outer(s, s).astype(np.float64).reshape(-1) for s in (at_one(4), at_one(2)))
 
 _tile, _narrow = tile_product(ROWS, VECTORS), tile_product(ROWS, 1)
 #: Rows of a tile of the weights' gradient: channels, so many that they divide a vector of either dtype.
@@ -323,13 +325,25 @@ def weight_products(begin: int, end: int, worker: int, sizes: Array, x0: Array, 
             _weight_block(dU[share], begin_v, end_v, CV, KV, V, in_plane, D, out_plane, planes, T,
                           last - first, first > begin_tile)  # fmt: skip
             if begin_v == 0:
-                # At the point 1 the evaluation of a tile is the sum of its values: the bias's gradient.
-                at_one = (m + 3) * out_plane
-                for k in range(K0):
-                    total = db.dtype.type(0)
-                    for t in range(last - first):
-                        total += D[at_one + (k // L * T + t) * L + k % L]
-                    db[share, k] += total
+                _add_sums(db[share], D, out_plane, T, last - first, KV, K0, m, patch)
+
+
+@compiled
+def _add_sums(
+    db: Array, D: Array, out_plane: int, T: int, used: int, KV: int, K0: int, m: int, patch: Array
+) -> None:
+    """db += the sums of the ``used`` tiles of a block, the bias's gradient, out of their transforms."""
+    L = lanes(D)
+    factors = _SUMS4 if m == 4 else _SUMS2
+    for p in range(factors.size):
+        if factors[p] != 0:
+            for v in range(KV):
+                total = splat(D, 0)
+                for t in range(used):
+                    total = total + load(D, p * out_plane + (v * T + t) * L, L)
+                store(patch, 0, total, L)
+                for lane in range(min(L, K0 - v * L)):
+                    db[v * L + lane] += factors[p] * patch[lane]
 
 
 @compiled

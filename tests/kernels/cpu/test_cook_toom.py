@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,9 +52,16 @@ def test_f23_is_the_one_in_the_literature():
     assert [-x for x in products[3][1]] == published_BT[3] and products[3][0] == published_G[3]
 
 
-def test_whole_numbers_where_the_inputs_are_transformed():
+def test_inputs_are_transformed_by_numbers_that_float32_holds_exactly():
     for m in cook_toom.POINTS:
-        assert all(value.denominator == 1 for row in derive(m, 3).BT for value in row)
+        assert all(Fraction(float(np.float32(value))) == value for row in derive(m, 3).BT for value in row)
+
+
+@pytest.mark.parametrize("m", sorted(cook_toom.POINTS))
+def test_the_value_at_one_is_the_sum(m):
+    s, evaluations = cook_toom.at_one(m), transpose(derive(m, 3).AT)
+    for i in range(m):
+        assert sum(a * row[i] for a, row in zip(s, evaluations, strict=True)) == 1
 
 
 @pytest.mark.parametrize("points", [[0, 1], [0, 1, -1, 2], [0, 1, 1], []])
