@@ -1,8 +1,8 @@
 """Convolution on CPUs: one entry, several algorithms (backend ``"numba"``).
 
 What is different from ``kernels/reference/conv2d.py``: activations lie channels-last in memory, so that the
-numbers of a pixel are neighbours; sums are kept in registers; and each problem gets the algorithm that suits it
-(``plan.py`` decides, by a model of the cost):
+numbers of a pixel are neighbours; sums are kept in registers; and each problem gets the algorithm that suits
+it (``plan.py`` decides, by a model of the cost):
 
 * ``"winograd4"``, ``"winograd2"`` (``winograd.py``): 3x3 with a quarter, or 4/9, of the multiplications;
 * ``"direct"`` (``conv2d_direct.py``): any convolution; reads the image in place;

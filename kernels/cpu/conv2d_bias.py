@@ -1,8 +1,8 @@
 """The gradient of a convolution's bias: channels-last cotangents summed over images and pixels.
 
 Plain sums of float32 one after the other lose digits: with 260,000 pixels the error grows to thousands of
-roundings. Here at most :data:`PIXELS` / 4 numbers are summed in float32, by four sums at a time that do not wait for
-each other; what comes out is summed in float64. The pieces do not depend on the number of threads.
+roundings. Here at most :data:`PIXELS` / 4 numbers are summed in float32, by four sums at a time that do not
+wait for each other; what comes out is summed in float64. The pieces do not depend on the number of threads.
 """
 
 from __future__ import annotations

@@ -1,23 +1,24 @@
 """Depthwise convolution: each channel by its own filters, vectors over channels.
 
 With as many groups as channels there is no sum over channels, and so no product of matrices; but with the
-channels last in memory, neighbouring channels are a vector, and every tap is one multiply-add of whole vectors:
+channels last in memory, neighbouring channels are a vector, and every tap is one multiply-add of whole
+vectors:
 
     forward          y[j, k]  = β[k] + Σ_t x[j·s + t, k] · w[t, k]
     backward_data    the same with g and the flipped taps, one residue class of pixels after the other
     backward_weight  dw[t, k] = Σ_j x[j·s + t, k] · g[j, k]
 
-Eight pixels are computed at a time, so each weight is loaded once for eight multiply-adds; the gradient of the
-weights keeps the sums of nine taps in registers, so each cotangent is loaded once for nine. All of it waits for
-memory, not for arithmetic.
+Eight pixels are computed at a time, so each weight is loaded once for eight multiply-adds; the gradient of
+the weights keeps the sums of nine taps in registers, so each cotangent is loaded once for nine. All of it
+waits for memory, not for arithmetic.
 
-**Borders.** Taps beyond the image are left out: of whole rows by fewer rows of the filter, of the few columns at
-either end pixel by pixel. Nothing is copied between zeros. The last vector of channels begins early enough to end
-with the last channel, so all vectors are whole; fewer channels than a vector are filled up.
+**Borders.** Taps beyond the image are left out: of whole rows by fewer rows of the filter, of the few columns
+at either end pixel by pixel. Nothing is copied between zeros. The last vector of channels begins early enough
+to end with the last channel, so all vectors are whole; fewer channels than a vector are filled up.
 
-With a *multiplier* M (K = M·C filters), filter k reads channel ⌊k / M⌋: the rows that a block of output needs are
-copied with every channel written M times, and the gradient of the data is summed over M neighbours before it is
-written.
+With a *multiplier* M (K = M·C filters), filter k reads channel ⌊k / M⌋: the rows that a block of output needs
+are copied with every channel written M times, and the gradient of the data is summed over M neighbours before
+it is written.
 """
 
 from __future__ import annotations

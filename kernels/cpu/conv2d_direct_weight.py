@@ -2,16 +2,16 @@
 
     dW[(u, v, c), k] = Σ_j x[j·s + (u, v, c)] · g[j, k]
 
-Six inputs (v, c) by 64 filters are summed in registers while the pixels j of a block go by. A block has some two
-hundred pixels: few enough for its cotangents (one panel of filters) to stay near the core, enough for the sums' trips
-to memory not to matter.
+Six inputs (v, c) by 64 filters are summed in registers while the pixels j of a block go by. A block has some
+two hundred pixels: few enough for its cotangents (one panel of filters) to stay near the core, enough for the
+sums' trips to memory not to matter.
 
-The sum over the batch is cut into *shares*, and the filters into chunks where there are few pixels; both depend
-on the problem only, not on the number of threads, and so does the result.
+The sum over the batch is cut into *shares*, and the filters into chunks where there are few pixels; both
+depend on the problem only, not on the number of threads, and so does the result.
 
-Two things could reach beyond an array: the last vector of filters, where K is no multiple of the lanes, and the last
-rows of a tile of inputs. Elsewhere they read neighbours, whose products land in places that nobody looks at; for the
-last row of pixels of the batch, both are copied to a work space with room to spare.
+Two things could reach beyond an array: the last vector of filters, where K is no multiple of the lanes, and
+the last rows of a tile of inputs. Elsewhere they read neighbours, whose products land in places that nobody
+looks at; for the last row of pixels of the batch, both are copied to a work space with room to spare.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ Pair = tuple[int, int]
 
 #: Output pixels of a block, about; and the most that a block of image may take, in bytes.
 BLOCK_PIXELS, BLOCK_BYTES = 192, 512 * 1024
-#: Shares of the batch; together their sums take no more than so many bytes, or there are fewer, if PIECES are left.
+#: Shares of the batch; together their sums take no more than so many bytes, or there are fewer, if PIECES are
+#: left.
 SHARES, SHARE_BYTES, PIECES = 16, 2 * 2**20, 8
 #: Tiles of sums reach so many rows beyond the last at most.
 BEYOND = 8

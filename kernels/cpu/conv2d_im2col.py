@@ -1,15 +1,16 @@
 """Convolution by im2col: windows written out as rows of a matrix, then a product of matrices.
 
-The form that textbooks teach, and the reference's, in blocks that never leave the second-level cache: the windows
-of some output pixels are copied side by side (``columns``, pixels x (u, v, c)) and multiplied with the packed
-weights while they are there.
+The form that textbooks teach, and the reference's, in blocks that never leave the second-level cache: the
+windows of some output pixels are copied side by side (``columns``, pixels x (u, v, c)) and multiplied with
+the packed weights while they are there.
 
     forward          Y    = columns · W
     backward_data    columns = G · Wᵀ, each number added back to the pixel that it was copied from (col2im)
     backward_weight  dW   = columnsᵀ · G
 
-It copies kh·kw times as much as ``conv2d_direct.py``, but to the product all pixels are alike, wherever rows and images
-end. So it wins where rows are shorter than a tile of sums, and where filters are many and images small.
+It copies kh·kw times as much as ``conv2d_direct.py``, but to the product all pixels are alike, wherever rows
+and images end. So it wins where rows are shorter than a tile of sums, and where filters are many and images
+small.
 """
 
 from __future__ import annotations
