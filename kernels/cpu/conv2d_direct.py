@@ -1,29 +1,29 @@
 """Direct convolution out of registers ("implicit GEMM"): no matrix of columns, no multiplication by zero.
 
-With the channels last in memory, the pixels under one row of a filter are one contiguous segment of the
-image. So
+With the channels last in memory, the pixels under one row of a filter are one contiguous segment of the image. So
 
     forward          y[j, k]  = Σ_u Σ_(v,c)  x[j·s + (u, v, c)] · w[(u, v, c), k]
 
-is a product of matrices whose left factor is read from the image itself: neighbouring output pixels are rows
-that begin s pixels apart, filter rows are segments (with groups or a dilation, each tap is one). Six pixels
-by 64 filters are summed in registers at a time; the packed weights of 64 filters stay in the second-level
-cache while the pixels of a block of rows go by.
+is a product of matrices whose left factor is read from the image itself: neighbouring output pixels are rows that
+begin s pixels apart, filter rows are segments (with groups or a dilation, each tap is one). Six pixels by
+64 filters are summed in registers at a time; the packed weights of 64 filters stay in the second-level cache
+while the pixels of a block of rows go by.
 
-**Borders.** Where windows reach beyond the image, the few rows that a block of output rows needs are first
-copied between zeros, into a work space of each thread. That is a copy for every k·k·K multiplications of a
-number; the batch is never padded as a whole.
+**Borders.** Where windows reach beyond the image, the few rows that a block of output rows needs are first copied
+between zeros, into a work space of each thread. That is a copy for every k·k·K multiplications of a number; the
+batch is never padded as a whole.
 
 **backward_data.** The pixels of dx whose row is ρ modulo the stride get contributions from every (s / gcd(s,
-d))th filter row only, and from neighbouring rows of g: a dense convolution of stride 1 with a part of the
-filter, flipped. There are s·s such residue classes; each is computed by the forward's code, which writes
-every sth pixel, and the blocks of all of them are dealt out together. Nothing is multiplied by the zeros that
-the textbook puts between the values of g. Where the filter is as wide as the stride (2x2, stride 2), the
-classes of one row are neighbours in memory: their pixels are taken for further channels.
+d))th filter row only, and from neighbouring rows of g: a dense convolution of stride 1 with a part of the filter,
+flipped. There are s·s such residue classes; each is computed by the forward's code, which writes every sth pixel,
+and the blocks of all of them are dealt out together.
+Nothing is multiplied by the zeros that the textbook puts between the values of g. Where the filter is as
+wide as the stride (2x2, stride 2), the classes of one row are neighbours in memory: their pixels are taken for
+further channels.
 
-**backward_weight.** dW[(u, v, c), k] = Σ_j x[j·s + (u, v, c)] · g[j, k]: the same product with the left
-factor transposed, which costs nothing, since its strides are free. The sum over pixels is cut into shares
-that depend on the problem only, so the result is the same for any number of threads.
+**backward_weight.** dW[(u, v, c), k] = Σ_j x[j·s + (u, v, c)] · g[j, k]: the same product with the left factor
+transposed, which costs nothing, since its strides are free. The sum over pixels is cut into shares that depend on
+the problem only, so the result is the same for any number of threads.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from minidl.kernels.cpu.conv2d_tiles import (
     pixels_product,
     residue_taps,
 )
-from minidl.kernels.cpu.vectors import VECTOR_BYTES, lanes, lanes_of
+from minidl.kernels.cpu.vectors import VECTOR_BYTES, fma, lanes, lanes_of, load, splat, total
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
@@ -55,6 +55,8 @@ Pair = tuple[int, int]
 BLOCK_BYTES = 256 * 1024
 #: Output pixels that a piece of a pointwise convolution covers.
 POINTWISE = 192
+#: Up to so many filters of a pointwise convolution, the vectors go over its inputs; in pieces of so many pixels.
+FEW, FEW_BLOCK = 4, 1024
 
 
 @compiled
@@ -67,8 +69,8 @@ def _convolve(begin: int, end: int, worker: int, jobs: Array, x: Array, packed: 
     for piece in range(begin, end):
         while piece >= jobs[job, 0]:
             job += 1
-        (last_piece, pieces, N, H, W, C, OH, OW, K, sy, sx, dy, dx, kh, kw, py, px, groups, images, rows, y_at,
-         y_image, y_row, y_pixel, copied, tail, packed_at) = jobs[job]  # fmt: skip
+        (last_piece, pieces, N, H, W, C, OH, OW, K, sy, sx, dy, dx, kh, kw, py, px, groups, images, rows,
+         y_at, y_image, y_row, y_pixel, copied, tail, packed_at) = jobs[job]  # fmt: skip
         pixel, C, K = C, C // groups, K // groups
         KV, taps = (K + L - 1) // L, kh * kw
         merged = groups == 1 and dx == 1
@@ -80,11 +82,14 @@ def _convolve(begin: int, end: int, worker: int, jobs: Array, x: Array, packed: 
         line, image = W * pixel, H * W * pixel
         at0 = n0 * image + (i0 * sy - py) * line - px * pixel
         if copied:
-            high, wide = (i1 - i0 - 1) * sy + (kh - 1) * dy + 1, (OW - 1) * sx + (kw - 1) * dx + 1
+            high, wide = (
+                (i1 - i0 - 1) * sy + (kh - 1) * dy + 1,
+                (OW - 1) * sx + (kw - 1) * dx + 1,
+            )
             line, image, at0 = wide * pixel, high * wide * pixel, 0
             for n in range(n0, n1):
-                copy_padded(patch, (n - n0) * image, high, wide, x, n * H * W * pixel, H, W, pixel, i0 * sy - py,
-                            -px)  # fmt: skip
+                copy_padded(patch, (n - n0) * image, high, wide, x, n * H * W * pixel, H, W, pixel,
+                            i0 * sy - py, -px)  # fmt: skip
         a_outer, a_segment = (0, dy * line) if merged else (dy * line, dx * pixel)
         count = OW + (tail if n1 == N and i1 == OH else 0)
         for group in range(groups):
@@ -95,10 +100,38 @@ def _convolve(begin: int, end: int, worker: int, jobs: Array, x: Array, packed: 
                     for i in range(i0, i1):
                         at = at0 + (n - n0) * image + (i - i0) * sy * line + group * C
                         to = y_at + n * y_image + i * y_row + group * K + v * L
-                        pixels_product(source, at, sx * pixel, a_outer, outers, a_segment, segments, depth, packed,
-                                       packed_at + panel * taps * C * L, vectors, bias, panel * L, y, to, y_pixel,
-                                       K - v * L, count, sums)  # fmt: skip
+                        pixels_product(source, at, sx * pixel, a_outer, outers, a_segment, segments, depth,
+                                       packed, packed_at + panel * taps * C * L, vectors, bias, panel * L, y,
+                                       to, y_pixel, K - v * L, count, sums)  # fmt: skip
                 v += vectors
+
+
+@compiled
+def _few(begin: int, end: int, worker: int, x: Array, w: Array, bias: Array, y: Array, C: int, K: int, pixels: int,
+         block: int) -> None:  # fmt: skip
+    """1x1 with fewer filters than FEW, y[p, k] = bias[k] + Σ_c x[p, c] · w[k, c]: vectors over c, not over k.
+
+    In vectors over k most lanes would be idle. Four pixels at a time.
+    """
+    L = lanes(x)
+    for piece in range(begin, end):
+        last = min(pixels, (piece + 1) * block)
+        for first in range(piece * block, last, 4):
+            p0, p1 = first * C, min(first + 1, last - 1) * C
+            p2, p3 = min(first + 2, last - 1) * C, min(first + 3, last - 1) * C
+            for k in range(K):
+                s0 = s1 = s2 = s3 = splat(x, 0)
+                for c in range(0, C, L):
+                    left = C - c
+                    v = load(w, k * C + c, left)
+                    s0 = fma(load(x, p0 + c, left), v, s0)
+                    s1 = fma(load(x, p1 + c, left), v, s1)
+                    s2 = fma(load(x, p2 + c, left), v, s2)
+                    s3 = fma(load(x, p3 + c, left), v, s3)
+                y[p0 // C * K + k] = total(s0) + bias[k]
+                y[p1 // C * K + k] = total(s1) + bias[k]
+                y[p2 // C * K + k] = total(s2) + bias[k]
+                y[p3 // C * K + k] = total(s3) + bias[k]
 
 
 def _job(
@@ -139,12 +172,34 @@ def _job(
     room = (
         images * ((rows - 1) * stride[0] + max(1, need[0])) * line + LOWEST * stride[1] * c if copied else 0
     )
-    numbers = (n, h, w, c, *out, filters, *stride, *dilation, *kernel, *padding, groups, images, rows)
-    return (*numbers, *places, copied, tail, packed_at), -(-n // images) * -(-out[0] // rows), room
+    numbers = (
+        n,
+        h,
+        w,
+        c,
+        *out,
+        filters,
+        *stride,
+        *dilation,
+        *kernel,
+        *padding,
+        groups,
+        images,
+        rows,
+    )
+    return (
+        (*numbers, *places, copied, tail, packed_at),
+        -(-n // images) * -(-out[0] // rows),
+        room,
+    )
 
 
 def _run(
-    jobs: list[tuple[tuple[int, ...], int, int]], x: Array, packed: Array, bias: Array, y: Array
+    jobs: list[tuple[tuple[int, ...], int, int]],
+    x: Array,
+    packed: Array,
+    bias: Array,
+    y: Array,
 ) -> None:
     """All pieces of all jobs on all threads; flat arrays."""
     rows, total = [], 0
@@ -171,8 +226,7 @@ def _block(n: int, out: Pair, row_bytes: int, tail: int) -> Pair:
     """Images and output rows that are worked on at once; several images only where they fit whole."""
     rows = max(1, BLOCK_BYTES // max(1, row_bytes))
     if rows < out[0] or tail:
-        # Some pieces for each thread, of nearly equal height, so that the few rows between blocks are copied
-        # rarely.
+        # Some pieces for each thread, of nearly equal height, so that the few rows between blocks are copied rarely.
         rows = min(rows, out[0]) if not tail else 1
         return 1, -(-out[0] // -(-out[0] // rows))
     pieces = 4 * threads.get_num_threads()
@@ -201,10 +255,36 @@ def forward(
     k, c, kh, kw = weight.shape
     y = memory.empty_channels_last((x.shape[0], k, *out), x.dtype)
     area = kh * kw
+    pixels = x.shape[0] * out[0] * out[1]
+    if (kh, kw, *stride, *padding, groups) == (1, 1, 1, 1, 0, 0, 1) and k <= FEW and c:
+        arrays = (flat(x), flat_weight(weight), padded_bias(bias, 1, k, x.dtype), flat(y))
+        threads.deal(_few, -(-pixels // FEW_BLOCK), *arrays, c, k, pixels, FEW_BLOCK)
+        return y
     taps = np.arange(area)
-    packed = pack(flat_weight(weight), groups, c, k // groups, taps, k // groups * c * area, area, c * area)
+    packed = pack(
+        flat_weight(weight),
+        groups,
+        c,
+        k // groups,
+        taps,
+        k // groups * c * area,
+        area,
+        c * area,
+    )
     places = (0, out[0] * out[1] * k, out[1] * k, k)
-    job = _job(x.shape, x.itemsize, places, out, k, (kh, kw), stride, padding, dilation, groups, 0)
+    job = _job(
+        x.shape,
+        x.itemsize,
+        places,
+        out,
+        k,
+        (kh, kw),
+        stride,
+        padding,
+        dilation,
+        groups,
+        0,
+    )
     _run([job], flat(x), packed, padded_bias(bias, groups, k // groups, x.dtype), flat(y))
     return y
 
@@ -219,7 +299,7 @@ def backward_data(
     groups: int,
 ) -> Array:
     """Cotangent g (N, K, OH, OW) to that of x (N, C, H, W), by residue classes of pixels."""
-    n, c, h, w = x_shape
+    _, c, h, w = x_shape
     dx = memory.empty_channels_last(x_shape, g.dtype)
     k, per_group, kh, kw = weight.shape
     area, row = kh * kw, flat_weight(weight)
@@ -240,8 +320,20 @@ def backward_data(
             else:
                 vs, dx_, px = residue_taps(first, kw, stride[1], padding[1], dilation[1])
                 columns = -(-(w - first) // stride[1])
-                packed = pack(row, groups, k // groups, per_group, (us[:, None] * kw + vs).reshape(-1), *by)
-                places = ((first_row * w + first) * c, h * w * c, stride[0] * w * c, stride[1] * c)
+                packed = pack(
+                    row,
+                    groups,
+                    k // groups,
+                    per_group,
+                    (us[:, None] * kw + vs).reshape(-1),
+                    *by,
+                )
+                places = (
+                    (first_row * w + first) * c,
+                    h * w * c,
+                    stride[0] * w * c,
+                    stride[1] * c,
+                )
             kernel = (us.size, vs.size) if us.size * vs.size else (0, 0)
             out = (rows, columns)
             jobs.append(
@@ -263,5 +355,11 @@ def backward_data(
             size += packed.size
     if jobs:
         packed = weights[0] if len(weights) == 1 else np.concatenate(weights)
-        _run(jobs, flat(g), packed, padded_bias(None, groups, outputs // groups, g.dtype), flat(dx))
+        _run(
+            jobs,
+            flat(g),
+            packed,
+            padded_bias(None, groups, outputs // groups, g.dtype),
+            flat(dx),
+        )
     return dx

@@ -2,16 +2,15 @@
 
     dW[(u, v, c), k] = Σ_j x[j·s + (u, v, c)] · g[j, k]
 
-Six inputs (v, c) by 64 filters are summed in registers while the pixels j of a block go by. A block has some
-two hundred pixels: few enough for its cotangents (one panel of filters) to stay near the core, enough for the
-sums' trips to memory not to matter.
+Six inputs (v, c) by 64 filters are summed in registers while the pixels j of a block go by. A block has some two
+hundred pixels: few enough for its cotangents (one panel of filters) to stay near the core, enough for the sums' trips
+to memory not to matter.
 
-The sum over the batch is cut into *shares*, and the filters into chunks where there are few pixels; both
-depend on the problem only, not on the number of threads, and so does the result.
+The sum over the batch is cut into *shares*, and the filters into chunks where there are few pixels; both depend
+on the problem only, not on the number of threads, and so does the result.
 
-Two things could reach beyond an array: the last vector of filters, where K is no multiple of the lanes, and
-the last rows of a tile of inputs. Elsewhere they read neighbours, whose products land in places that nobody
-looks at; for the last row of pixels of the batch, both are copied to a work space with room to spare.
+The last rows of a tile of inputs could reach beyond the image. Elsewhere they read neighbours, whose products land in
+places that nobody looks at; the last row of pixels of the batch is copied to a work space with room to spare.
 """
 
 from __future__ import annotations
@@ -24,20 +23,19 @@ from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.conv2d_tiles import copy_padded, flat, panel_width, tall_tiles
 from minidl.kernels.cpu.products import ROWS, WIDE, tile_product
-from minidl.kernels.cpu.vectors import lanes, lanes_of, load, store
+from minidl.kernels.cpu.vectors import REGISTERS, lanes, lanes_of, load, store
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
 
 #: Output pixels of a block, about; and the most that a block of image may take, in bytes.
-BLOCK_PIXELS, BLOCK_BYTES = 192, 512 * 1024
-#: Shares of the batch; together their sums take no more than so many bytes, or there are fewer, if PIECES are
-#: left.
-SHARES, SHARE_BYTES, PIECES = 16, 2 * 2**20, 8
+BLOCK_PIXELS, BLOCK_BYTES = 384, 512 * 1024
+#: Shares of the batch; together their sums take no more than so many bytes, or there are fewer, if PIECES are left.
+SHARES, SHARE_BYTES, PIECES = 16, 2**20, 8
 #: Tiles of sums reach so many rows beyond the last at most.
 BEYOND = 8
 #: Heights of the tiles of WIDE, 2 and 1 vectors.
-_HIGH, _PAIR_HIGH, _SINGLE_HIGH = 6, ROWS, 12
+_HIGH, _PAIR_HIGH, _SINGLE_HIGH = 6, ROWS, 16 if REGISTERS == 32 else 12
 _LOW, _PAIR_LOW, _SINGLE_LOW = 4, ROWS // 3, 8
 
 
@@ -56,10 +54,10 @@ def heights(vectors: int) -> tuple[int, int]:
 
 @compiled
 def gradient_rows(
-    x: Array, x_at: int, x_row: int, x_pixel: int, length: int, g: Array, g_at: int, g_pixel: int, vectors: int,
-    dw: Array, at: int, row: int, rows: int, pixels: int, accumulate: bool,
+    x: Array, x_at: int, x_row: int, x_pixel: int, length: int, g: Array, g_at: int, g_pixel: int,
+    vectors: int, dw: Array, at: int, row: int, rows: int, pixels: int, accumulate: bool,
 ) -> None:  # fmt: skip
-    """``length`` inputs by one panel of filters, summed over rows of pixels; up to BEYOND rows more are written."""
+    """``length`` inputs by a panel of filters, summed over rows of pixels; writes up to BEYOND rows more."""
     L = lanes(x)
     tall, low = heights(vectors)
     talls = tall_tiles(length, tall, low)
@@ -69,22 +67,120 @@ def gradient_rows(
         high = talls > 0
         if vectors == WIDE:
             if high:
-                _wide(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate)
+                _wide(
+                    x,
+                    a,
+                    1,
+                    x_row,
+                    x_pixel,
+                    g,
+                    g_at,
+                    g_pixel,
+                    L,
+                    dw,
+                    c,
+                    row,
+                    L,
+                    rows,
+                    pixels,
+                    accumulate,
+                )
             else:
                 _wide_low(
-                    x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate
+                    x,
+                    a,
+                    1,
+                    x_row,
+                    x_pixel,
+                    g,
+                    g_at,
+                    g_pixel,
+                    L,
+                    dw,
+                    c,
+                    row,
+                    L,
+                    rows,
+                    pixels,
+                    accumulate,
                 )
         elif vectors == 2:
             if high:
-                _pair(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate)
+                _pair(
+                    x,
+                    a,
+                    1,
+                    x_row,
+                    x_pixel,
+                    g,
+                    g_at,
+                    g_pixel,
+                    L,
+                    dw,
+                    c,
+                    row,
+                    L,
+                    rows,
+                    pixels,
+                    accumulate,
+                )
             else:
                 _pair_low(
-                    x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate
+                    x,
+                    a,
+                    1,
+                    x_row,
+                    x_pixel,
+                    g,
+                    g_at,
+                    g_pixel,
+                    L,
+                    dw,
+                    c,
+                    row,
+                    L,
+                    rows,
+                    pixels,
+                    accumulate,
                 )
         elif high:
-            _single(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate)
+            _single(
+                x,
+                a,
+                1,
+                x_row,
+                x_pixel,
+                g,
+                g_at,
+                g_pixel,
+                L,
+                dw,
+                c,
+                row,
+                L,
+                rows,
+                pixels,
+                accumulate,
+            )
         else:
-            _single_low(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate)
+            _single_low(
+                x,
+                a,
+                1,
+                x_row,
+                x_pixel,
+                g,
+                g_at,
+                g_pixel,
+                L,
+                dw,
+                c,
+                row,
+                L,
+                rows,
+                pixels,
+                accumulate,
+            )
         r += tall if high else low
         talls -= 1
 
@@ -93,46 +189,71 @@ def gradient_rows(
 def _products(
     x: Array, at: int, line: int, pixel: int, C: int, K: int, sy: int, sx: int, dy: int, dx: int, kh: int,
     kw: int, groups: int, rows: int, pixels: int, g: Array, g_at: int, dw: Array, begin: int, end: int,
-    accumulate: bool,
+    accumulate: bool, near: Array,
 ) -> None:  # fmt: skip
-    """Panels begin..end-1 of dw (+)= Xᵀ g over ``rows`` rows of ``pixels`` pixels. C, K: of a group."""
+    """Panels begin..end-1 of dw (+)= Xᵀ g over ``rows`` rows of ``pixels`` pixels. C, K: of a group.
+
+    A panel of g is copied to ``near`` first: its vectors lie far apart, with many filters all in the same few lines
+    of the first-level cache; and there it ends with whole vectors.
+    """
     L = lanes(dw)
     KV = (K + L - 1) // L
     panels = (KV + WIDE - 1) // WIDE
     merged = groups == 1 and dx == 1
     runs, length = (kh, kw * C) if merged else (kh * kw, C)
-    room = length + BEYOND
+    room, zero = length + BEYOND, begin * 0
     for panel in range(begin, end):
         group, v = panel // panels, panel % panels * WIDE
         last = min(KV, v + WIDE)
         while v < last:
             vectors = panel_width(last - v)
+            width = vectors * L
+            beside = width == K and groups == 1  # nothing to gather
+            for j in range(0 if beside else rows * pixels):
+                for w in range(vectors):
+                    left = K - (v + w) * L
+                    store(
+                        near,
+                        j * width + w * L,
+                        load(g, g_at + j * K * groups + group * K + (v + w) * L, left),
+                        L,
+                    )
+            cotangents, start = (g, g_at) if beside else (near, zero)
             for run in range(runs):
                 u, t = (run, 0) if merged else (run // kw, run % kw)
                 place = at + group * C + u * dy * line + t * dx * pixel
                 to = (group * runs + run) * room * KV * L + v * L
-                gradient_rows(x, place, sy * line, sx * pixel, length, g, g_at + group * K + v * L, K * groups,
-                              vectors, dw, to, KV * L, rows, pixels, accumulate)  # fmt: skip
+                gradient_rows(x, place, sy * line, sx * pixel, length, cotangents, start, width, vectors, dw, to,
+                              KV * L, rows, pixels, accumulate)  # fmt: skip
             v += vectors
 
 
 @compiled
 def _weights(
-    begin: int, end: int, worker: int, sizes: Array, x: Array, g: Array, dw: Array, works: Array
+    begin: int,
+    end: int,
+    worker: int,
+    sizes: Array,
+    x: Array,
+    g: Array,
+    dw: Array,
+    works: Array,
 ) -> None:
     """Pieces (share, chunk of panels): sums over the blocks of the share."""
-    (N, H, W, C, OH, OW, K, sy, sx, dy, dx, kh, kw, py, px, groups, images, rows, shares, chunks, panels, copied,
-     careful, room) = sizes  # fmt: skip
+    (N, H, W, C, OH, OW, K, sy, sx, dy, dx, kh, kw, py, px, groups, images, rows, shares, chunks, panels,
+     copied, careful, room) = sizes  # fmt: skip
     L = lanes(g)
     high_blocks = (OH + rows - 1) // rows
     blocks = (N + images - 1) // images * high_blocks
     work = works[worker]
-    patch, edge, zero = work[:room], work[room:], begin * 0
+    patch, near, zero = work[:room], work[room:], begin * 0
     for piece in range(begin, end):
         share, chunk = divmod(piece, chunks)
         first, last = chunk * panels // chunks, (chunk + 1) * panels // chunks
         sums = dw[share]
-        accumulate = end < begin  # False, but not a constant: Numba compiles a function anew for each of those
+        accumulate = (
+            end < begin
+        )  # False, but not a constant: Numba compiles a function anew for each of those
         for block in range(share * blocks // shares, (share + 1) * blocks // shares):
             n0, i0 = block // high_blocks * images, block % high_blocks * rows
             i1 = min(OH, i0 + rows)
@@ -150,23 +271,37 @@ def _weights(
                         (OW - 1) * sx + (kw - 1) * dx + 1,
                     )
                     if inner:
-                        copy_padded(patch, zero, high, wide, x, n * H * W * C, H, W, C, top, left)
-                    if part == 1:
-                        for i in range(0, OW * K, L):
-                            store(edge, i, load(g, g_at + i, OW * K - i), OW * K - i)
-                    source, cotangents = (patch if inner else x), (edge if part == 1 else g)
+                        copy_padded(
+                            patch,
+                            zero,
+                            high,
+                            wide,
+                            x,
+                            n * H * W * C,
+                            H,
+                            W,
+                            C,
+                            top,
+                            left,
+                        )
+                    source = patch if inner else x
                     line, at = (wide * C, 0) if inner else (W * C, ((n * H + top) * W + left) * C)
-                    _products(source, at, line, C, C // groups, K // groups, sy, sx, dy, dx, kh, kw, groups,
-                              end_row - begin_row, OW, cotangents, g_at if part == 0 else 0, sums, first, last,
-                              accumulate)  # fmt: skip
+                    _products(source, at, line, C, C // groups, K // groups, sy, sx, dy, dx, kh, kw,
+                              groups, end_row - begin_row, OW, g, g_at, sums, first, last, accumulate, near)  # fmt: skip
                     accumulate = end > begin
 
 
 @compiled
 def gather_weights(
-    begin: int, end: int, worker: int, sizes: Array, sums: Array, dw: Array, works: Array
+    begin: int,
+    end: int,
+    worker: int,
+    sizes: Array,
+    sums: Array,
+    dw: Array,
+    works: Array,
 ) -> None:
-    """Vectors of filters of dw (K, C/groups, kh, kw): the shares of sums[share, group, run, row, k] added up."""
+    """Vectors of filters of dw (K, C/groups, kh, kw): the shares of sums[share, group, run, row, k] added."""
     C, K, runs, length, room = sizes
     L = lanes(dw)
     KV, work = (K + L - 1) // L, works[worker]
@@ -214,7 +349,7 @@ def backward_weight(
         (o - 1) * s + (q - 1) * d + 1 for o, s, q, d in zip(out, stride, (kh, kw), dilation, strict=True)
     )
     copied = max(padding) > 0 or need[0] > h or need[1] > w
-    careful = (k // groups) % lanes != 0 or (not copied and _reaches_beyond(length, vectors))
+    careful = not copied and _reaches_beyond(length, vectors)
     images, rows = _block(n, out, need[1] * c * stride[0] * dtype.itemsize)
     images = 1 if pointwise else images
     blocks = -(-n // images) * -(-out[0] // rows)
@@ -225,17 +360,34 @@ def backward_weight(
     room = ((rows - 1) * stride[0] + (kh - 1) * dilation[0] + 1) * need[1] * c + BEYOND
     room = room if copied or careful else 0
     works = memory.empty(
-        (threads.get_num_threads(), room + (out[1] * k + WIDE * lanes if careful else 0) + 64), dtype
+        (threads.get_num_threads(), room + max(rows * out[1], 1) * WIDE * lanes + 64),
+        dtype,
     )
     sums = memory.empty((shares, size), dtype)
-    sizes = (n, h, w, c, *out, k, *stride, *dilation, kh, kw, *padding, groups, images, rows, shares, chunks, panels, copied, careful, room)  # fmt: skip
+    sizes = (n, h, w, c, *out, k, *stride, *dilation, kh, kw, *padding, groups, images, rows, shares, chunks,
+             panels, copied, careful, room)  # fmt: skip
     threads.deal(
-        *(_weights, shares * chunks, np.array(sizes, np.int64), flat(x), flat(g), sums, works),
+        *(
+            _weights,
+            shares * chunks,
+            np.array(sizes, np.int64),
+            flat(x),
+            flat(g),
+            sums,
+            works,
+        ),
         parts=shares * chunks,
     )
     sizes = (per_group, k // groups, runs, length, length + BEYOND)
     lines = memory.empty((threads.get_num_threads(), lanes), dtype)
-    threads.deal(gather_weights, groups * vectors, np.array(sizes, np.int64), sums, dw.reshape(-1), lines)
+    threads.deal(
+        gather_weights,
+        groups * vectors,
+        np.array(sizes, np.int64),
+        sums,
+        dw.reshape(-1),
+        lines,
+    )
     return dw
 
 

@@ -1,13 +1,13 @@
-"""What the algorithms of convolution share: products of any number of pixels, packed weights, padded pictures.
+"""What the algorithms of convolution share: products of pixels, packed weights, padded pictures.
 
-A product here is (pixels x depth) times (depth x channels out). The first matrix is read where the pixels lie
-(see ``products.py``); the second, the weights, is *packed* once per call in the order in which the inner loop
-reads it: for every panel of a few vectors of outputs, the vectors of one tap and one input channel after
-those of the one before.
+A product here is (pixels x depth) times (depth x channels out). The first matrix is read where the pixels lie (see
+``products.py``); the second, the weights, is *packed* once per call in the order in which the inner loop reads
+it: for every panel of a few vectors of outputs, the vectors of one tap and one input channel after those of the one
+before.
 
-Panels are WIDE vectors wide, the last ones 2 or 1. Pixels come in tiles of two heights, so many of each that
-few pixels are computed twice (:func:`tall_tiles`): the last tile of a row is moved to the left until it ends
-with the row, and none beyond the row is ever touched.
+Panels are WIDE vectors wide, the last ones 2 or 1. Pixels come in tiles of two heights, so many of each that few pixels
+are computed twice (:func:`tall_tiles`): the last tile of a row is moved to the left until it ends with the row, and
+none beyond the row is ever touched.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.products import ROWS, WIDE, packed_product
-from minidl.kernels.cpu.vectors import lanes, lanes_of, load, splat, store
+from minidl.kernels.cpu.vectors import REGISTERS, lanes, lanes_of, load, splat, store
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +30,7 @@ HEIGHTS = TALL, MIDDLE, LOW = ROWS, ROWS * 2 // 3, ROWS // 3
 #: Below so many numbers, waking threads costs more than packing the weights.
 PACK_ALONE = 16 * 1024
 #: Heights of the tiles of WIDE vectors, and of the narrower ones.
-WIDE_HIGH, WIDE_LOW, HIGH, FLAT = 6, 4, 12, 8
+WIDE_HIGH, WIDE_LOW, HIGH, FLAT = 6, 4, (16 if REGISTERS == 32 else 12), 8
 #: Pixels that the lowest tile may read where a row has fewer; room for the largest tile, in vectors.
 LOWEST, SUMS = FLAT, 24
 
@@ -51,8 +51,8 @@ def panel_width(vectors: int) -> int:
 def tall_tiles(count: int, tall: int, low: int) -> int:
     """How many of the tiles that cover ``count`` rows are tall; the others are low.
 
-    One that ends beyond the last row is better tall if a low one would not do, and one tall tile fewer may
-    give two low ones that fit better.
+    One that ends beyond the last row is better tall if a low one would not do, and one tall tile fewer may give two low
+    ones that fit better.
     """
     talls = count // tall
     rest = count - talls * tall
@@ -69,7 +69,7 @@ def pixels_product(
     b: Array, b_at: int, vectors: int, bias: Array, bias_at: int, y: Array, y_at: int, y_row: int, left: int,
     count: int, sums: Array,
 ) -> None:  # fmt: skip
-    """y[j, k] = bias[k] + Σ_o Σ_s Σ_d a[j, o, s, d] · b[o, s, d, k] for ``count`` pixels j and one panel of k.
+    """y[j, k] = bias[k] + Σ_o Σ_s Σ_d a[j, o, s, d] · b[o, s, d, k] for ``count`` pixels j and a panel of k.
 
     Only the first ``left`` channels k are written; the bias has whole vectors. ``sums`` has room for a tile.
     With fewer pixels than :data:`LOWEST`, a is read (not used) as if there were as many.
@@ -90,15 +90,15 @@ def pixels_product(
         here = a_at + j * a_row
         if vectors == WIDE:
             if height == WIDE_HIGH:
-                _wide_high(a, here, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, bias, bias_at,
-                           target, at, row)  # fmt: skip
+                _wide_high(a, here, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, bias,
+                           bias_at, target, at, row)  # fmt: skip
             else:
                 _wide_low(a, here, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, bias, bias_at,
                           target, at, row)  # fmt: skip
         elif vectors == 2:
             if height == ROWS:
-                _pair_high(a, here, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, bias, bias_at,
-                           target, at, row)  # fmt: skip
+                _pair_high(a, here, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, bias,
+                           bias_at, target, at, row)  # fmt: skip
             else:
                 _pair_low(a, here, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, bias, bias_at,
                           target, at, row)  # fmt: skip
@@ -140,8 +140,16 @@ def copy_padded(
 
 
 @compiled
-def _pack(begin: int, end: int, worker: int, w: Array, packed: Array, sizes: Array, taps: Array) -> None:
-    """Vectors of outputs; whole ones as vectors where outputs are neighbours, else as L loads of a constant stride."""
+def _pack(
+    begin: int,
+    end: int,
+    worker: int,
+    w: Array,
+    packed: Array,
+    sizes: Array,
+    taps: Array,
+) -> None:
+    """Vectors of outputs: whole ones at once where outputs are neighbours, else in L loads of a constant stride."""
     C, K, by_group, by_c, by_k, inner, by_outer = sizes
     L = lanes(w)
     KV = (K + L - 1) // L
@@ -151,7 +159,10 @@ def _pack(begin: int, end: int, worker: int, w: Array, packed: Array, sizes: Arr
         while panel + width <= kv:
             panel += width
             width = panel_width(KV - panel)
-        at, step = (group * KV + panel) * taps.size * C * L + (kv - panel) * L, width * L
+        at, step = (
+            (group * KV + panel) * taps.size * C * L + (kv - panel) * L,
+            width * L,
+        )
         start, count = (
             group * by_group + kv * L % inner * by_k + kv * L // inner * by_outer,
             min(L, K - kv * L),
@@ -202,7 +213,15 @@ def pack(
     lanes = lanes_of(weight.itemsize)
     vectors = -(-filters // lanes)
     packed = memory.empty((groups * vectors * taps.size * channels * lanes,), weight.dtype)
-    sizes = (channels, filters, by_group, by_channel, by_filter, inner or max(1, filters), by_outer)
+    sizes = (
+        channels,
+        filters,
+        by_group,
+        by_channel,
+        by_filter,
+        inner or max(1, filters),
+        by_outer,
+    )
     arguments = (weight, packed, np.array(sizes, np.int64), taps)
     if packed.size < PACK_ALONE:
         _pack(0, groups * vectors, 0, *arguments)
