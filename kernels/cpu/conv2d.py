@@ -85,10 +85,10 @@ def planned(
         ValueError: the algorithm that is asked for cannot do this, or does not exist.
     """
     n, c, h, w = x_shape
-    geometry = (options[name] for name in ("stride", "padding", "dilation", "groups"))
-    problem = plan.Problem(
-        direction, n, c, h, w, weight_shape[0], tuple(weight_shape[2:]), *geometry, itemsize
-    )  # type: ignore[arg-type]
+    k, _, *kernel = weight_shape
+    stride, padding, dilation, groups = (options[key] for key in ("stride", "padding", "dilation", "groups"))
+    size = (kernel[0], kernel[1])
+    problem = plan.Problem(direction, n, c, h, w, k, size, stride, padding, dilation, groups, itemsize)
     name = options.get("algorithm")
     return plan.choose(problem) if name is None else plan.forced(problem, name)
 

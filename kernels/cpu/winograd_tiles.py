@@ -51,7 +51,7 @@ _weight4, _weight2 = transform(F4.G, F4.G), transform(F2.G, F2.G)
 _G4T, _G2T = transpose(F4.G), transpose(F2.G)
 _gradient4, _gradient2 = transform(_G4T, _G4T), transform(_G2T, _G2T)
 #: What the planes of a transformed cotangent add up to with these factors is the sum of the tile.
-_SUMS4, _SUMS2 = (np.outer(s, s).astype(np.float64).reshape(-1) for s in (at_one(4), at_one(2)))
+_SUMS4, _SUMS2 = (np.array([float(a * b) for a in s for b in s]) for s in (at_one(4), at_one(2)))
 
 _tile, _narrow = tile_product(ROWS, VECTORS), tile_product(ROWS, 1)
 #: Rows of a tile of the weights' gradient: channels, so many that they divide a vector of either dtype.

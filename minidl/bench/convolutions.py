@@ -66,7 +66,8 @@ def layers(model: Module, shape: tuple[int, ...]) -> list[tuple[str, list[plan.P
         # Nothing asks for the gradient of the pictures.
         unasked = None if found else "forward" if transposed else "backward_data"
         filters, channels = weight.shape[0], weight.shape[1] * options["groups"]
-        common = (shape[0], channels, *size, filters, tuple(weight.shape[2:]), *geometry, weight.itemsize)
+        kernel, itemsize = tuple(weight.shape[2:]), weight.itemsize
+        common: Any = (shape[0], channels, *size, filters, kernel, *geometry, itemsize)
         found.append((name, [plan.Problem(d, *common) for d in plan.DIRECTIONS if d != unasked]))
 
     picture: Tensor = tensor(np.zeros((1, *shape[1:]), np.float32))
