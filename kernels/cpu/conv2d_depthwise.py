@@ -71,8 +71,8 @@ def _inside(first: int, step: int, count: int, size: int) -> tuple[int, int]:
 
 @compiled
 def _row(
-    x: Array, at: int, H: int, W: int, K: int, top: int, sx: int, dy: int, dx: int, px: int, w: Array, kh: int,
-    kw: int, table: Array, bias: Array, y: Array, y_at: int, y_pixel: int, OW: int,
+    x: Array, at: int, H: int, W: int, K: int, top: int, sx: int, dy: int, dx: int, px: int, w: Array,
+    kh: int, kw: int, table: Array, bias: Array, y: Array, y_at: int, y_pixel: int, OW: int,
 ) -> None:  # fmt: skip
     """One row of OW output pixels, whose windows begin in row ``top`` of the image at x[at]."""
     L = lanes(x)
@@ -109,7 +109,7 @@ def _row(
 def _convolve(begin: int, end: int, worker: int, sizes: Array, x: Array, w: Array, bias: Array, y: Array,
               works: Array) -> None:  # fmt: skip
     """Blocks of ``rows`` output rows. spread: x has so few channels, each read so often; fold: y the same."""
-    (N, H, W, K, OH, OW, sy, sx, dy, dx, kh, kw, py, px, rows, spread, fold, y_at, y_image, y_row, y_pixel,
+    (_, H, W, K, OH, OW, sy, sx, dy, dx, kh, kw, py, px, rows, spread, fold, y_at, y_image, y_row, y_pixel,
      room) = sizes  # fmt: skip
     work = works[worker]
     patch, folded = work[:room], work[room:]
@@ -130,8 +130,8 @@ def _convolve(begin: int, end: int, worker: int, sizes: Array, x: Array, w: Arra
         for i in range(i0, i1):
             to = y_at + n * y_image + i * y_row
             target, place, step = (y, to, y_pixel) if fold == 1 else (folded, begin * 0, K)
-            _row(source, at, last - first, W, K, i * sy - py - first, sx, dy, dx, px, w, kh, kw, table, bias, target, place,
-                 step, OW)  # fmt: skip
+            _row(source, at, last - first, W, K, i * sy - py - first, sx, dy, dx, px, w, kh, kw, table, bias,
+                 target, place, step, OW)  # fmt: skip
             if fold > 1:
                 for j in range(OW):
                     for c in range(K // fold):
@@ -157,7 +157,7 @@ def _run(
     spread: int = 1,
     fold: int = 1,
 ) -> None:
-    """Flat x to ``out`` pixels of flat y; ``places``: where pixel (0, 0) lies, and how far things are apart."""
+    """Flat x to ``out`` pixels of flat y; ``places``: where pixel (0, 0) lies, how far things are apart."""
     n, _, h, w = x_shape
     rows, room = _rows(out, w, channels, kernel, stride, dilation, x.itemsize)
     room = room if spread > 1 else 0
@@ -193,7 +193,7 @@ def _rows(
 
 
 def _filled(picture: Array, multiplier: int) -> Array:
-    """With zeros in place of missing channels, where multiplier · channels are fewer than a vector has lanes."""
+    """With zeros for missing channels, where multiplier · channels are fewer than a vector has lanes."""
     n, c, h, w = picture.shape
     wanted = -(-lanes_of(picture.itemsize) // multiplier)
     if c >= wanted:
@@ -282,8 +282,8 @@ def backward_data(
 
 @compiled
 def _taps_of_row(
-    x: Array, at: int, step: int, offsets: Array, taps: int, g: Array, g_at: int, g_pixel: int, count: int, dw: Array,
-    dw_at: int, dw_tap: int,
+    x: Array, at: int, step: int, offsets: Array, taps: int, g: Array, g_at: int, g_pixel: int, count: int,
+    dw: Array, dw_at: int, dw_tap: int,
 ) -> None:  # fmt: skip
     """dw[t] += Σ_j x[j, t] · g[j] for any number of taps."""
     t = 0
@@ -343,8 +343,8 @@ def _weights(
                         for u in range(u1 - u0):
                             for t in range(v0, v1):
                                 tap = u * kw + t
-                                _one_sum(source, row + k + j * step, step, offsets, tap, g, cotangents + k + j * K, K,
-                                         1, sums, to + tap * L, L)  # fmt: skip
+                                _one_sum(source, row + k + j * step, step, offsets, tap, g,
+                                         cotangents + k + j * K, K, 1, sums, to + tap * L, L)  # fmt: skip
 
 
 def backward_weight(

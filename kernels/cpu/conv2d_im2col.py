@@ -48,7 +48,7 @@ TALL = 12
 
 @compiled
 def _columns(columns: Array, x: Array, sizes: Array, first: int, last: int, part: int) -> None:
-    """The windows of output pixels first..last-1 of the batch, C channels from part·C on: [pixel][u][v][c]."""
+    """The windows of output pixels first..last-1 of the batch, C channels from part·C on: pixel, u, v, c."""
     (H, W, pixel, OH, OW, sy, sx, dy, dx, kh, kw, py, px, C) = sizes
     L, to = lanes(x), 0
     zero = splat(x, 0)
@@ -114,9 +114,10 @@ def _forward(begin: int, end: int, worker: int, sizes: Array, block: int, pixels
 
 @compiled
 def _backward_data(begin: int, end: int, worker: int, sizes: Array, block: int, parts: int, groups: int,
-                   K: int, g: Array, packed: Array, bias: Array, dx: Array, works: Array) -> None:  # fmt: skip
+                   K: int, g: Array, packed: Array, bias: Array, dx: Array,
+                   works: Array) -> None:  # fmt: skip
     """Pieces (image, part of the channels), which do not see each other."""
-    (H, W, pixel, OH, OW, sy, sx, dy, dx_, kh, kw, py, px, C) = sizes
+    (H, W, pixel, OH, OW, _, _, _, _, kh, kw, _, _, C) = sizes
     L, depth = lanes(g), kh * kw * C
     DV, zero = (depth + L - 1) // L, splat(g, 0)
     none = begin * 0
@@ -171,9 +172,9 @@ def _weights(begin: int, end: int, worker: int, sizes: Array, block: int, pixels
                 v = 0
                 while v < KV:
                     vectors = panel_width(KV - v)
-                    gradient_rows(columns, none, none, depth, depth, source, at + group * K + v * L, K * groups,
-                                  vectors, sums, group * room * KV * L + v * L, KV * L, one, last - first,
-                                  number > begin_block)  # fmt: skip
+                    gradient_rows(columns, none, none, depth, depth, source, at + group * K + v * L,
+                                  K * groups, vectors, sums, group * room * KV * L + v * L, KV * L, one,
+                                  last - first, number > begin_block)  # fmt: skip
                     v += vectors
 
 

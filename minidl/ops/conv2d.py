@@ -58,8 +58,8 @@ def convolution_kernels(x: Any, options: dict[str, Any]) -> Kernels:
     found = kernels("conv2d", x)
     if options.get("algorithm") is not None and found.backend == REFERENCE:
         raise ValueError(
-            f"convolution: algorithm={options['algorithm']!r} is one of backend 'numba', but {REFERENCE!r} is in use, "
-            "which has only one; call minidl.use('numba') or leave algorithm out"
+            f"convolution: algorithm={options['algorithm']!r} is one of backend 'numba', but {REFERENCE!r} "
+            "is in use, which has only one; call minidl.use('numba') or leave algorithm out"
         )
     return found
 

@@ -54,8 +54,8 @@ def agree(line, *arrays, cotangent=()):
 
 
 # A weight's gradient sums cotangents times pixels. Those of the padding are 0, and NaN times 0 is NaN; but an
-# algorithm may as well leave them out of the sum. Of torch's some do, and of minidl's (what is allowed, tests in
-# kernels/cpu say). So cotangents are spoiled only where nothing is padded.
+# algorithm may as well leave them out of the sum. Of torch's some do, and of minidl's (tests/kernels/cpu say
+# what is allowed). So cotangents are spoiled only where nothing is padded.
 
 
 def _padded(case):
