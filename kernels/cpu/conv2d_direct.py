@@ -1,29 +1,30 @@
 """Direct convolution out of registers ("implicit GEMM"): no matrix of columns, no multiplication by zero.
 
-With the channels last in memory, the pixels under one row of a filter are one contiguous segment of the image. So
+With the channels last in memory, the pixels under one row of a filter are one contiguous segment of the
+image. So
 
     forward          y[j, k]  = Σ_u Σ_(v,c)  x[j·s + (u, v, c)] · w[(u, v, c), k]
 
-is a product of matrices whose left factor is read from the image itself: neighbouring output pixels are rows that
-begin s pixels apart, filter rows are segments (with groups or a dilation, each tap is one). Six pixels by
-64 filters are summed in registers at a time; the packed weights of 64 filters stay in the second-level cache
-while the pixels of a block of rows go by.
+is a product of matrices whose left factor is read from the image itself: neighbouring output pixels are
+rows that begin s pixels apart, filter rows are segments (with groups or a dilation, each tap is one). Six
+pixels by 64 filters are summed in registers at a time; the packed weights of 64 filters stay in the
+second-level cache while the pixels of a block of rows go by.
 
-**Borders.** Where windows reach beyond the image, the few rows that a block of output rows needs are first copied
-between zeros, into a work space of each thread. That is a copy for every k·k·K multiplications of a number; the
-batch is never padded as a whole.
+**Borders.** Where windows reach beyond the image, the few rows that a block of output rows needs are
+first copied between zeros, into a work space of each thread. That is a copy for every k·k·K
+multiplications of a number; the batch is never padded as a whole.
 
-**backward_data.** The pixels of dx whose row is ρ modulo the stride get contributions from every (s / gcd(s,
-d))th filter row only, and from neighbouring rows of g: a dense convolution of stride 1 with a part of the filter,
-flipped. There are s·s such residue classes; each is computed by the forward's code, which writes every sth pixel,
-and the blocks of all of them are dealt out together.
+**backward_data.** The pixels of dx whose row is ρ modulo the stride get contributions from every
+(s / gcd(s, d))th filter row only, and from neighbouring rows of g: a dense convolution of stride 1 with a
+part of the filter, flipped. There are s·s such residue classes; each is computed by the forward's code,
+which writes every sth pixel, and the blocks of all of them are dealt out together.
 Nothing is multiplied by the zeros that the textbook puts between the values of g. Where the filter is as
-wide as the stride (2x2, stride 2), the classes of one row are neighbours in memory: their pixels are taken for
-further channels.
+wide as the stride (2x2, stride 2), the classes of one row are neighbours in memory: their pixels are
+taken for further channels.
 
-**backward_weight.** dW[(u, v, c), k] = Σ_j x[j·s + (u, v, c)] · g[j, k]: the same product with the left factor
-transposed, which costs nothing, since its strides are free. The sum over pixels is cut into shares that depend on
-the problem only, so the result is the same for any number of threads.
+**backward_weight.** dW[(u, v, c), k] = Σ_j x[j·s + (u, v, c)] · g[j, k]: the same product with the left
+factor transposed, which costs nothing, since its strides are free. The sum over pixels is cut into shares
+that depend on the problem only, so the result is the same for any number of threads.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ Pair = tuple[int, int]
 BLOCK_BYTES = 256 * 1024
 #: Output pixels that a piece of a pointwise convolution covers.
 POINTWISE = 192
-#: Up to so many filters of a pointwise convolution, the vectors go over its inputs; in pieces of so many pixels.
+#: Up to so many filters of a pointwise convolution, the vectors go over its inputs; in pieces of so many
+#: pixels.
 FEW, FEW_BLOCK = 4, 1024
 
 
@@ -107,8 +109,8 @@ def _convolve(begin: int, end: int, worker: int, jobs: Array, x: Array, packed: 
 
 
 @compiled
-def _few(begin: int, end: int, worker: int, x: Array, w: Array, bias: Array, y: Array, C: int, K: int, pixels: int,
-         block: int) -> None:  # fmt: skip
+def _few(begin: int, end: int, worker: int, x: Array, w: Array, bias: Array, y: Array, C: int, K: int,
+         pixels: int, block: int) -> None:  # fmt: skip
     """1x1 with fewer filters than FEW, y[p, k] = bias[k] + Σ_c x[p, c] · w[k, c]: vectors over c, not over k.
 
     In vectors over k most lanes would be idle. Four pixels at a time.
@@ -226,7 +228,8 @@ def _block(n: int, out: Pair, row_bytes: int, tail: int) -> Pair:
     """Images and output rows that are worked on at once; several images only where they fit whole."""
     rows = max(1, BLOCK_BYTES // max(1, row_bytes))
     if rows < out[0] or tail:
-        # Some pieces for each thread, of nearly equal height, so that the few rows between blocks are copied rarely.
+        # Some pieces for each thread, of nearly equal height, so that the few rows between blocks are
+        # copied rarely.
         rows = min(rows, out[0]) if not tail else 1
         return 1, -(-out[0] // -(-out[0] // rows))
     pieces = 4 * threads.get_num_threads()

@@ -2,15 +2,16 @@
 
     dW[(u, v, c), k] = Σ_j x[j·s + (u, v, c)] · g[j, k]
 
-Six inputs (v, c) by 64 filters are summed in registers while the pixels j of a block go by. A block has some two
-hundred pixels: few enough for its cotangents (one panel of filters) to stay near the core, enough for the sums' trips
-to memory not to matter.
+Six inputs (v, c) by 64 filters are summed in registers while the pixels j of a block go by. A block has
+some two hundred pixels: few enough for its cotangents (one panel of filters) to stay near the core,
+enough for the sums' trips to memory not to matter.
 
-The sum over the batch is cut into *shares*, and the filters into chunks where there are few pixels; both depend
-on the problem only, not on the number of threads, and so does the result.
+The sum over the batch is cut into *shares*, and the filters into chunks where there are few pixels; both
+depend on the problem only, not on the number of threads, and so does the result.
 
-The last rows of a tile of inputs could reach beyond the image. Elsewhere they read neighbours, whose products land in
-places that nobody looks at; the last row of pixels of the batch is copied to a work space with room to spare.
+The last rows of a tile of inputs could reach beyond the image. Elsewhere they read neighbours, whose
+products land in places that nobody looks at; the last row of pixels of the batch is copied to a work
+space with room to spare.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ Pair = tuple[int, int]
 
 #: Output pixels of a block, about; and the most that a block of image may take, in bytes.
 BLOCK_PIXELS, BLOCK_BYTES = 384, 512 * 1024
-#: Shares of the batch; together their sums take no more than so many bytes, or there are fewer, if PIECES are left.
+#: Shares of the batch; together their sums take no more than so many bytes, or there are fewer, if PIECES
+#: are left.
 SHARES, SHARE_BYTES, PIECES = 16, 2**20, 8
 #: Tiles of sums reach so many rows beyond the last at most.
 BEYOND = 8
@@ -193,8 +195,8 @@ def _products(
 ) -> None:  # fmt: skip
     """Panels begin..end-1 of dw (+)= Xᵀ g over ``rows`` rows of ``pixels`` pixels. C, K: of a group.
 
-    A panel of g is copied to ``near`` first: its vectors lie far apart, with many filters all in the same few lines
-    of the first-level cache; and there it ends with whole vectors.
+    A panel of g is copied to ``near`` first: its vectors lie far apart, with many filters all in the same
+    few lines of the first-level cache; and there it ends with whole vectors.
     """
     L = lanes(dw)
     KV = (K + L - 1) // L
@@ -223,8 +225,8 @@ def _products(
                 u, t = (run, 0) if merged else (run // kw, run % kw)
                 place = at + group * C + u * dy * line + t * dx * pixel
                 to = (group * runs + run) * room * KV * L + v * L
-                gradient_rows(x, place, sy * line, sx * pixel, length, cotangents, start, width, vectors, dw, to,
-                              KV * L, rows, pixels, accumulate)  # fmt: skip
+                gradient_rows(x, place, sy * line, sx * pixel, length, cotangents, start, width, vectors,
+                              dw, to, KV * L, rows, pixels, accumulate)  # fmt: skip
             v += vectors
 
 
@@ -242,7 +244,6 @@ def _weights(
     """Pieces (share, chunk of panels): sums over the blocks of the share."""
     (N, H, W, C, OH, OW, K, sy, sx, dy, dx, kh, kw, py, px, groups, images, rows, shares, chunks, panels,
      copied, careful, room) = sizes  # fmt: skip
-    L = lanes(g)
     high_blocks = (OH + rows - 1) // rows
     blocks = (N + images - 1) // images * high_blocks
     work = works[worker]
@@ -286,8 +287,9 @@ def _weights(
                         )
                     source = patch if inner else x
                     line, at = (wide * C, 0) if inner else (W * C, ((n * H + top) * W + left) * C)
-                    _products(source, at, line, C, C // groups, K // groups, sy, sx, dy, dx, kh, kw,
-                              groups, end_row - begin_row, OW, g, g_at, sums, first, last, accumulate, near)  # fmt: skip
+                    _products(source, at, line, C, C // groups, K // groups, sy, sx, dy, dx, kh, kw, groups,
+                              end_row - begin_row, OW, g, g_at, sums, first, last, accumulate,
+                              near)  # fmt: skip
                     accumulate = end > begin
 
 

@@ -1,13 +1,13 @@
 """What the algorithms of convolution share: products of pixels, packed weights, padded pictures.
 
-A product here is (pixels x depth) times (depth x channels out). The first matrix is read where the pixels lie (see
-``products.py``); the second, the weights, is *packed* once per call in the order in which the inner loop reads
-it: for every panel of a few vectors of outputs, the vectors of one tap and one input channel after those of the one
-before.
+A product here is (pixels x depth) times (depth x channels out). The first matrix is read where the pixels
+lie (see ``products.py``); the second, the weights, is *packed* once per call in the order in which the
+inner loop reads it: for every panel of a few vectors of outputs, the vectors of one tap and one input
+channel after those of the one before.
 
-Panels are WIDE vectors wide, the last ones 2 or 1. Pixels come in tiles of two heights, so many of each that few pixels
-are computed twice (:func:`tall_tiles`): the last tile of a row is moved to the left until it ends with the row, and
-none beyond the row is ever touched.
+Panels are WIDE vectors wide, the last ones 2 or 1. Pixels come in tiles of two heights, so many of each
+that few pixels are computed twice (:func:`tall_tiles`): the last tile of a row is moved to the left until
+it ends with the row, and none beyond the row is ever touched.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def panel_width(vectors: int) -> int:
 def tall_tiles(count: int, tall: int, low: int) -> int:
     """How many of the tiles that cover ``count`` rows are tall; the others are low.
 
-    One that ends beyond the last row is better tall if a low one would not do, and one tall tile fewer may give two low
-    ones that fit better.
+    One that ends beyond the last row is better tall if a low one would not do, and one tall tile fewer
+    may give two low ones that fit better.
     """
     talls = count // tall
     rest = count - talls * tall
@@ -149,7 +149,7 @@ def _pack(
     sizes: Array,
     taps: Array,
 ) -> None:
-    """Vectors of outputs: whole ones at once where outputs are neighbours, else in L loads of a constant stride."""
+    """Vectors of outputs: at once where outputs are neighbours, else in L loads of a constant stride."""
     C, K, by_group, by_c, by_k, inner, by_outer = sizes
     L = lanes(w)
     KV = (K + L - 1) // L

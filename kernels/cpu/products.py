@@ -4,15 +4,16 @@
 
     C[r, v] (+)= Σ_s Σ_d  A[r, s, d] · B[s, d, v],      r < rows, v < vectors
 
-while the whole tile of C stays in registers: rows x vectors sums, each a vector. Every step of the depth loads
-``vectors`` vectors of B, spreads ``rows`` numbers of A, and does rows·vectors multiply-adds. With 12 x 2 that is
-14 loads for 24 multiply-adds; a core does two of each in a cycle, so it is the multiply-adds that it waits for,
-as it should be. (12 x 2 sums need 24 of AVX-512's 32 registers; AVX2 has 16: there it is 6 x 2.)
+while the whole tile of C stays in registers: rows x vectors sums, each a vector. Every step of the depth
+loads ``vectors`` vectors of B, spreads ``rows`` numbers of A, and does rows·vectors multiply-adds. With 12 x
+2 that is 14 loads for 24 multiply-adds; a core does two of each in a cycle, so it is the multiply-adds that
+it waits for, as it should be. (12 x 2 sums need 24 of AVX-512's 32 registers; AVX2 has 16: there it is 6
+x 2.)
 
 Where the numbers of A lie is free: ``a_row``, ``a_depth`` and a further loop over *segments* ``a_segment``
 apart. So the same function multiplies the transformed tiles of Winograd's method, sums over pixels for the
-gradient of weights (A transposed costs nothing), and convolves directly: the pixels under a filter's row are a
-segment of the image, and no column matrix is ever written (implicit im2col).
+gradient of weights (A transposed costs nothing), and convolves directly: the pixels under a filter's row
+are a segment of the image, and no column matrix is ever written (implicit im2col).
 """
 
 from __future__ import annotations
@@ -46,13 +47,14 @@ WIDE = 4 if REGISTERS == 32 else 2
 def tile_product(rows: int, vectors: int, unroll: int = 1) -> Any:
     """A function for compiled kernels; positions and strides count elements.
 
-    With ``unroll`` so many steps of the depth make one turn of the loop. It pays where ``a_depth`` and ``b_depth``
-    are constants of the calling code: one turn then works out the places of its rows once (+10 % at 4).
+    With ``unroll`` so many steps of the depth make one turn of the loop. It pays where ``a_depth`` and
+    ``b_depth`` are constants of the calling code: one turn then works out the places of its rows once
+    (+10 % at 4).
 
     ``f(a, a_at, a_row, a_segment, a_depth, b, b_at, b_depth, b_vector, c, c_at, c_row, c_vector, segments,
-    depth, accumulate)``: element (r, s, d) of A is a[a_at + r·a_row + s·a_segment + d·a_depth], vector (s, d, v)
-    of B begins at b[b_at + (s·depth + d)·b_depth + v·b_vector], vector (r, v) of C at c[c_at + r·c_row +
-    v·c_vector]. With ``accumulate`` the tile is added to C.
+    depth, accumulate)``: element (r, s, d) of A is a[a_at + r·a_row + s·a_segment + d·a_depth], vector
+    (s, d, v) of B begins at b[b_at + (s·depth + d)·b_depth + v·b_vector], vector (r, v) of C at c[c_at +
+    r·c_row + v·c_vector]. With ``accumulate`` the tile is added to C.
     """
 
     @intrinsic
@@ -89,12 +91,14 @@ def tile_product(rows: int, vectors: int, unroll: int = 1) -> Any:
 def packed_product(rows: int, vectors: int, unroll: int = 4) -> Any:
     """The same for packed B and neighbouring numbers of A, which is what a convolution of pixels has.
 
-    ``f(a, a_at, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, start, start_at, c, c_at, c_row)``:
+    ``f(a, a_at, a_row, a_outer, outers, a_segment, segments, depth, b, b_at, start, start_at, c, c_at,
+    c_row)``:
 
         C[r, v] = start[v] + Σ_o Σ_s Σ_d  A[r, o, s, d] · B[o, s, d, v]
 
-    Element (r, o, s, d) of A is a[a_at + r·a_row + o·a_outer + s·a_segment + d]; vectors of B, of ``start`` (a
-    bias) and of a row of C lie side by side. So most strides are constants, and the sums never visit memory.
+    Element (r, o, s, d) of A is a[a_at + r·a_row + o·a_outer + s·a_segment + d]; vectors of B, of
+    ``start`` (a bias) and of a row of C lie side by side. So most strides are constants, and the sums
+    never visit memory.
     """
 
     @intrinsic
@@ -249,9 +253,9 @@ def _emit(context: Any, builder: Any, signature: Any, args: Any, rows: int, vect
 def tap_product(pixels: int) -> Any:
     """For depthwise convolution: y[r] = start + Σ_t x[r, t] · w[t], r < pixels, a vector of channels each.
 
-    ``f(x, x_at, x_pixel, table, first, taps, w, w_at, start, start_at, y, y_at, y_pixel)``: vector (r, t) of x begins
-    at x[x_at + r·x_pixel + table[2(first + t)]], that of w at w[w_at + table[2(first + t) + 1]]. (A table, since
-    LLVM turns two nested loops into a dozen pointers that it keeps in memory.)
+    ``f(x, x_at, x_pixel, table, first, taps, w, w_at, start, start_at, y, y_at, y_pixel)``: vector (r, t)
+    of x begins at x[x_at + r·x_pixel + table[2(first + t)]], that of w at w[w_at + table[2(first + t) +
+    1]]. (A table, since LLVM turns two nested loops into a dozen pointers that it keeps in memory.)
     """
 
     @intrinsic
@@ -303,10 +307,12 @@ def tap_product(pixels: int) -> Any:
 
 
 def tap_sums(taps: int) -> Any:
-    """For its weights: dw[t] += Σ_j x[j, t] · g[j], t < taps, a vector of channels each; every g is loaded once.
+    """For its weights: dw[t] += Σ_j x[j, t] · g[j], t < taps, a vector of channels each; every g is
+    loaded once.
 
-    ``f(x, x_at, x_pixel, offsets, first, g, g_at, g_pixel, count, dw, dw_at, dw_tap)``: vector (j, t) of x begins at
-    x[x_at + j·x_pixel + offsets[first + t]], that of g at g[g_at + j·g_pixel], that of dw at dw[dw_at + t·dw_tap].
+    ``f(x, x_at, x_pixel, offsets, first, g, g_at, g_pixel, count, dw, dw_at, dw_tap)``: vector (j, t) of
+    x begins at x[x_at + j·x_pixel + offsets[first + t]], that of g at g[g_at + j·g_pixel], that of dw at
+    dw[dw_at + t·dw_tap].
     """
 
     @intrinsic
