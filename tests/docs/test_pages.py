@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LESSONS = ("backprop", "convolution", "engine", "equations", "own-op")
+LESSONS = ("backprop", "convolution", "cpu-kernels", "engine", "equations", "own-op")
 
 _FENCE = re.compile(r"^(```+)(\S*)[^\n]*\n(.*?)^\1[ ]*$\n?", re.MULTILINE | re.DOTALL)
 
