@@ -359,10 +359,8 @@ def backward_weight(
     """Cotangent g (N, M·C, OH, OW) and input x (N, C, H, W) to that of the weight (M·C, 1, kh, kw)."""
     filters, multiplier = weight_shape[0], weight_shape[0] // groups
     x, g = _filled(x, multiplier), _filled_cotangents(g, multiplier)
-    (k, kernel, taps), lanes = (
-        (g.shape[1], tuple(weight_shape[2:]), weight_shape[2] * weight_shape[3]),
-        lanes_of(x.itemsize),
-    )
+    k, kernel, lanes = g.shape[1], (weight_shape[2], weight_shape[3]), lanes_of(x.itemsize)
+    taps = kernel[0] * kernel[1]
     n, _, h, w = x.shape
     out = (g.shape[2], g.shape[3])
     rows, room = _rows(out, w, k, kernel, stride, dilation, x.itemsize)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 
-from minidl.kernels import threads
+from minidl.kernels import memory, threads
 from minidl.kernels.cpu import conv2d, plan
 from minidl.kernels.layout import is_channels_last, to_channels_last
 from minidl.testing import memory_orders
@@ -225,3 +225,33 @@ def test_no_algorithm_changes_its_arguments():
         conv2d.backward_weight(g, x, weight.shape, **options)
         for one, other in zip(arrays, before, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", [*LARGE, "small", "channelwise"])
+def test_nothing_relies_on_what_memory_held_before(name, monkeypatch):
+    """Buffers come from a pool and hold old numbers; NaN among them must neither spread nor be taken for one.
+
+    (Winograd's results that are not finite would be thrown away and computed again.)
+    """
+    small = Case(3, (5, 4), 1, 3, 5, (3, 3), padding=(1, 1))
+    channelwise = Case(2, (6, 5), 3, 1, 2, (3, 3), padding=(1, 1))
+    case = {**LARGE, "small": small, "channelwise": channelwise}[name]
+
+    def spoil(make):
+        def spoiled(*args):
+            array = make(*args)
+            array.fill(np.nan)
+            return array
+
+        return spoiled
+
+    def refuse(*_, **__):
+        raise AssertionError("a finite result was thrown away")
+
+    for maker in ("empty", "empty_channels_last"):
+        monkeypatch.setattr(memory, maker, spoil(getattr(memory, maker)))
+    for algorithm in possible(case):
+        with monkeypatch.context() as patch:
+            if algorithm in GROWTH:
+                patch.setitem(conv2d.ALGORITHMS, "direct", conv2d.Algorithm(refuse, refuse, refuse))
+            check(case, algorithm)
