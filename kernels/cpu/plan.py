@@ -75,18 +75,19 @@ class Plan(NamedTuple):
 class Rates(NamedTuple):
     """One core's speed at this and that, for float32. Measured: ``python benchmarks/planner.py --fit``."""
 
-    products: float = 165e9  #: operations a second in tiles of TALL x VECTORS
-    narrow: float = 0.8  #: of that, in tiles of one vector
-    low: float = 0.75  #: of that, in the lowest tiles
-    weights: float = 0.85  #: of that, where the sum goes over pixels
-    winograd: float = 0.85  #: of that, in the products between Winograd's transforms
-    transforms: float = 12e9  #: bytes of transformed tiles, made or taken back
-    columns: float = 12e9  #: bytes of columns, written and read
-    column: float = 1.5e-9  #: seconds for each tap of each pixel among the columns
-    copies: float = 10e9  #: bytes of pictures, read or written
-    depthwise: float = 30e9  #: operations a second, a tap at a time
-    tile: float = 30e-9  #: seconds for each tile
-    call: float = 40e-6  #: seconds for each call of compiled code on all threads
+    products: float = 1.39e11  #: operations a second in tiles of TALL x VECTORS
+    narrow: float = 0.821  #: of that, in tiles of one vector
+    low: float = 0.5  #: of that, in the lowest tiles
+    weights: float = 0.76  #: of that, where the sum goes over pixels
+    winograd: float = 0.941  #: of that, in the products between Winograd's transforms
+    transforms: float = 1.33e10  #: bytes of transformed tiles, made or taken back
+    columns: float = 1.78e10  #: bytes of columns, written and read
+    column: float = 1.61e-09  #: seconds for each tap of each pixel among the columns
+    copies: float = 2.75e10  #: bytes of pictures, read or written
+    packing: float = 2.38e09  #: bytes of weights, brought into the order of the products or back
+    depthwise: float = 2.47e10  #: operations a second, a tap at a time
+    tile: float = 3.82e-08  #: seconds for each tile
+    call: float = 7.14e-05  #: seconds for each call of compiled code on all threads
 
 
 RATES = Rates()
@@ -180,6 +181,11 @@ def _product(rows: float, tiles: float, depth: float, columns: int, itemsize: in
     return work / rate + tiles * -(-vectors // VECTORS) * rates.tile
 
 
+def _packing(problem: Problem, rates: Rates) -> float:
+    weights = problem.k * problem.c // problem.groups * math.prod(problem.kernel)
+    return weights * problem.itemsize / rates.packing
+
+
 def _direct(problem: Problem, algorithm: str, rates: Rates) -> float:
     oh, ow = problem.out
     (kh, kw), per_group, filters = problem.kernel, problem.c // problem.groups, problem.k // problem.groups
@@ -210,7 +216,7 @@ def _direct(problem: Problem, algorithm: str, rates: Rates) -> float:
         products = _product(rows, tiles, inner, columns, size, rates)
         seconds = problem.groups * calls * lines * products
     copied = problem.bytes if max(problem.padding) > 0 else 0
-    return seconds + copied / (4 * rates.copies) + calls * rates.call
+    return seconds + copied / (4 * rates.copies) + _packing(problem, rates) + calls * rates.call
 
 
 def _im2col(problem: Problem, algorithm: str, rates: Rates) -> float:
@@ -226,9 +232,15 @@ def _im2col(problem: Problem, algorithm: str, rates: Rates) -> float:
         products = _product(_round_up(pixels, LOW), pixels / TALL, depth, filters, size, rates)
     else:
         products = _product(_round_up(pixels, LOW), pixels / TALL, filters, depth, size, rates)
-    vectors = -(-per_group // lanes_of(size))
-    columns = pixels * taps * (per_group * size / rates.columns + vectors * rates.column)
-    return problem.groups * (products + columns) + rates.call
+    wide = _round_up(per_group, lanes_of(size))
+    columns = pixels * taps * (wide * size / rates.columns + rates.column)
+    seconds = problem.groups * (products + columns)
+    if (
+        problem.direction == "backward_data"
+    ):  # windows overlap: only images, groups and parts of channels do not
+        pieces = max(1, problem.n * (problem.groups if problem.groups > 1 else per_group // lanes_of(size)))
+        seconds *= pieces % 2 / pieces + 1  # two cores, one of them idle at the end
+    return seconds + _packing(problem, rates) + rates.call
 
 
 def _winograd(problem: Problem, algorithm: str, rates: Rates) -> float:
@@ -240,7 +252,7 @@ def _winograd(problem: Problem, algorithm: str, rates: Rates) -> float:
     rate = rates.winograd * rates.products * 4 / size
     products = 2 * planes * _round_up(tiles, TALL) * c * k / rate
     transforms = planes * tiles * (c + k) * size / rates.transforms
-    weights = planes * c * k * size / rates.transforms
+    weights = planes * c * k * size / rates.transforms + _packing(problem, rates)
     return products + transforms + weights + 2 * rates.call
 
 
