@@ -40,18 +40,20 @@ def backward(
 
 @channels_last
 def _forward(x: Array, kernel: Pair, out: Pair, stride: Pair, padding: Pair, divisor: Any) -> Array:
-    matrices = [_windows(*axis) for axis in zip(x.shape[2:], kernel, out, stride, padding, strict=True)]
-    return pixels.gather(x, *matrices, after=divisor)
+    vertical, horizontal = (
+        _windows(*axis) for axis in zip(x.shape[2:], kernel, out, stride, padding, strict=True)
+    )
+    return pixels.gather(x, vertical, horizontal, after=divisor)
 
 
 @channels_last
 def _backward(
     g: Array, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, divisor: Any
 ) -> Array:
-    matrices = [
+    vertical, horizontal = (
         _adjoint(*axis) for axis in zip(x_shape[2:], kernel, g.shape[2:], stride, padding, strict=True)
-    ]
-    return pixels.gather(g, *matrices, before=divisor)
+    )
+    return pixels.gather(g, vertical, horizontal, before=divisor)
 
 
 @functools.lru_cache(maxsize=256)
@@ -65,6 +67,6 @@ def _windows(size: int, kernel: int, out: int, stride: int, padding: int) -> Mat
 def _adjoint(size: int, kernel: int, out: int, stride: int, padding: int) -> Matrix:
     """The windows of each pixel in the order of its taps in them, which is the windows' order backwards."""
     forwards = pixels.transpose(_windows(size, kernel, out, stride, padding), size)
-    position = np.arange(len(forwards.index))
+    position = np.arange(len(forwards.column))
     mirrored = np.repeat(forwards.start[:-1] + forwards.start[1:] - 1, np.diff(forwards.start)) - position
-    return Matrix(forwards.start, forwards.index[mirrored], forwards.weight)
+    return Matrix(forwards.start, forwards.column[mirrored], forwards.weight)

@@ -380,12 +380,12 @@ def backward_weight(
         ),
         parts=shares * chunks,
     )
-    sizes = (per_group, k // groups, runs, length, length + BEYOND)
+    extents = (per_group, k // groups, runs, length, length + BEYOND)
     lines = memory.empty((threads.get_num_threads(), lanes), dtype)
     threads.deal(
         gather_weights,
         groups * vectors,
-        np.array(sizes, np.int64),
+        np.array(extents, np.int64),
         sums,
         dw.reshape(-1),
         lines,

@@ -60,7 +60,7 @@ class Matrix(NamedTuple):
     """A sparse matrix row by row: row i has the entries start[i] ... start[i + 1] - 1."""
 
     start: Array  #: (rows + 1)
-    index: Array  #: the column of each entry
+    column: Array  #: that of each entry
     weight: Array  #: its value, float64
 
     @property
@@ -83,7 +83,7 @@ def transposed(index: Array, size: int) -> tuple[Array, Array]:
 def transpose(matrix: Matrix, columns: int) -> Matrix:
     """The transposed matrix: who reads pixel k, in ascending order."""
     readers = np.repeat(np.arange(matrix.rows), np.diff(matrix.start))
-    start, order = transposed(matrix.index, columns)
+    start, order = transposed(matrix.column, columns)
     return Matrix(start, readers[order], matrix.weight[order])
 
 
@@ -115,9 +115,9 @@ def gather(x: Array, vertical: Matrix, horizontal: Matrix, before: Any = None, a
     divisor = np.array(1 if given is None else given, x.dtype)
     steps = (divisor.shape[1], 1) if divisor.ndim else (0, 0)
     matrices = [
-        a for m in (vertical, horizontal) for a in (m.start, m.index, m.weight.astype(x.dtype, copy=False))
+        a for m in (vertical, horizontal) for a in (m.start, m.column, m.weight.astype(x.dtype, copy=False))
     ]
-    per_column = len(horizontal.index) // max(horizontal.rows, 1)
+    per_column = len(horizontal.column) // max(horizontal.rows, 1)
     uniform = (np.diff(horizontal.start) == per_column).all() and mode == 0
     threads.deal(
         _gather, n * vertical.rows, flat(x), flat(y), h, w, c, *y.shape[2:], *matrices,
