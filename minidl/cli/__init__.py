@@ -1,4 +1,4 @@
-"""The command line: ``minidl train``, ``evaluate``, ``predict``, ``demo``, ``bench``, ``plan``: thin calls into minidl.
+"""The command line, ``minidl train`` and the other :data:`COMMANDS`: thin calls into the library.
 
 Exit codes: 0 done; 2 something the user gave cannot be used (one line on stderr says what and what to do);
 130 stopped by Ctrl-C, 143 by SIGTERM, 141 the reader of the output went away (``minidl ... | head``).
@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="Images to work on at a time [default: the number of cores].",
+    help="Threads for kernels and BLAS [default: the number of cores].",
 )
 def cli(threads: int | None) -> None:
     """Train a U-Net on your pictures and masks, measure it, and use it.
@@ -73,15 +73,11 @@ def cli(threads: int | None) -> None:
     minidl bench                                  speed and memory beside other libraries
     minidl plan                                   how each convolution of a network is computed
     """
-    from minidl import set_num_threads
+    from minidl import dispatch
+    from minidl.kernels.threads import available_cores
 
-    set_num_threads(threads or _cores())
-
-
-def _cores() -> int:
-    """The cores that this process may use (a container or taskset may allow fewer than there are)."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    dispatch.backend()  # a MINIDL_BACKEND that cannot be had is told before any work is done
+    dispatch.set_num_threads(threads or available_cores())
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -49,13 +49,13 @@ from minidl.ops._shapes import Pair, conv_output, pair, require_image, require_n
 from minidl.ops.pad import pad
 
 
-def convolution_kernels(x: Any, options: dict[str, Any]) -> Kernels:
+def convolution_kernels(x: Any, options: dict[str, Any], operation: str = "conv2d") -> Kernels:
     """The kernels for x; only the compiled ones have several algorithms to choose from.
 
     Raises:
         ValueError: an algorithm is asked for, and the reference kernels are in use.
     """
-    found = kernels("conv2d", x)
+    found = kernels(operation, x)
     if options.get("algorithm") is not None and found.backend == REFERENCE:
         raise ValueError(
             f"convolution: algorithm={options['algorithm']!r} is one of backend 'numba', but {REFERENCE!r} "

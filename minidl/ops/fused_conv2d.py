@@ -22,12 +22,10 @@ from typing import Any
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import kernels
-from minidl.ops._algorithm import with_algorithm
 from minidl.ops._shapes import Pair, conv_output, pair, require_image, require_ndim
 from minidl.ops.avg_pool2d import avg_pool2d
 from minidl.ops.cat import cat, split
-from minidl.ops.conv2d import Conv2dWeight, check_channels
+from minidl.ops.conv2d import Conv2dWeight, asked, check_channels, convolution_kernels
 from minidl.ops.conv_transpose2d import ConvTranspose2d
 from minidl.ops.interpolate import interpolate
 from minidl.ops.where import choose
@@ -38,7 +36,7 @@ class FusedConv2d(Function):
 
     @staticmethod
     def forward(ctx: Node, x: Any, second: Any, weight: Any, bias: Any, *, out: Pair, **options: Any) -> Any:
-        ctx.kernels, ctx.options, ctx.out = kernels("fused_conv2d", x), options, out
+        ctx.kernels, ctx.options = convolution_kernels(x, options, "fused_conv2d"), options
         y = ctx.kernels.forward(x, second, weight, bias, out, **options)
         ctx.save(x, second, weight, bias, y if options["relu"] else None)
         return y
@@ -137,7 +135,7 @@ def fused_conv2d(
         "dilation": pair(dilation, "dilation", name, least=1),
     }
     out = conv_output((input.shape[2], input.shape[3]), kernel, **options, operation=name)
-    options |= {"groups": groups, "doubled": upsample_second, "relu": relu, **with_algorithm(name, algorithm)}
+    options |= {"groups": groups, "doubled": upsample_second, "relu": relu, **asked(algorithm)}
     return FusedConv2d.apply(input, second, weight, bias, out=out, **options)
 
 
