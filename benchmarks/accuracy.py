@@ -43,6 +43,7 @@ CHANNELS = (16, 64, 256)
 ALGORITHMS = ("winograd4", "winograd2", "direct", "im2col")
 #: Finite points of F(4, 3) that are compared; the first are those of cook_toom.POINTS.
 POINTS = {
+    "0, ±5/8, ±3/2": (0, Fraction(5, 8), Fraction(-5, 8), Fraction(3, 2), Fraction(-3, 2)),
     "0, ±1, ±2": (0, 1, -1, 2, -2),
     "0, ±1, ±1/2": (0, 1, -1, Fraction(1, 2), Fraction(-1, 2)),
     "0, ±1/2, ±2": (0, Fraction(1, 2), Fraction(-1, 2), 2, -2),

@@ -47,6 +47,7 @@ START = plan.Rates(
     weights=0.8,
     winograd=0.85,
     transforms=12e9,
+    back=12e9,
     columns=12e9,
     column=2e-9,
     copies=20e9,
@@ -301,7 +302,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     if arguments.rows is not None and arguments.rows.is_file():
         rows = json.loads(arguments.rows.read_text(encoding="utf-8"))
     else:
-        rows = run(draw(FIT_SEED), arguments.seconds)
+        rows = run(draw(FIT_SEED, 2 * SHAPES), arguments.seconds)
         if arguments.rows is not None:
             atomic_write(arguments.rows, json.dumps(rows) + "\n")
     rates = fit(rows, arguments.threads)

@@ -75,19 +75,20 @@ class Plan(NamedTuple):
 class Rates(NamedTuple):
     """One core's speed at this and that, for float32. Measured: ``python benchmarks/planner.py --fit``."""
 
-    products: float = 1.39e11  #: operations a second in tiles of TALL x VECTORS
-    narrow: float = 0.821  #: of that, in tiles of one vector
+    products: float = 1.37e11  #: operations a second in tiles of TALL x VECTORS
+    narrow: float = 0.852  #: of that, in tiles of one vector
     low: float = 0.5  #: of that, in the lowest tiles
-    weights: float = 0.76  #: of that, where the sum goes over pixels
-    winograd: float = 0.941  #: of that, in the products between Winograd's transforms
-    transforms: float = 1.33e10  #: bytes of transformed tiles, made or taken back
-    columns: float = 1.78e10  #: bytes of columns, written and read
-    column: float = 1.61e-09  #: seconds for each tap of each pixel among the columns
+    weights: float = 0.751  #: of that, where the sum goes over pixels
+    winograd: float = 0.839  #: of that, in the products between Winograd's transforms
+    transforms: float = 1.36e10  #: bytes of transformed tiles
+    back: float = 1.55e10  #: bytes of tiles that are transformed back into results
+    columns: float = 1.73e10  #: bytes of columns, written and read
+    column: float = 1.57e-09  #: seconds for each tap of each pixel among the columns
     copies: float = 2.75e10  #: bytes of pictures, read or written
-    packing: float = 2.38e09  #: bytes of weights, brought into the order of the products or back
+    packing: float = 2.41e09  #: bytes of weights, brought into the order of the products or back
     depthwise: float = 2.47e10  #: operations a second, a tap at a time
     tile: float = 3.82e-08  #: seconds for each tile
-    call: float = 7.14e-05  #: seconds for each call of compiled code on all threads
+    call: float = 6.7e-05  #: seconds for each call of compiled code on all threads
 
 
 RATES = Rates()
@@ -251,7 +252,8 @@ def _winograd(problem: Problem, algorithm: str, rates: Rates) -> float:
     c, k = (_round_up(count, lanes) for count in (problem.c, problem.k))
     rate = rates.winograd * rates.products * 4 / size
     products = 2 * planes * _round_up(tiles, TALL) * c * k / rate
-    transforms = planes * tiles * (c + k) * size / rates.transforms
+    results = {"forward": k, "backward_data": c}.get(problem.direction, 0)  # backward_weight transforms both
+    transforms = planes * tiles * size * ((c + k - results) / rates.transforms + results / rates.back)
     weights = planes * c * k * size / rates.transforms + _packing(problem, rates)
     return products + transforms + weights + 2 * rates.call
 
