@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import threading
 import types
@@ -12,6 +13,7 @@ import pytest
 
 import minidl
 from minidl import dispatch, ops
+from minidl.errors import InputError
 from minidl.kernels.reference import max_pool2d as reference
 
 X = np.array([[[[1.0, 3.0], [2.0, 0.0]]]])
@@ -56,8 +58,53 @@ def pool(x=X):
 # --- the preference -----------------------------------------------------------------------------------------
 
 
-def test_the_reference_is_preferred_until_something_else_is():
+@pytest.fixture
+def undecided(monkeypatch):
+    """As in a fresh process: nobody has chosen, and the default is not known yet."""
+    token = dispatch._preferred.set(None)
+    monkeypatch.delenv("MINIDL_BACKEND", raising=False)
+    dispatch.default_backend.cache_clear()
+    yield monkeypatch
+    dispatch.default_backend.cache_clear()
+    dispatch._preferred.reset(token)
+
+
+def test_compiled_kernels_are_preferred_until_something_else_is(undecided):
+    assert dispatch.backend() == dispatch.default_backend() == "numba"
+    assert repr(dispatch.kernels("conv2d", X)) == "<kernels of conv2d in backend 'numba'>"
+    with minidl.use("numpy"):
+        assert dispatch.backend() == "numpy"
+
+
+def test_without_numba_the_reference_is_preferred(undecided):
+    undecided.setattr("importlib.util.find_spec", lambda name: None if name == "numba" else name)
     assert dispatch.backend() == "numpy"
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+def test_the_environment_decides_for_all_threads(undecided, name):
+    undecided.setenv("MINIDL_BACKEND", name)
+    seen = []
+    worker = threading.Thread(target=lambda: seen.append(dispatch.backend()))
+    worker.start()
+    worker.join(timeout=10)
+    assert seen == [dispatch.backend()] == [name]
+
+
+def test_an_environment_that_names_no_backend_or_one_that_is_not_there(undecided):
+    undecided.setenv("MINIDL_BACKEND", "abacus")
+    with pytest.raises(InputError, match=r"MINIDL_BACKEND: there is no backend 'abacus'; .*numpy, numba"):
+        dispatch.backend()
+    undecided.setenv("MINIDL_BACKEND", "numba")
+    undecided.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="MINIDL_BACKEND: numba is not installed"):
+        dispatch.backend()
+
+
+def test_importing_minidl_and_asking_for_the_default_imports_no_numba():
+    code = "import sys, minidl; minidl.dispatch.backend(); print('numba' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "False", done.stderr
 
 
 def test_use_as_a_statement_holds_from_there_on():

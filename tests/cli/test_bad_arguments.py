@@ -105,3 +105,11 @@ def test_resume_with_other_data(call, trained, data, tmp_path):
     (data / IMAGES / "05.png").unlink()
     said = call("train", data, "--out", trained / "run", "--resume")
     assert_names(said.error, [str(data), "other training images"])
+
+
+def test_a_backend_in_the_environment_that_is_none(shell, data, tmp_path):
+    said = shell("train", data, "--out", tmp_path / "run", MINIDL_BACKEND="abacus")
+    assert said.code == 2 and not (tmp_path / "run").exists()
+    assert said.err == (
+        "minidl: error: MINIDL_BACKEND: there is no backend 'abacus'; choose from numpy, numba\n"
+    )

@@ -23,7 +23,7 @@ def test_help_lists_the_commands_in_order(call):
     said = call("--help")
     assert said.code == 0 and said.err == ""
     listed = [line.split()[0] for line in said.out.partition("Commands:")[2].splitlines() if line.strip()]
-    assert listed == list(COMMANDS)
+    assert listed == [*COMMANDS, "bench", "plan"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -271,3 +271,8 @@ def test_demo(call, tmp_path, monkeypatch):
     assert call("evaluate", out, out / "data", "--split", "test").code == 0
     again = json.loads((out / "evaluation-test/metrics.json").read_text())
     assert again["mean_iou"] == figures["mean_iou"]
+
+
+def test_a_training_with_every_kernel_checked(shell, data, tmp_path):
+    said = shell("train", data, "--out", tmp_path / "run", *SMALL, MINIDL_CHECK_KERNELS="1")
+    assert said.code == 0, said.err

@@ -33,7 +33,7 @@ class Block(NamedTuple):
 def blocks(page: str) -> list[Block]:
     found = list(_FENCE.finditer(page))
     result = []
-    for match, following in zip(found, [*found[1:], None], strict=True):
+    for match, following in zip(found, [*found[1:], None][: len(found)], strict=True):
         printed = None
         if following is not None and following[2] == "text":
             between = page[match.end() : following.start()]

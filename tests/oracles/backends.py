@@ -38,7 +38,7 @@ BOTH = frozenset(
 )
 
 #: Those that run on the default backend alone: they look at what surrounds the kernels, or name backends
-#: themselves. CI runs those in ``ONCE_MORE`` a second time, with MINIDL_BACKEND=numpy.
+#: themselves. CI runs cli, parity and train once more, with MINIDL_BACKEND=numpy (.ci/run).
 ONE = frozenset(
     (
         "bench",
@@ -59,7 +59,6 @@ ONE = frozenset(
         "test_testing_report.py",
     )
 )
-ONCE_MORE = ("cli", "parity", "train")
 
 #: A test whose argument ``backend`` names it, in a file that is not in BOTH.
 both_backends = pytest.mark.parametrize("backend", BACKENDS, indirect=True)
