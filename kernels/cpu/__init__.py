@@ -19,8 +19,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,24 +58,34 @@ def _keeps_code() -> bool:
     nothing tells it that an imported file has changed.
     """
     try:
-        cache_folder().mkdir(parents=True, exist_ok=True)
+        if not cache_folder().exists():
+            cache_folder().mkdir(parents=True)
+            _forget_old(cache_folder().parent)
         with tempfile.TemporaryFile(dir=cache_folder()):
             return True
     except OSError:
         return False
 
 
+def _forget_old(parent: Path) -> None:
+    """Remove what other versions of the kernels left there, if nothing was added to it for a month."""
+    for folder in parent.glob("minidl-" + "[0-9a-f]" * 16):
+        if time.time() - folder.stat().st_mtime > 30 * 24 * 3600:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """``numba.njit`` that lets go of Python's lock and keeps its code on disk.
 
     Where the folder cannot be written to, the function is compiled anew in each process instead of being
-    refused.
+    refused. So are functions from elsewhere: the folder's name says nothing of their sources.
     """
     import numba  # half a second: only when the first compiled kernel is asked for
 
     with _naming:  # Numba reads the setting when a function is decorated, and has no other way to be told
         before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
         try:
-            return numba.njit(cache=_keeps_code(), nogil=True, error_model="numpy")(function)
+            kept = (function.__module__ or "").startswith(__name__) and _keeps_code()
+            return numba.njit(cache=kept, nogil=True, error_model="numpy")(function)
         finally:
             numba.config.CACHE_DIR = before

@@ -117,3 +117,25 @@ def test_numbas_own_setting_is_as_before():
         return 2 * x
 
     assert twice(4) == 8 and numba.config.CACHE_DIR == before
+
+
+def test_what_other_versions_left_is_forgotten_after_a_month(tmp_path):
+    old, recent, foreign = (tmp_path / name for name in ("minidl-" + "0" * 16, "minidl-" + "a" * 16, "mine"))
+    for folder in (old, recent, foreign):
+        folder.mkdir()
+        (folder / "code").write_text("x")
+    for folder in (old, foreign):
+        os.utime(folder, (1, 1))
+    cpu._forget_old(tmp_path)
+    assert not old.exists() and recent.exists() and foreign.exists()
+
+
+def test_a_function_from_elsewhere_is_not_kept():
+    """The folder is named after the sources of the kernels, which say nothing of this file."""
+
+    @cpu.compiled
+    def doubled(x):
+        return 2 * x
+
+    assert doubled(3) == 6
+    assert doubled.stats.cache_path is None
