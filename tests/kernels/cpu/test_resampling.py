@@ -165,7 +165,7 @@ def as_dense(matrix, columns):
     dense = np.zeros((matrix.rows, columns))
     for i in range(matrix.rows):
         for entry in range(matrix.start[i], matrix.start[i + 1]):
-            dense[i, matrix.index[entry]] += matrix.weight[entry]
+            dense[i, matrix.column[entry]] += matrix.weight[entry]
     return dense
 
 
@@ -178,4 +178,4 @@ def test_matrices_of_windows_and_their_transposes(ends):
     turned = pixels.transpose(matrix, 7)
     np.testing.assert_array_equal(as_dense(turned, len(ends)), expected.T)
     for i in range(7):  # readers in ascending order
-        assert (np.diff(turned.index[turned.start[i] : turned.start[i + 1]]) > 0).all()
+        assert (np.diff(turned.column[turned.start[i] : turned.start[i + 1]]) > 0).all()
