@@ -12,6 +12,7 @@ tensor([[ 7., 11.],
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
+from minidl import _collector as _collector  # before anything large
 from minidl import _kernels as _kernels  # first: it makes minidl.kernels importable in a clone
 from minidl import autograd, dispatch, ops, random
 from minidl._gradcheck import GradcheckError, gradcheck, gradgradcheck
@@ -69,3 +70,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+_collector.resume()
