@@ -136,6 +136,16 @@ def _fixed_random_state() -> Iterator[None]:
     minidl.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _threads_as_before() -> Iterator[None]:
+    """A number of threads that a test sets holds for the whole process; "not set" cannot be set again."""
+    from minidl.kernels import threads
+
+    before = threads._count
+    yield
+    threads._count = before
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The top of the repository."""

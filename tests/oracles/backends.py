@@ -47,6 +47,7 @@ ONE = frozenset(
         "kernels",
         "parity",
         "planted",
+        "segmentation",
         "soak",
         "train",
         "test_compare.py",
