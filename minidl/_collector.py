@@ -14,8 +14,8 @@ gc.disable()
 def resume() -> None:
     """Let the collector go on, unless it was off before.
 
-    What the import made goes to the old objects unseen (frozen and thawed): else the first thing that a program
-    makes would set off the search that was to be spared.
+    What the import made goes to the old objects unseen (frozen and thawed): else the first thing that a
+    program makes would set off the search that was to be spared.
     """
     if not _was_enabled:
         return
