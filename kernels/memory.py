@@ -31,26 +31,33 @@ Array = np.ndarray[Any, Any]
 SMALLEST = 256 * 1024
 #: Where a buffer begins: on a line of the cache, so that no vector lies across two.
 ALIGNMENT = 64
-#: From this size on a buffer is a mapping of its own, from the other on in huge pages (of 2 MiB).
-OWN_MAPPING, HUGE_PAGES = 2**20, 4 * 2**20
+#: From this size on a buffer is a mapping of its own, from the other on in huge pages (which are as large).
+OWN_MAPPING, HUGE_PAGE = 2**20, 2**21
 
 
 def _fresh(size: int) -> Array:
     """New memory that begins on a line of the cache.
 
-    Large buffers are asked for from the operating system itself, in huge pages where it has them: in the C
-    library's heap, buffers of many sizes that come and go would leave holes (a tenth of a U-Net's memory was
-    measured).
+    Large buffers are asked for from the operating system itself: in the C library's heap, buffers of many
+    sizes that come and go would leave holes (a tenth of a U-Net's memory was measured). From 2 MiB on they
+    lie in huge pages, where the system has them. A core remembers where some 64 pages are; a kernel that
+    writes 36 streams at once into pages of 4 KiB spends its time looking them up (a quarter of Winograd's
+    convolution).
     """
-    if size >= OWN_MAPPING and hasattr(mmap, "MAP_PRIVATE"):
-        mapped = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if size >= HUGE_PAGES and hasattr(mmap, "MADV_HUGEPAGE"):
-            with contextlib.suppress(OSError):  # the system may have been built without them
-                mapped.madvise(mmap.MADV_HUGEPAGE)
-        return np.frombuffer(mapped, np.uint8)
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size]
+    if size < OWN_MAPPING or not hasattr(mmap, "MAP_PRIVATE"):
+        raw = np.empty(size + ALIGNMENT, np.uint8)
+        start = -raw.ctypes.data % ALIGNMENT
+        return raw[start : start + size]
+    huge = size >= HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE")
+    # A huge page begins at a multiple of its size; what is mapped beyond is never touched and costs nothing.
+    mapped = mmap.mmap(-1, size + HUGE_PAGE if huge else size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    whole = np.frombuffer(mapped, np.uint8)
+    if not huge:
+        return whole
+    with contextlib.suppress(OSError):  # the system may have been built without them
+        mapped.madvise(mmap.MADV_HUGEPAGE)
+    start = -whole.ctypes.data % HUGE_PAGE
+    return whole[start : start + size]
 
 
 class _Buffer:
@@ -149,6 +156,18 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     if nbytes < SMALLEST:
         return np.empty(shape, dtype)
     return np.asarray(_pool.take(nbytes))[:nbytes].view(dtype).reshape(shape)
+
+
+def work_space(shape: tuple[int, ...], dtype: Any) -> Array:
+    """As :func:`empty`, always in huge pages: for what a kernel writes in many places at once.
+
+    >>> work_space((2, 3), "float64").shape
+    (2, 3)
+    """
+    dtype = np.dtype(dtype)
+    count = math.prod(shape)
+    room = -(-count * dtype.itemsize // HUGE_PAGE) * HUGE_PAGE // dtype.itemsize
+    return empty((room,), dtype)[:count].reshape(shape)
 
 
 def empty_channels_last(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -39,11 +39,13 @@ from minidl.kernels.cpu.vectors import lanes_of
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
 
-#: Bytes of transformed tiles that a thread works on at once: what fits into a second-level cache beside
-#: weights.
-BLOCK_BYTES = 1_200_000
-#: Tiles in a block, at least and at most. Each block reads all weights once, so large ones spread that cost.
-LEAST_TILES, MOST_TILES = 4 * ROWS, 16 * ROWS
+#: Bytes of transformed tiles that a thread works on at once: they stay in the second-level cache with room to
+#: spare.
+BLOCK_BYTES = 400_000
+#: Tiles in a block, at least and at most. All blocks read all transformed weights: where these are more than
+#: WEIGHT_BYTES, beyond what a second-level cache holds, that cost is spread over more tiles. (Measured with
+#: blocks of 12 to 144 tiles of the documents' U-Net's layers; within a tenth, it matters little.)
+LEAST_TILES, MOST_TILES, WEIGHT_BYTES = 2 * ROWS, 16 * ROWS, 4_000_000
 
 
 def forward(
@@ -134,17 +136,15 @@ def backward_weight(
     # end.
     chunk = -(-vectors // workers) if vectors >= 8 * workers else vectors
     chunks = -(-vectors // chunk)
-    sizes = _sizes(
-        m, x.shape, g.shape, padding, parts, doubled, z, chunk + k_vectors, lanes, dtype.itemsize, 2
-    )
+    sizes = _sizes(m, x.shape, g.shape, padding, parts, doubled, z, chunk + k_vectors, lanes, dtype.itemsize)
     shares = min(-(-workers // chunks), int(sizes[2]))
     if not shares:  # an empty batch
         return np.zeros(weight_shape, dtype), np.zeros(k, dtype)
     block = (
         planes * lanes + planes * _plane(sizes[1], chunk, lanes) + planes * _plane(sizes[1], k_vectors, lanes)
     )
-    works = memory.empty((workers, block), dtype)
-    dU = memory.empty((shares, planes * k_vectors * vectors * lanes * lanes), dtype)
+    works = memory.work_space((workers, block), dtype)
+    dU = memory.work_space((shares, planes * k_vectors * vectors * lanes * lanes), dtype)
     db = np.zeros((shares, k), np.float64)
     flat = _flat(x), _flat(second, x), _flat(g), _flat(z, x)
     threads.deal(
@@ -177,15 +177,13 @@ def _convolve(
     x, y = pictures[0], outputs[0]
     lanes, workers, planes = lanes_of(x.itemsize), threads.get_num_threads(), (m + 2) ** 2
     vectors, k_vectors = _vectors(parts[:2], lanes), _vectors(parts[2:], lanes)
-    sizes = _sizes(
-        *(m, x.shape, y.shape, padding, parts, doubled, z, vectors + k_vectors, lanes, x.itemsize, 1)
-    )
+    sizes = _sizes(*(m, x.shape, y.shape, padding, parts, doubled, z, vectors + k_vectors, lanes, x.itemsize))
     U = transformed_weights(weight, m, parts, turned)
     padded_bias = np.zeros(k_vectors * lanes, x.dtype)
     if bias is not None:
         padded_bias[: bias.size] = bias
     block = sum(planes * _plane(sizes[1], v, lanes) for v in (vectors, k_vectors)) + (planes + 1) * lanes
-    works = memory.empty((workers, block), x.dtype)
+    works = memory.work_space((workers, block), x.dtype)
     seen = works[:, planes * lanes : (planes + 1) * lanes]
     seen[...] = 0
     low = x.dtype.type(0 if relu else -np.inf)
@@ -200,7 +198,7 @@ def transformed_weights(weight: Array, m: int, parts: tuple[int, int, int, int],
     """U = G w Gᵀ as the products read it; ``turned`` by 180 degrees, inputs and outputs exchanged."""
     lanes, workers = lanes_of(weight.itemsize), threads.get_num_threads()
     vectors, k_vectors = _vectors(parts[:2], lanes), _vectors(parts[2:], lanes)
-    U = memory.empty(((m + 2) ** 2 * vectors * lanes * k_vectors * lanes,), weight.dtype)
+    U = memory.work_space(((m + 2) ** 2 * vectors * lanes * k_vectors * lanes,), weight.dtype)
     by_first, by_second = weight.shape[1] * 9, 9
     strides = np.array((by_second, by_first, 8) if turned else (by_first, by_second, 0), np.int64)
     taps = memory.empty((workers, 9 * lanes), weight.dtype)
@@ -220,13 +218,14 @@ def _sizes(
     vectors: int,
     lanes: int,
     itemsize: int,
-    least: int,
 ) -> Array:
     """What the compiled functions ask to know, as one array: see the unpacking there."""
     TH, TW = -(-y_shape[2] // m), -(-y_shape[3] // m)
     tiles = x_shape[0] * TH * TW
     per_tile = (m + 2) ** 2 * vectors * lanes * itemsize
-    T = min(MOST_TILES, max(least * LEAST_TILES, BLOCK_BYTES // per_tile // ROWS * ROWS))
+    weights = (m + 2) ** 2 * (parts[0] + parts[1]) * (parts[2] + parts[3]) * itemsize
+    least = LEAST_TILES if weights <= WEIGHT_BYTES else 2 * LEAST_TILES
+    T = min(MOST_TILES, max(least, BLOCK_BYTES // per_tile // ROWS * ROWS))
     T = min(T, max(1, -(-tiles // ROWS)) * ROWS)
     return np.array(
         (m, T, tiles, TH, TW, *x_shape[2:], *padding, *y_shape[2:], *parts, doubled, z is not None), np.int64
