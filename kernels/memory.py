@@ -4,23 +4,25 @@ A training step allocates the same large arrays in every step. Fresh memory of t
 operating system page by page, zeroed, at the first touch: for a U-Net's activations that costs as much time
 as writing them. So results of kernels are made with :func:`empty`, which keeps what was freed.
 
-**The rule.** A buffer goes back to the pool when the last array that looks into it is gone (Python's own
-reference count says when; nothing is ever handed out twice). It is handed out again only for a request of the
-same size class (sizes are rounded up by at most an eighth). Used and free buffers together are never more
-than the most that was in use at once: before new memory is asked for, free buffers that would exceed that are
-let go of. :func:`release` gives all of them back to the system. Small arrays are NumPy's.
+**The rule.** Memory comes from the system in *regions* of 256 MiB, of which only what was touched exists. An
+array gets the smallest free stretch of a region that is large enough, and when the last array that looks into
+a stretch is gone (Python's own reference count says when), it is free again and becomes one with its free
+neighbours. So what is kept is what was in use at once at the most, and a little for stretches that did not
+fit; :func:`release` gives what is free back to the system. Small arrays are NumPy's.
 
 Nothing may rely on what an array from here contains.
 """
 
 from __future__ import annotations
 
+import bisect
+import collections
 import contextlib
 import math
 import mmap
 import os
+import sys
 import threading
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -29,98 +31,142 @@ Array = np.ndarray[Any, Any]
 
 #: Smaller arrays come from the C library's allocator, which keeps them by itself.
 SMALLEST = 256 * 1024
-#: Where a buffer begins: on a line of the cache, so that no vector lies across two.
-ALIGNMENT = 64
-#: From this size on a buffer is a mapping of its own, from the other on in huge pages (which are as large).
-OWN_MAPPING, HUGE_PAGE = 2**20, 2**21
+#: Bytes that the system is asked for at a time, and what stretches of them begin at multiples of: a page.
+REGION, PAGE = 2**28, 4096
+#: A core remembers where some 64 pages are; a kernel that writes 36 streams at once into pages of 4 KiB spends
+#: its time looking them up (a quarter of Winograd's convolution was measured). So regions lie in huge pages,
+#: where the system has them, and begin at one.
+HUGE_PAGE = 2**21
 
 
-def _fresh(size: int) -> Array:
-    """New memory that begins on a line of the cache.
+class _Region:
+    """Memory from the system, and which stretches of it are free: begin and end, in the order of memory."""
 
-    Large buffers are asked for from the operating system itself: in the C library's heap, buffers of many
-    sizes that come and go would leave holes (a tenth of a U-Net's memory was measured). From 2 MiB on they
-    lie in huge pages, where the system has them. A core remembers where some 64 pages are; a kernel that
-    writes 36 streams at once into pages of 4 KiB spends its time looking them up (a quarter of Winograd's
-    convolution).
+    def __init__(self, size: int) -> None:
+        self.memory, self.mapped, self.start = _mapped(size)
+        self.free = [(0, size)]
+        self.touched = 0  # the end of what was ever handed out
+
+    def take(self, at: int, size: int) -> None:
+        """``size`` bytes from the beginning of free stretch number ``at``."""
+        begin, end = self.free[at]
+        if begin + size == end:
+            del self.free[at]
+        else:
+            self.free[at] = (begin + size, end)
+        self.touched = max(self.touched, begin + size)
+
+    def give_back(self, begin: int, end: int) -> None:
+        """A stretch is free again, together with the free ones before and behind it."""
+        at = bisect.bisect(self.free, (begin, end))
+        if at < len(self.free) and self.free[at][0] == end:
+            end = self.free.pop(at)[1]
+        if at and self.free[at - 1][1] == begin:
+            at -= 1
+            begin = self.free.pop(at)[0]
+        self.free.insert(at, (begin, end))
+
+
+def _mapped(size: int) -> tuple[Array, mmap.mmap | None, int]:
+    """New memory, the mapping that it is in, and where: it begins with a huge page.
+
+    What is never touched costs nothing.
     """
-    if size < OWN_MAPPING or not hasattr(mmap, "MAP_PRIVATE"):
-        raw = np.empty(size + ALIGNMENT, np.uint8)
-        start = -raw.ctypes.data % ALIGNMENT
-        return raw[start : start + size]
-    huge = size >= HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE")
-    # A huge page begins at a multiple of its size; what is mapped beyond is never touched and costs nothing.
-    mapped = mmap.mmap(-1, size + HUGE_PAGE if huge else size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return np.empty(size, np.uint8), None, 0
+    mapped = mmap.mmap(-1, size + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # the system may have been built without them
+            mapped.madvise(mmap.MADV_HUGEPAGE)
     whole = np.frombuffer(mapped, np.uint8)
-    if not huge:
-        return whole
-    with contextlib.suppress(OSError):  # the system may have been built without them
-        mapped.madvise(mmap.MADV_HUGEPAGE)
     start = -whole.ctypes.data % HUGE_PAGE
-    return whole[start : start + size]
+    return whole[start : start + size], mapped, start
 
 
 class _Buffer:
-    """Memory of a pool; ``np.asarray`` of it is an array that keeps it alive, and its end brings it back."""
+    """A stretch of a region; ``np.asarray`` of it is an array that keeps it alive, and its end gives it back."""
 
-    def __init__(self, memory: Array, pool: Pool) -> None:
-        self.memory, self.pool = memory, pool
-        self.__array_interface__ = memory.__array_interface__
+    def __init__(self, pool: Pool, region: _Region, begin: int, end: int) -> None:
+        self.pool, self.place = pool, (region, begin, end)
+        self.__array_interface__ = region.memory[begin:end].__array_interface__
 
     def __del__(self) -> None:
-        self.pool.give_back(self.memory)
+        self.pool.returned.append(self.place)
 
 
 class Pool:
-    """Free buffers by size, and what is in use.
+    """All regions.
 
     Attributes:
         in_use: bytes that arrays hold now.
         most: the largest that ``in_use`` was.
-        kept: bytes of the free buffers.
     """
 
     def __init__(self) -> None:
-        self.free: dict[int, list[Array]] = defaultdict(list)
-        self.in_use = self.most = self.kept = 0
-        # Reentrant: the garbage collector may run __del__ of a buffer inside any allocation, these too.
-        self.lock = threading.RLock()
+        self.regions: list[_Region] = []
+        # The garbage collector may run a buffer's __del__ at any moment, even while the lists of free stretches
+        # are being changed. So it only notes what came back, which takes no lock.
+        self.returned: collections.deque[tuple[_Region, int, int]] = collections.deque()
+        self.in_use = self.most = 0
+        self.lock = threading.Lock()
 
     def take(self, nbytes: int) -> _Buffer:
         """A buffer of at least so many bytes."""
-        size = size_class(nbytes)
+        size = -(-max(1, nbytes) // PAGE) * PAGE
         with self.lock:
+            self._collect()
+            region, at = self._smallest(size)
+            begin = region.free[at][0]
+            region.take(at, size)
             self.in_use += size
             self.most = max(self.most, self.in_use)
-            stack = self.free[size]
-            memory = stack.pop() if stack else None
-            if memory is not None:
-                self.kept -= size
-            else:
-                self._make_room()
-        return _Buffer(_fresh(size) if memory is None else memory, self)
+        return _Buffer(self, region, begin, begin + size)
 
-    def _make_room(self) -> None:
-        """New memory is needed: let go of kept buffers, the largest first, beyond what was ever in use."""
-        for size in sorted(self.free, reverse=True):  # a copy: the collector may add one
-            stack = self.free[size]
-            while stack and self.in_use + self.kept > self.most:
-                stack.pop()
-                self.kept -= size
+    def _smallest(self, size: int) -> tuple[_Region, int]:
+        """The free stretch that ``size`` bytes leave the least of; a new region where there is none."""
+        best: tuple[int, _Region, int] | None = None
+        for region in self.regions:
+            for at, (begin, end) in enumerate(region.free):
+                if end - begin >= size and (best is None or end - begin < best[0]):
+                    best = (end - begin, region, at)
+        if best is not None:
+            return best[1:]
+        region = _Region(max(REGION, -(-size // HUGE_PAGE) * HUGE_PAGE))
+        self.regions.append(region)
+        return region, 0
 
-    def give_back(self, memory: Array) -> None:
-        """Called when nobody uses the memory any more."""
-        with self.lock:
-            self.in_use -= memory.size
-            if self.in_use + self.kept + memory.size <= self.most:
-                self.free[memory.size].append(memory)
-                self.kept += memory.size
+    def _collect(self) -> None:
+        while self.returned:
+            region, begin, end = self.returned.popleft()
+            region.give_back(begin, end)
+            self.in_use -= end - begin
 
     def release(self) -> None:
-        """Let go of all free buffers."""
+        """Let go of regions that nobody uses, and of the free pages of the others."""
         with self.lock:
-            self.free.clear()
-            self.kept, self.most = 0, self.in_use
+            self._collect()
+            self.regions = [r for r in self.regions if r.free != [(0, r.memory.size)]]
+            for region in self.regions:
+                _forget(region)
+            self.most = self.in_use
+
+    def statistics(self) -> dict[str, int]:
+        """See :func:`statistics`."""
+        with self.lock:
+            self._collect()
+            touched = sum(region.touched for region in self.regions)
+            return {"in_use": self.in_use, "most": self.most, "kept": touched - self.in_use}
+
+
+def _forget(region: _Region) -> None:
+    """Tell the system that what the free stretches contain is not needed."""
+    if region.mapped is None or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    for begin, end in region.free:
+        region.mapped.madvise(mmap.MADV_DONTNEED, region.start + begin, end - begin)
+    begin, end = region.free[-1] if region.free else (0, 0)
+    if end == region.memory.size:
+        region.touched = begin
 
 
 _pool = Pool()
@@ -128,21 +174,11 @@ _pool = Pool()
 
 def _after_fork() -> None:
     """Another thread of the parent may have held the lock, which nobody in the child would ever give back."""
-    _pool.lock = threading.RLock()
+    _pool.lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def size_class(nbytes: int) -> int:
-    """``nbytes`` rounded up to a multiple of an eighth of the power of two below it.
-
-    >>> size_class(1_000_000), size_class(1024)
-    (1048576, 1024)
-    """
-    step = max(ALIGNMENT, 2 ** (max(1, nbytes).bit_length() - 4))
-    return -(-nbytes // step) * step
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -159,15 +195,14 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def work_space(shape: tuple[int, ...], dtype: Any) -> Array:
-    """As :func:`empty`, always in huge pages: for what a kernel writes in many places at once.
+    """As :func:`empty`, in huge pages whatever its size: for what a kernel writes in many places at once.
 
     >>> work_space((2, 3), "float64").shape
     (2, 3)
     """
     dtype = np.dtype(dtype)
-    count = math.prod(shape)
-    room = -(-count * dtype.itemsize // HUGE_PAGE) * HUGE_PAGE // dtype.itemsize
-    return empty((room,), dtype)[:count].reshape(shape)
+    nbytes = math.prod(shape) * dtype.itemsize
+    return np.asarray(_pool.take(nbytes))[:nbytes].view(dtype).reshape(shape)
 
 
 def empty_channels_last(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -180,11 +215,56 @@ def empty_channels_last(shape: tuple[int, ...], dtype: Any) -> Array:
     return empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
 
 
+def in_order_of(array: Array, like: Array) -> bool:
+    """Whether an array lies in memory, without gaps, as a fresh one of the order of ``like`` would.
+
+    >>> a = np.zeros((2, 3))
+    >>> in_order_of(a.T, np.zeros((3, 2))), in_order_of(a.T, a.T), in_order_of(a[:, :2], a[:, :2])
+    (False, True, False)
+    """
+    return array.strides == np.empty_like(like, dtype=array.dtype, shape=array.shape).strides
+
+
+def is_nobody_elses(box: list[Any]) -> bool:
+    """Whether the array in ``box[0]`` can be reached from there only, so that it may be given away uncopied.
+
+    Python counts the references to every object; one more than this box's, on the array or on one that it is
+    a view of, and somebody could still read or change the memory. What is not NumPy's or of this pool, nobody
+    knows about: then the answer is no.
+
+    Args:
+        box: a list that holds the array; the caller keeps no other reference to it.
+
+    >>> a = np.zeros(3)
+    >>> is_nobody_elses([np.zeros(3)]), is_nobody_elses([a]), is_nobody_elses([a[:2]])
+    (True, False, False)
+    """
+    if not isinstance(box[0], np.ndarray) or _references(box) > _IN_A_BOX:
+        return False
+    array = box[0]
+    while array.base is not None:
+        if sys.getrefcount(array.base) > _AS_A_BASE:
+            return False
+        if not isinstance(array.base, np.ndarray):
+            return isinstance(array.base, _Buffer)
+        array = array.base
+    return True
+
+
+def _references(box: list[Any]) -> int:
+    return sys.getrefcount(box[0])
+
+
+# What counts as one reference is counted, too: versions of Python differ in how a call holds its arguments.
+_view = np.empty(2)[:1]
+_IN_A_BOX, _AS_A_BASE = _references([np.empty(2)]), sys.getrefcount(_view.base)
+
+
 def release() -> None:
     """Give the free buffers back to the operating system."""
     _pool.release()
 
 
 def statistics() -> dict[str, int]:
-    """Bytes in use, the most that were at once, and bytes kept for later."""
-    return {"in_use": _pool.in_use, "most": _pool.most, "kept": _pool.kept}
+    """Bytes in use, the most that were at once, and free bytes up to the last that was in use."""
+    return _pool.statistics()

@@ -22,6 +22,7 @@ from minidl._tensor import Hook, Tensor
 from minidl.autograd import anomaly
 from minidl.autograd.grad_mode import set_grad_enabled
 from minidl.autograd.node import Edge, Node
+from minidl.kernels import memory
 
 
 def backward(
@@ -137,9 +138,11 @@ class _Walk:
         self.pending: dict[Node, list[Any | None]] = {}
         self.heap: list[tuple[int, Node]] = []
         self.everything = targets is None
-        self.keys = [_key(_edge(t)) for t in targets or ()]
+        self.targets = list(targets or ())
+        self.keys = [_key(_edge(t)) for t in self.targets]
         self.found: dict[Any, Any] = dict.fromkeys(self.keys)
         self.hooked: dict[Any, Tensor] = {}
+        self.arrived: list[tuple[Tensor, list[Any]]] = []
         self.useful = set() if self.everything else _leading_to(self.found.keys(), roots, cut)
 
     def send(self, edge: Edge, cotangent: Any) -> None:
@@ -169,13 +172,14 @@ class _Walk:
             self.hooked[key] = leaf  # its hooks see the sum over all paths: it waits for the walk's end
             self.found.setdefault(key)
         elif self.everything:
-            _accumulate(leaf, cotangent)
+            self.arrived.append((leaf, [cotangent]))
             return
         self._find(key, cotangent)
 
     def run(self, retain_graph: bool) -> None:
         """Walk from the youngest node to the oldest."""
         with set_grad_enabled(self.create_graph):
+            self._accumulate()  # the cotangent of a tensor that is itself a leaf
             while self.heap:
                 _, node = heapq.heappop(self.heap)
                 cotangents = _hooked(node, self.pending.pop(node))
@@ -186,10 +190,18 @@ class _Walk:
                     self._through(node, cotangents)
                     if not retain_graph:
                         node.release()
+                    cotangents.clear()
+                    self._accumulate()
             for key, leaf in self.hooked.items():
                 self.found[key] = _run_hooks(list((leaf._leaf_hooks or {}).values()), self.found[key])
                 if self.everything:
-                    _accumulate(leaf, self.found.pop(key))
+                    _accumulate(leaf, [self.found.pop(key)])
+
+    def _accumulate(self) -> None:
+        """Add to the leaves what arrived there, when nothing else holds on to it any more."""
+        for leaf, box in self.arrived:
+            _accumulate(leaf, box)
+        self.arrived.clear()
 
     def _through(self, node: Node, cotangents: list[Any | None]) -> None:
         results = node.run_backward(cotangents, self.create_graph)
@@ -205,8 +217,14 @@ class _Walk:
         self.found[key] = cotangent if present is None else _sum(present, cotangent)
 
     def results(self) -> list[Tensor | None]:
-        """What arrived at each target: a tensor in C order with memory of its own, None where nothing did."""
-        return [None if self.found[key] is None else _owned(self.found[key]) for key in self.keys]
+        """What arrived at each target: a tensor in its memory order with memory of its own; None where nothing
+        did."""
+        results: list[Tensor | None] = []
+        for position, (key, target) in enumerate(zip(self.keys, self.targets, strict=True)):
+            again = key in self.keys[position + 1 :]
+            box = [self.found[key] if again else self.found.pop(key)]
+            results.append(None if box[0] is None else _owned(box, target.data))
+        return results
 
 
 def _sum(present: Any, cotangent: Any) -> Any:
@@ -297,22 +315,33 @@ def _run_hooks(hooks: Sequence[Hook], cotangent: Any) -> Any:
     return cotangent
 
 
-def _accumulate(leaf: Tensor, cotangent: Any) -> None:
-    """Add to a leaf's gradient, which owns its memory and lies in C order, whatever the cotangent's order."""
+def _accumulate(leaf: Tensor, box: list[Any]) -> None:
+    """Add to a leaf's gradient what is in the box. The gradient lies in memory as the leaf does."""
     if leaf.grad is None:
-        leaf.grad = _owned(cotangent, leaf.dtype)
-    elif isinstance(cotangent, Tensor):
-        leaf.grad = leaf.grad + cotangent
+        leaf.grad = _owned(box, leaf.data)
+    elif isinstance(box[0], Tensor):
+        leaf.grad = leaf.grad + box[0]
     elif leaf.grad.requires_grad:  # it is part of a graph, which must not change
-        leaf.grad = Tensor(leaf.grad.data + cotangent)
+        leaf.grad = Tensor(leaf.grad.data + box[0])
     else:
-        leaf.grad.data += cotangent
+        leaf.grad.data += box[0]
         leaf.grad.mark_changed()
 
 
-def _owned(cotangent: Any, dtype: Any = None) -> Tensor:
-    """A gradient as a tensor that shares its memory with nothing and lies in C order."""
-    if isinstance(cotangent, Tensor):
-        return cotangent.clone()
-    xp = dispatch.array_module(cotangent)
-    return Tensor(xp.array(cotangent, dtype=dtype, order="C"))
+def _owned(box: list[Any], like: Any) -> Tensor:
+    """A gradient as a tensor that shares its memory with nothing, in the memory order and dtype of ``like``.
+
+    It is copied only if it must be: where something else may still look at it, or it lies otherwise.
+    """
+    if isinstance(box[0], Tensor):
+        return box[0].clone()
+    if (
+        memory.is_nobody_elses(box)
+        and box[0].dtype == like.dtype
+        and box[0].flags.writeable
+        and memory.in_order_of(box[0], like)
+    ):
+        return Tensor(box[0])
+    copy = dispatch.array_module(like).empty_like(like)
+    copy[...] = box[0]
+    return Tensor(copy)

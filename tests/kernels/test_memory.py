@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import itertools
+import mmap
 import subprocess
 import sys
 import threading
-import weakref
 
 import numpy as np
 import pytest
@@ -54,15 +54,8 @@ def test_channels_last_by_memory_only():
 
 
 @given(size=st.integers(memory.SMALLEST, 8 * memory.SMALLEST))
-def test_large_arrays_begin_on_a_line_of_the_cache(size):
-    assert address(memory.empty((size,), np.uint8)) % memory.ALIGNMENT == 0
-
-
-@given(nbytes=st.integers(0, 2**40))
-def test_sizes_are_rounded_up_by_an_eighth_at_most(nbytes):
-    size = memory.size_class(nbytes)
-    assert nbytes <= size <= max(nbytes + memory.ALIGNMENT, nbytes * 9 / 8)
-    assert size % memory.ALIGNMENT == 0 and memory.size_class(size) == size
+def test_large_arrays_begin_on_a_page(size):
+    assert address(memory.empty((size,), np.uint8)) % memory.PAGE == 0
 
 
 def test_small_arrays_are_numpys(monkeypatch):
@@ -75,19 +68,41 @@ def test_small_arrays_are_numpys(monkeypatch):
 # --- used again ---------------------------------------------------------------------------------------------
 
 
-def test_a_buffer_is_used_again_for_its_own_size_class(pool):
-    first, other = taken(pool), taken(pool)
+def test_memory_is_used_again(pool):
+    first = taken(pool)
     place = address(first)
-    del first, other
-    assert place in [address(a) for a in (taken(pool, LARGE - 100), taken(pool))]
-
-
-def test_another_size_class_gets_no_buffer_of_this_one(pool):
-    first, others = taken(pool), [taken(pool, LARGE // 2) for _ in range(2)]
     del first
-    others.append(taken(pool, LARGE // 2))
-    assert [m.size for stack in pool.free.values() for m in stack] == []  # it made room for the new one
-    assert pool.in_use == 3 * LARGE // 2 and pool.most == 2 * LARGE
+    assert address(taken(pool, LARGE - 100)) == place
+
+
+def test_neighbours_that_are_free_become_one(pool):
+    """In each order of letting three neighbours go, one that is as large as all of them fits into their place."""
+    for order in itertools.permutations(range(3)):
+        held = [taken(pool, LARGE) for _ in range(3)]
+        behind = taken(pool)
+        place = min(map(address, held))
+        for k in order:
+            held[k] = None
+        whole = taken(pool, 3 * LARGE)
+        assert address(whole) == place
+        del whole, behind
+
+
+def test_the_smallest_stretch_that_fits_is_taken(pool):
+    sizes = (5, 2, 3)
+    held = [(taken(pool, k * LARGE), taken(pool)) for k in sizes]  # something between them stays
+    places = [address(a) for a, _ in held]
+    held = [b for _, b in held]
+    assert address(taken(pool, 3 * LARGE)) == places[2]
+    assert len(held) == 3
+
+
+def test_more_than_a_region_gets_one_of_its_own(pool):
+    first = taken(pool)
+    larger = pool.take(memory.REGION + 1)  # never touched: it costs nothing
+    assert [r.memory.size for r in pool.regions] == [memory.REGION, memory.REGION + memory.HUGE_PAGE]
+    del first, larger
+    assert pool.statistics()["in_use"] == 0
 
 
 def test_no_buffer_is_handed_out_while_anything_looks_into_it(pool):
@@ -106,8 +121,7 @@ def test_no_buffer_is_handed_out_while_anything_looks_into_it(pool):
         del whole
         assert address(taken(pool)) != place
         del kept
-        held = [taken(pool) for _ in range(len(pool.free[LARGE]))]
-        assert place in map(address, held)
+        assert address(taken(pool)) == place
 
 
 @given(st.lists(st.tuples(st.sampled_from(["take", "drop"]), st.integers(0, 9)), max_size=60))
@@ -123,32 +137,41 @@ def test_arrays_in_use_never_overlap_and_the_books_are_right(steps):
         assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(ranges))
         in_use = sum(a.size for a in held)
         most = max(most, in_use)
-        assert (pool.in_use, pool.most) == (in_use, most)
-        assert pool.kept == sum(m.size for stack in pool.free.values() for m in stack)
-        assert pool.in_use + pool.kept <= pool.most  # the pool never makes a process larger than it was
+        told = pool.statistics()
+        assert (told["in_use"], told["most"]) == (in_use, most)
+        # What is not in use is free, once, and no two free stretches are neighbours.
+        for region in pool.regions:
+            assert all(end < begin for (_, end), (begin, _) in itertools.pairwise(region.free))
+        free = sum(end - begin for region in pool.regions for begin, end in region.free)
+        assert free + in_use == memory.REGION * len(pool.regions)
 
 
 def test_release_gives_everything_back(pool):
     held, dropped = taken(pool), taken(pool)
-    weak = weakref.ref(dropped.base.memory)
+    held[...], dropped[...] = 7, 7
+    place = address(dropped)
     del dropped
-    assert pool.kept == LARGE and weak() is not None
+    assert pool.statistics() == {"in_use": LARGE, "most": 2 * LARGE, "kept": LARGE}
     pool.release()
-    assert (pool.kept, pool.in_use, pool.most) == (0, LARGE, LARGE) and weak() is None
-    del held  # no more is kept than is in use at once from now on
-    assert (pool.in_use, pool.kept) == (0, LARGE)
+    assert pool.statistics() == {"in_use": LARGE, "most": LARGE, "kept": 0}
+    assert (held == 7).all()
+    again = taken(pool)
+    if address(again) == place and hasattr(mmap, "MADV_DONTNEED"):
+        assert not again.any()  # fresh from the system: zeros
+    del held, again
+    pool.release()
+    assert pool.regions == []
 
 
 def test_the_pool_of_the_process_tells_and_releases():
     memory.release()
     before = memory.statistics()
-    assert before["kept"] == 0
-    array = memory.empty((LARGE,), np.uint8)
-    assert memory.statistics()["in_use"] == before["in_use"] + LARGE
+    array = memory.empty((2 * memory.REGION,), np.uint8)  # in a region of its own
+    assert memory.statistics()["in_use"] == before["in_use"] + array.size
     del array
-    assert memory.statistics()["kept"] == LARGE
+    assert memory.statistics()["kept"] == before["kept"] + 2 * memory.REGION
     memory.release()
-    assert memory.statistics()["kept"] == 0
+    assert memory.statistics() == {**before, "most": before["in_use"]}
 
 
 def test_the_garbage_collector_may_run_anywhere(pool):
@@ -164,7 +187,7 @@ def test_the_garbage_collector_may_run_anywhere(pool):
     finally:
         gc.set_threshold(*before)
     gc.collect()
-    assert pool.in_use == 0
+    assert pool.statistics()["in_use"] == 0
 
 
 def test_many_threads_never_share_a_buffer(pool):
@@ -183,7 +206,32 @@ def test_many_threads_never_share_a_buffer(pool):
         worker.start()
     for worker in workers:
         worker.join(timeout=60)
-    assert not wrong and pool.in_use == 0
+    assert not wrong and pool.statistics()["in_use"] == 0
+
+
+# --- given away ---------------------------------------------------------------------------------------------
+
+
+def test_what_nobody_else_holds_may_be_given_away(pool):
+    """Another name for the array, for what it is a view of, or for another view: each is somebody else."""
+    for make in (lambda: np.zeros((3, 4)), lambda: taken(pool).view(np.float32).reshape(-1, 4)):
+        assert memory.is_nobody_elses([make()])
+        assert memory.is_nobody_elses([make()[1:].T])
+        held = make()
+        assert not memory.is_nobody_elses([held])
+        assert not memory.is_nobody_elses([held[1:]])
+        other, box = held[2:], [held[:1].T]
+        del held
+        assert not memory.is_nobody_elses(box) and other.size
+        del other
+        assert memory.is_nobody_elses(box)
+
+
+def test_memory_that_numpy_does_not_own_is_not_given_away():
+    text = bytearray(64)
+    assert not memory.is_nobody_elses([np.frombuffer(text, np.uint8)])
+    assert not memory.is_nobody_elses([np.frombuffer(memoryview(bytes(64)), np.uint8)[3:]])
+    assert not memory.is_nobody_elses([[1.0]])
 
 
 # --- with the tape ------------------------------------------------------------------------------------------
