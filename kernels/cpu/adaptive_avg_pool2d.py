@@ -3,7 +3,8 @@
 The windows may be as large as the image (global average pooling), where a float32 sum of thousands of
 pixels in order would lose digits. So short runs of pixels are summed first, in four sums side by side, and
 those of the runs with a second vector of what rounding has cut off from the first (Knuth's two-sum): what
-is lost does not grow with the window. The reference sums rows in float32 and those in float64.
+is lost does not grow with the window. The reference sums rows in float32 and those in float64. Windows of no
+more pixels than a run are summed as any others (``kernels/cpu/pixels.py``).
 
 The backward is a gather (``kernels/cpu/pixels.py``): each pixel adds the shares of the windows that hold it.
 """
@@ -38,6 +39,8 @@ def forward(x: Array, vertical: Windows, horizontal: Windows) -> Array:
         return reference.forward(x, vertical, horizontal)
     n, c, h, w = x.shape
     out = len(vertical), len(horizontal)
+    if _largest(vertical) * _largest(horizontal) <= RUN:
+        return pixels.gather(x, *_matrices(vertical, horizontal), after=_areas(vertical, horizontal))
     y = memory.empty_channels_last((n, c, *out), x.dtype)
     ends = [np.array(windows, np.int64).reshape(-1) for windows in (vertical, horizontal)]
     blocks = -(-c // BLOCK)
@@ -55,10 +58,24 @@ def backward(g: Array, x_shape: tuple[int, ...], vertical: Windows, horizontal: 
         dx[...] = 0
         return dx
     adjoints = [_adjoint(w, size) for w, size in zip((vertical, horizontal), x_shape[2:], strict=True)]
-    # Mostly g is far smaller than dx: divided here once, not for each pixel of a window.
-    share = memory.empty_channels_last(g.shape, g.dtype)
-    np.divide(g, reference.areas(vertical, horizontal), out=share, casting="same_kind")
-    return pixels.gather(share, *adjoints)
+    return pixels.gather(g, *adjoints, before=_areas(vertical, horizontal))
+
+
+def _largest(windows: Windows) -> int:
+    return max((last - first for first, last in windows), default=0)
+
+
+@functools.lru_cache(maxsize=256)
+def _areas(vertical: Windows, horizontal: Windows) -> int | Array:
+    """How many pixels each window has: (OH, OW), or one number for all."""
+    areas = reference.areas(vertical, horizontal)
+    return int(areas.flat[0]) if areas.size and (areas == areas.flat[0]).all() else areas
+
+
+@functools.lru_cache(maxsize=256)
+def _matrices(vertical: Windows, horizontal: Windows) -> tuple[Matrix, Matrix]:
+    first, second = (pixels.windows(*np.array(w, np.int64).reshape(-1, 2).T) for w in (vertical, horizontal))
+    return first, second
 
 
 @functools.lru_cache(maxsize=256)

@@ -9,7 +9,8 @@ row. The result has the rows of the first array, then of the second, and so on, 
 NumPy copies array by array; where rows are short, it touches every line of the result's memory once for
 each of them. Here a thread writes the result from its begin to its end, two arrays at a time. The result
 lies in memory as the first array with no gaps does; the others are brought into its order, which is
-counted.
+counted. The backward cuts the rows of g in the same way, so that each piece lies without gaps: as views, as
+which the reference gives them, they would be brought into order by whoever takes them, one array at a time.
 """
 
 from __future__ import annotations
@@ -44,28 +45,56 @@ def forward(*arrays: Array, axis: int) -> Array:
     inner = math.prod(behind)
     rows = y.size // (shape[axis] * inner)
     flat = [(arranged(a, order), a.shape[axis] * inner) for a in arrays]
-    at, length = 0, shape[axis] * inner
-    pairs = zip(flat[::2], [*flat[1::2], (flat_y, 0)], strict=False)
-    for (first, n), (second, m) in pairs:
+    _deal(flat, flat_y, rows, shape[axis] * inner, join=True)
+    return y
+
+
+def backward(g: Array, sizes: tuple[int, ...], axis: int) -> tuple[Array, ...]:
+    """The pieces of g where the arrays lie, each in the memory order of g."""
+    order = order_of(g)
+    if not supported(g) or not g.size or order is None:
+        return reference.backward(g, sizes, axis)
+    inner = math.prod(g.shape[a] for a in order[order.index(axis) + 1 :])
+    shapes = [(*g.shape[:axis], n, *g.shape[axis + 1 :]) for n in sizes]
+    pieces = [empty_in(order, shape, g.dtype) for shape in shapes]
+    flat = [(piece, n * inner) for (_, piece), n in zip(pieces, sizes, strict=True) if n]
+    _deal(flat, arranged(g, order), g.size // (g.shape[axis] * inner), g.shape[axis] * inner, join=False)
+    return tuple(piece for piece, _ in pieces)
+
+
+def _deal(flat: list[tuple[Array, int]], whole: Array, rows: int, length: int, join: bool) -> None:
+    """Between the arrays, with so many numbers in a row of each, and the ``whole`` with rows of ``length``."""
+    at = 0
+    for (first, n), (second, m) in zip(flat[::2], [*flat[1::2], (whole, 0)], strict=False):
         # Long rows are cut into parts, so that there is something to deal out.
         parts = max(1, min((n + m) // PIECE, PIECE // max(rows, 1)))
-        threads.deal(_copy_rows, rows * parts, first, n, second, m, flat_y, at, length, parts)
+        threads.deal(_copy_rows, rows * parts, first, n, second, m, whole, at, length, parts, join)
         at += n + m
-    return y
 
 
 @compiled
 def _copy_rows(
-    begin: int, end: int, worker: int, first: Array, n: int, second: Array, m: int, y: Array, at: int,
-    length: int, parts: int,
+    begin: int, end: int, worker: int, first: Array, n: int, second: Array, m: int, whole: Array, at: int,
+    length: int, parts: int, join: bool,
 ) -> None:  # fmt: skip
-    """Parts of rows of two arrays, side by side, from position ``at`` of rows ``length`` long."""
+    """Parts of rows of two arrays, to or from position ``at`` of rows ``length`` long, side by side."""
     for piece in range(begin, end):
         row, part = piece // parts, piece % parts
-        to = row * length + at
+        place = row * length + at
         low, high = part * n // parts, (part + 1) * n // parts
-        for k in range(low, high, lanes(y)):
-            store(y, to + k, load(first, row * n + k, high - k), high - k)
+        if join:
+            _copy(whole, place + low, first, row * n + low, high - low)
+        else:
+            _copy(first, row * n + low, whole, place + low, high - low)
         low, high = part * m // parts, (part + 1) * m // parts
-        for k in range(low, high, lanes(y)):
-            store(y, to + n + k, load(second, row * m + k, high - k), high - k)
+        if join:
+            _copy(whole, place + n + low, second, row * m + low, high - low)
+        else:
+            _copy(second, row * m + low, whole, place + n + low, high - low)
+
+
+@compiled
+def _copy(y: Array, to: int, x: Array, at: int, count: int) -> None:
+    """``count`` numbers."""
+    for k in range(0, count, lanes(y)):
+        store(y, to + k, load(x, at + k, count - k), count - k)

@@ -140,6 +140,18 @@ def store_apart(array: Array, position: int, step: int, value: Any, count: int) 
         _scatter(array, position, step, value, count)
 
 
+@intrinsic
+def swapped(typingctx: Any, vector: Any) -> Any:
+    """Neighbouring lanes exchanged: of two classes that are neighbours in memory, the other one."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = llvm_vector(signature.args[0].bits)
+        lanes = ir.Constant(ir.VectorType(I32, kind.count), [lane ^ 1 for lane in range(kind.count)])
+        return builder.shuffle_vector(args[0], ir.Constant(kind, ir.Undefined), lanes)
+
+    return vector(vector), codegen
+
+
 @compiled
 def finite_or_zero(lost: Any) -> Any:
     """What rounding has cut off a sum; 0 where the sum is infinite, and infinity less infinity came out."""

@@ -109,7 +109,7 @@ def supported(*arrays: Array) -> bool:
 # --- many arrays at once ------------------------------------------------------------------------------------
 
 #: Elements that an optimizer's thread works on before it takes the next job.
-JOB = 65536
+JOB = 131072
 
 
 def same_memory(first: Array, *others: Array) -> tuple[Array, ...] | None:
@@ -118,8 +118,11 @@ def same_memory(first: Array, *others: Array) -> tuple[Array, ...] | None:
     They must agree in dtype and in order, without gaps. (The array that is only read must be writable too:
     read-only arrays are other types for the compiler.)
     """
+    arrays = (first, *others)
+    if supported(*arrays) and all(a.flags.carray and a.dtype.isnative for a in arrays):
+        return tuple(a.reshape(-1) for a in arrays)  # nearly always; it takes a third of what follows
     order = order_of(first)
-    if order is None or not supported(first, *others):
+    if order is None or not supported(*arrays):
         return None
     turned = [a.transpose(order) for a in (first, *others)]
     if not all(a.flags.c_contiguous and a.flags.behaved and a.dtype.isnative for a in turned):

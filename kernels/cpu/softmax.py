@@ -4,7 +4,9 @@ The reference makes a pass over memory for each step: maximum, difference, expon
 the classes of 16 pixels are read into a small work space, and the result is written from there. Neither
 backward needs a space of its own: it sums in a first run over the classes of its pixels and combines in a
 second one, for which they are still in the cache. (``kernels/cpu/columns.py`` tells what a vector holds.)
-The result has the memory order of the input.
+Two classes that are neighbours in memory, what a segmenter of one kind of thing has channels-last, are not
+gathered: a vector holds both of 8 pixels, and its neighbouring lanes are exchanged. The arithmetic is the
+same. The result has the memory order of the input.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 
 from minidl.kernels import threads
 from minidl.kernels.cpu import compiled
-from minidl.kernels.cpu.columns import BLOCK, finite_or_zero, grid_in, load_apart, store_apart
+from minidl.kernels.cpu.columns import BLOCK, Grid, finite_or_zero, grid_in, load_apart, store_apart, swapped
 from minidl.kernels.cpu.pointwise import arranged, dense, empty_in, supported
 from minidl.kernels.cpu.vector_math import exp, log1p
 from minidl.kernels.cpu.vectors import fma, lanes, load, splat, store, where_equal, where_less
@@ -52,7 +54,10 @@ def _run_forward(z: Array, axis: int, log: bool) -> Array:
     if z.size:
         where = grid_in(z.shape, order, axis)
         pieces = where.groups * where.blocks
-        threads.deal(_forward, pieces, arranged(z, order), flat_y, *where, where.blocks, log)
+        if _are_pairs(where):
+            threads.deal(_pairs_forward, pieces, arranged(z, order), flat_y, log)
+        else:
+            threads.deal(_forward, pieces, arranged(z, order), flat_y, *where, where.blocks, log)
     return y
 
 
@@ -62,8 +67,43 @@ def _run_backward(g: Array, y: Array, axis: int, log: bool) -> Array:
     if y.size:
         where = grid_in(y.shape, order, axis)
         arrays = arranged(g, order), arranged(y, order), flat_dz
-        threads.deal(_backward, where.groups * where.blocks, *arrays, *where, where.blocks, log)
+        if _are_pairs(where):
+            threads.deal(_pairs_backward, where.blocks, *arrays, log)
+        else:
+            threads.deal(_backward, where.groups * where.blocks, *arrays, *where, where.blocks, log)
     return dz
+
+
+def _are_pairs(where: Grid) -> bool:
+    return where.classes == 2 and where.class_step == 1
+
+
+@compiled
+def _pairs_forward(begin: int, end: int, worker: int, z: Array, y: Array, log: bool) -> None:
+    """Blocks begin ... end-1 of pixels of two classes."""
+    stop = min(end * 2 * BLOCK, z.size)
+    for i in range(begin * 2 * BLOCK, stop, lanes(z)):
+        value = load(z, i, stop - i)
+        other = swapped(value)
+        shifted = value - where_less(value, other, other, value)
+        e = exp(shifted)
+        other = swapped(e)  # one of the two is 1, the other the sum of what is not the largest
+        others = where_less(e, other, e, other)
+        if log:
+            store(y, i, shifted - log1p(others), stop - i)
+        else:
+            store(y, i, e / (splat(z, 1) + others), stop - i)
+
+
+@compiled
+def _pairs_backward(begin: int, end: int, worker: int, g: Array, y: Array, dz: Array, log: bool) -> None:
+    """Blocks begin ... end-1 of pixels of two classes; y is p, or its logarithm."""
+    stop = min(end * 2 * BLOCK, g.size)
+    for i in range(begin * 2 * BLOCK, stop, lanes(g)):
+        value, own = load(g, i, stop - i), load(y, i, stop - i)
+        term = value if log else value * own
+        total = term + swapped(term)
+        store(dz, i, value - exp(own) * total if log else own * (value - total), stop - i)
 
 
 @compiled

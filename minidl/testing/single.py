@@ -56,7 +56,8 @@ def run(
         gradient = values(tensor.grad)
         require(gradient.shape == a.shape, f"gradient {position}: shape {gradient.shape}, not {a.shape}")
         require(gradient.dtype == a.dtype, f"gradient {position} is {gradient.dtype}, the input {a.dtype}")
-        require(gradient.flags.c_contiguous, "leaf gradients lie in C order")
+        same = gradient.strides == np.empty_like(a).strides
+        require(same, f"gradient {position} lies in memory in another order than the input")
         shared = gradient.size and any(np.may_share_memory(gradient, other) for other in (*arrays, g))
         require(not shared, f"gradient {position} shares memory with an input or the cotangent")
         gradients.append(gradient)

@@ -205,3 +205,56 @@ def test_an_empty_tensor_is_no_scalar():
     with pytest.raises(RuntimeError, match=r"backward: a tensor of shape \(0,\) is no scalar"):
         (x * 2).backward()
     assert (leaf(4.0) * 2).reshape(1, 1).backward() is None, "one element is a scalar in any shape"
+
+
+def test_a_gradient_is_given_away_where_nobody_else_holds_it_and_copied_where_somebody_does():
+    """Otherwise a change of it in place would change the cotangent, or another gradient."""
+    x = minidl.tensor(np.ones((2, 3)), requires_grad=True)
+    z = minidl.tensor(np.ones((2, 3)), requires_grad=True)
+    g = minidl.tensor(np.full((2, 3), 5.0))
+    for y, inputs in ((x + z, (x, z)), (x.reshape(3, 2).reshape(2, 3), (x, x)), (x.clone(), (x,))):
+        for gradients in (grad(y, inputs, g, retain_graph=True), grad(y, inputs, g)):
+            for position, gradient in enumerate(gradients):
+                gradient.data[...] = 100 + position
+            assert (g.data == 5).all()
+            assert [d.data[0, 0] for d in gradients] == [100 + k for k in range(len(gradients))]
+    held = []
+
+    class Keeps(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            held.append(g * 2)
+            return held[-1][...]  # a view of what somebody holds
+
+    (gradient,) = grad(Keeps.apply(x), x, g)
+    gradient.data[...] = 7
+    assert (held[0] == 10).all()
+    Keeps.apply(x).backward(g)
+    x.grad.data[...] = 7
+    assert (held[1] == 10).all()
+
+
+@pytest.mark.parametrize("shape", [(1000, 1000), (2, 3)])
+def test_a_gradient_that_is_nobody_elses_is_not_copied(shape):
+    made = []
+
+    class Notes(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            dx = g * 2
+            made.append(dx.__array_interface__["data"][0])
+            return dx
+
+    x = minidl.tensor(np.ones(shape), requires_grad=True)
+    (gradient,) = grad(Notes.apply(x), x, np.ones(shape))
+    Notes.apply(x).backward(np.ones(shape))
+    places = [t.data.__array_interface__["data"][0] for t in (gradient, x.grad)]
+    assert places == made
