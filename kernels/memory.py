@@ -33,9 +33,9 @@ Array = np.ndarray[Any, Any]
 SMALLEST = 256 * 1024
 #: Bytes that the system is asked for at a time, and what stretches of them begin at multiples of: a page.
 REGION, PAGE = 2**28, 4096
-#: A core remembers where some 64 pages are; a kernel that writes 36 streams at once into pages of 4 KiB spends
-#: its time looking them up (a quarter of Winograd's convolution was measured). So regions lie in huge pages,
-#: where the system has them, and begin at one.
+#: A core remembers where some 64 pages are; a kernel that writes 36 streams at once into pages of 4 KiB
+#: spends its time looking them up (a quarter of Winograd's convolution was measured). So regions lie in huge
+#: pages, where the system has them, and begin at one.
 HUGE_PAGE = 2**21
 
 
@@ -84,7 +84,7 @@ def _mapped(size: int) -> tuple[Array, mmap.mmap | None, int]:
 
 
 class _Buffer:
-    """A stretch of a region; ``np.asarray`` of it is an array that keeps it alive, and its end gives it back."""
+    """A stretch of a region; ``np.asarray`` of it keeps it alive, and its end gives the stretch back."""
 
     def __init__(self, pool: Pool, region: _Region, begin: int, end: int) -> None:
         self.pool, self.place = pool, (region, begin, end)
@@ -104,8 +104,8 @@ class Pool:
 
     def __init__(self) -> None:
         self.regions: list[_Region] = []
-        # The garbage collector may run a buffer's __del__ at any moment, even while the lists of free stretches
-        # are being changed. So it only notes what came back, which takes no lock.
+        # The garbage collector may run a buffer's __del__ at any moment, even while the lists of free
+        # stretches are being changed. So it only notes what came back, which takes no lock.
         self.returned: collections.deque[tuple[_Region, int, int]] = collections.deque()
         self.in_use = self.most = 0
         self.lock = threading.Lock()

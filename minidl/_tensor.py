@@ -61,7 +61,7 @@ class Tensor(Methods):
 
     Attributes:
         data: the array itself (NumPy on the host). Writing into it is not noticed by the tape.
-        grad: the gradient, a Tensor of the same shape and memory order, or ``None`` before any ``backward()``.
+        grad: the gradient, a Tensor of the same shape and memory order, or ``None`` before ``backward()``.
         requires_grad: whether operations on this tensor are recorded.
         grad_fn: the node of the tape that made this tensor; ``None`` for a leaf.
     """

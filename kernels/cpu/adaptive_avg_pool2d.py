@@ -40,7 +40,8 @@ def forward(x: Array, vertical: Windows, horizontal: Windows) -> Array:
     n, c, h, w = x.shape
     out = len(vertical), len(horizontal)
     if _largest(vertical) * _largest(horizontal) <= RUN:
-        return pixels.gather(x, *_matrices(vertical, horizontal), after=_areas(vertical, horizontal))
+        rows, columns = _matrix(vertical), _matrix(horizontal)
+        return pixels.gather(x, rows, columns, after=_areas(vertical, horizontal))
     y = memory.empty_channels_last((n, c, *out), x.dtype)
     ends = [np.array(windows, np.int64).reshape(-1) for windows in (vertical, horizontal)]
     blocks = -(-c // BLOCK)
@@ -57,8 +58,8 @@ def backward(g: Array, x_shape: tuple[int, ...], vertical: Windows, horizontal: 
         dx = memory.empty_channels_last(x_shape, g.dtype)
         dx[...] = 0
         return dx
-    adjoints = [_adjoint(w, size) for w, size in zip((vertical, horizontal), x_shape[2:], strict=True)]
-    return pixels.gather(g, *adjoints, before=_areas(vertical, horizontal))
+    rows, columns = _adjoint(vertical, x_shape[2]), _adjoint(horizontal, x_shape[3])
+    return pixels.gather(g, rows, columns, before=_areas(vertical, horizontal))
 
 
 def _largest(windows: Windows) -> int:
@@ -73,9 +74,9 @@ def _areas(vertical: Windows, horizontal: Windows) -> int | Array:
 
 
 @functools.lru_cache(maxsize=256)
-def _matrices(vertical: Windows, horizontal: Windows) -> tuple[Matrix, Matrix]:
-    first, second = (pixels.windows(*np.array(w, np.int64).reshape(-1, 2).T) for w in (vertical, horizontal))
-    return first, second
+def _matrix(windows: Windows) -> Matrix:
+    first, last = np.array(windows, np.int64).reshape(-1, 2).T
+    return pixels.windows(first, last)
 
 
 @functools.lru_cache(maxsize=256)

@@ -63,7 +63,7 @@ def backward(g: Array, sizes: tuple[int, ...], axis: int) -> tuple[Array, ...]:
 
 
 def _deal(flat: list[tuple[Array, int]], whole: Array, rows: int, length: int, join: bool) -> None:
-    """Between the arrays, with so many numbers in a row of each, and the ``whole`` with rows of ``length``."""
+    """Between arrays, with so many numbers in a row of each, and the ``whole`` with rows of ``length``."""
     at = 0
     for (first, n), (second, m) in zip(flat[::2], [*flat[1::2], (whole, 0)], strict=False):
         # Long rows are cut into parts, so that there is something to deal out.

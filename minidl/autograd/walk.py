@@ -217,8 +217,7 @@ class _Walk:
         self.found[key] = cotangent if present is None else _sum(present, cotangent)
 
     def results(self) -> list[Tensor | None]:
-        """What arrived at each target: a tensor in its memory order with memory of its own; None where nothing
-        did."""
+        """What arrived at each target, in memory of its own that lies as the target's; None for nothing."""
         results: list[Tensor | None] = []
         for position, (key, target) in enumerate(zip(self.keys, self.targets, strict=True)):
             again = key in self.keys[position + 1 :]

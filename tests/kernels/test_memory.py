@@ -76,7 +76,7 @@ def test_memory_is_used_again(pool):
 
 
 def test_neighbours_that_are_free_become_one(pool):
-    """In each order of letting three neighbours go, one that is as large as all of them fits into their place."""
+    """In each order of letting three neighbours go: one as large as all of them fits into their place."""
     for order in itertools.permutations(range(3)):
         held = [taken(pool, LARGE) for _ in range(3)]
         behind = taken(pool)
