@@ -1,4 +1,4 @@
-"""Put the tables of a full run into docs/benchmarks.md, between its two marks.
+"""Put the tables of a full run, and the profile of a step, into docs/benchmarks.md, between marks.
 
     python benchmarks/page.py [--results benchmarks/results/speed/results.json]
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from minidl.bench.tables import render
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, RESULTS = ROOT / "docs" / "benchmarks.md", ROOT / "benchmarks" / "results" / "speed" / "results.json"
 BEGIN, END = "<!-- results: begin (benchmarks/page.py) -->", "<!-- results: end -->"
+PROFILE = ROOT / "benchmarks" / "results" / "profile" / "profile.md"
+PROFILE_BEGIN, PROFILE_END = "<!-- profile: begin (benchmarks/page.py) -->", "<!-- profile: end -->"
 NOTHING_YET = "No full run has been committed yet: `make bench` makes one.\n"
 PLOTS = (
     ("ratios", "Ratio of the fastest peer's time to minidl's, for every workload"),
@@ -46,16 +49,29 @@ def section(results: Path) -> str:
     return render(record) + "".join(f"\n{picture}\n" for picture in pictures)
 
 
-def filled(page: str, text: str) -> str:
-    """The page with new text between the marks.
+def profile_section(profile: Path) -> str:
+    """What ``minidl bench --profile`` wrote, without its title; nothing if it never ran.
+
+    Args:
+        profile: ``profile.md``; it may be missing.
+    """
+    if not profile.is_file():
+        return ""
+    text = profile.read_text(encoding="utf-8").partition("\n\n")[2]
+    return re.sub("^## ", "### ", text, flags=re.MULTILINE)
+
+
+def filled(page: str, text: str, begin: str = BEGIN, end: str = END) -> str:
+    """The page with new text between two marks.
 
     Args:
         page: with both marks.
         text: what goes between them.
+        begin, end: the marks.
     """
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{text}\n{END}{after}"
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{text}\n{end}{after}"
 
 
 def main() -> int:
@@ -67,7 +83,8 @@ def main() -> int:
     if record["quick"] or not record["complete"]:
         print(f"{results}: a quick or incomplete run; {PAGE.name} stays as it is", file=sys.stderr)
         return 0
-    atomic_write(PAGE, filled(PAGE.read_text(encoding="utf-8"), section(results)))
+    text = filled(PAGE.read_text(encoding="utf-8"), section(results))
+    atomic_write(PAGE, filled(text, profile_section(PROFILE), PROFILE_BEGIN, PROFILE_END))
     print(f"{PAGE} has the tables of {record['date']}")
     return 0
 

@@ -8,7 +8,8 @@ as writing them. So results of kernels are made with :func:`empty`, which keeps 
 array gets the smallest free stretch of a region that is large enough, and when the last array that looks into
 a stretch is gone (Python's own reference count says when), it is free again and becomes one with its free
 neighbours. So what is kept is what was in use at once at the most, and a little for stretches that did not
-fit; :func:`release` gives what is free back to the system. Small arrays are NumPy's.
+fit. A region that nobody uses any more goes when another one is needed; :func:`release` gives what is free
+back to the system. Small arrays are NumPy's.
 
 Nothing may rely on what an array from here contains.
 """
@@ -71,10 +72,16 @@ def _mapped(size: int) -> tuple[Array, mmap.mmap | None, int]:
     """New memory, the mapping that it is in, and where: it begins with a huge page.
 
     What is never touched costs nothing.
+
+    Raises:
+        MemoryError: the system does not give so much.
     """
     if not hasattr(mmap, "MAP_PRIVATE"):
         return np.empty(size, np.uint8), None, 0
-    mapped = mmap.mmap(-1, size + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        mapped = mmap.mmap(-1, size + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError:
+        raise MemoryError(f"the system has no {size / 2**20:,.0f} MiB of memory for arrays") from None
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):  # the system may have been built without them
             mapped.madvise(mmap.MADV_HUGEPAGE)
@@ -131,9 +138,18 @@ class Pool:
                     best = (end - begin, region, at)
         if best is not None:
             return best[1:]
-        region = _Region(max(REGION, -(-size // HUGE_PAGE) * HUGE_PAGE))
+        # None fits: those that nobody uses go, so that arrays that grow do not leave all their sizes behind.
+        self._drop_free()
+        size = -(-size // HUGE_PAGE) * HUGE_PAGE
+        try:
+            region = _Region(max(REGION, size))
+        except MemoryError:  # a limit, perhaps, that so much address space is beyond
+            region = _Region(size)
         self.regions.append(region)
         return region, 0
+
+    def _drop_free(self) -> None:
+        self.regions = [r for r in self.regions if r.free != [(0, r.memory.size)]]
 
     def _collect(self) -> None:
         while self.returned:
@@ -145,7 +161,7 @@ class Pool:
         """Let go of regions that nobody uses, and of the free pages of the others."""
         with self.lock:
             self._collect()
-            self.regions = [r for r in self.regions if r.free != [(0, r.memory.size)]]
+            self._drop_free()
             for region in self.regions:
                 _forget(region)
             self.most = self.in_use

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.cpu import conv2d, winograd
+from minidl.kernels.cpu import activations, conv2d, winograd
 from minidl.kernels.layout import channels_last, to_channels_last
-from minidl.kernels.reference.fused_conv2d import joined, parted, passed
+from minidl.kernels.reference.fused_conv2d import joined, parted
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
@@ -45,7 +45,7 @@ def forward(
             return y
         options["algorithm"] = "direct"
     y = conv2d.forward(_whole(x, second, doubled), weight, bias, out, **options)
-    return np.maximum(y, 0, out=y) if relu else y
+    return activations.relu(y) if relu else y
 
 
 @channels_last
@@ -79,7 +79,7 @@ def _backward_data(
         if dx is not None:
             return dx if isinstance(dx, tuple) else (dx, None)
         options = {**options, "algorithm": "direct"}
-    whole = conv2d.backward_data(passed(g, y, relu), weight, shape, **options)
+    whole = conv2d.backward_data(_passed(g, y, relu), weight, shape, **options)
     return parted(whole, x.shape[1], second, doubled)
 
 
@@ -92,8 +92,13 @@ def _backward_weight(
         if both is not None:
             return both
         options = {**options, "algorithm": "direct"}
-    g, whole = passed(g, y, relu), _whole(x, second, doubled)
+    g, whole = _passed(g, y, relu), _whole(x, second, doubled)
     return conv2d.backward_weight(g, whole, weight.shape, **options), conv2d.backward_bias(g)
+
+
+def _passed(g: Array, y: Array, relu: bool) -> Array:
+    """The cotangent behind the ReLU, where it was not looked at on the way."""
+    return activations.relu_backward(g, y) if relu else g
 
 
 def _whole(x: Array, second: Array | None, doubled: bool) -> Array:

@@ -24,6 +24,12 @@ def test_the_page_shows_the_committed_run():
     assert text == page.filled(text, page.section(page.RESULTS)), "run: python benchmarks/page.py"
 
 
+def test_the_page_shows_the_committed_profile():
+    text = page.PAGE.read_text(encoding="utf-8")
+    shown = page.filled(text, page.profile_section(page.PROFILE), page.PROFILE_BEGIN, page.PROFILE_END)
+    assert text == shown, "run: python benchmarks/page.py"
+
+
 def test_the_committed_run_is_a_full_one():
     if page.RESULTS.is_file():
         record = json.loads(page.RESULTS.read_text(encoding="utf-8"))

@@ -105,6 +105,33 @@ def test_more_than_a_region_gets_one_of_its_own(pool):
     assert pool.statistics()["in_use"] == 0
 
 
+def test_arrays_that_grow_do_not_leave_all_their_sizes_behind(pool):
+    for k in range(1, 6):
+        array = pool.take(memory.REGION * k)  # never touched
+        del array
+    assert [r.memory.size for r in pool.regions] == [5 * memory.REGION]
+
+
+def test_where_no_whole_region_is_to_be_had_what_is_asked_for_may_be(pool, monkeypatch):
+    whole = memory._mapped
+
+    def limited(size):
+        if size > memory.HUGE_PAGE:
+            raise MemoryError(f"no {size} bytes")
+        return whole(size)
+
+    monkeypatch.setattr(memory, "_mapped", limited)
+    assert taken(pool, LARGE).size == LARGE
+    with pytest.raises(MemoryError, match="no 4194304 bytes"):
+        pool.take(memory.HUGE_PAGE + 1)
+    assert pool.statistics()["in_use"] == 0
+
+
+def test_more_than_the_system_has_is_a_memory_error(pool):
+    with pytest.raises(MemoryError, match=r"the system has no [0-9,]+ MiB of memory for arrays"):
+        pool.take(2**60)
+
+
 def test_no_buffer_is_handed_out_while_anything_looks_into_it(pool):
     """Views of views, other dtypes and shapes, memory views: all keep it."""
     makers = (
