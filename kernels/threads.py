@@ -164,6 +164,11 @@ def deal(kernel: Callable[..., Any], pieces: int, *args: Any, parts: int | None 
             kernel(0, pieces, 0, *args)
         return
     number = min(pieces, parts or PARTS * threads)
+    if hasattr(kernel, "overloads"):  # compiled by Numba
+        from minidl.kernels.cpu import team
+
+        if team.deal(kernel, pieces, number, threads, args):
+            return
     taken = itertools.count()  # next() on it is atomic
 
     def work(worker: int) -> None:
