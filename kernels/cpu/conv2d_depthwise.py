@@ -31,7 +31,7 @@ from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.conv2d_tiles import flat, residue_taps
 from minidl.kernels.cpu.products import tap_product, tap_sums
-from minidl.kernels.cpu.vectors import lanes, lanes_of
+from minidl.kernels.cpu.vectors import lanes, lanes_of, prefetch
 from minidl.kernels.layout import to_channels_last
 
 Array = np.ndarray[Any, Any]
@@ -88,6 +88,9 @@ def _row(
             j = min(j, j1 - PIXELS)
         left = j * sx - px
         place, to, first, count = row + left * K, y_at + j * y_pixel, u0 * kw, (u1 - u0) * kw
+        if many:  # what the next row of windows reads anew arrives while this one is computed
+            for ahead in range(place + kh * dy * W * K, place + (kh * dy * W + sx * PIXELS) * K, L):
+                prefetch(x, ahead)
         v0, v1 = _inside(left, dx, kw, W)
         if v1 - v0 < kw:  # a table of the taps that are inside
             first, count = taps, 0
@@ -331,8 +334,13 @@ def _weights(
                 top = i * sy - py - first
                 u0, u1 = _inside(top, dy, kh, last - first)
                 row, cotangents = at + (top + u0 * dy) * W * K - px * K, (n * OH + i) * OW * K
-                for v in range((K + L - 1) // L):
+                vectors = (K + L - 1) // L
+                for v in range(vectors):
                     k = min(v * L, K - L)
+                    for ahead in range(v * OW // vectors * K, (v + 1) * OW // vectors * K, L):
+                        # what the next row of windows reads arrives while this one is summed
+                        prefetch(g, cotangents + OW * K + ahead)
+                        prefetch(source, row + kh * dy * W * K + sx * ahead)
                     to, step = (v * kh * kw + u0 * kw) * L, sx * K
                     if j1 > j0:
                         _taps_of_row(source, row + k + j0 * step, step, offsets, (u1 - u0) * kw, g,

@@ -11,8 +11,7 @@ same, but turns for some milliseconds.
 
 A job is an array of int64: the counter, the pieces and parts, two addresses (the kernel's machine code, and a
 small piece of code that calls it), the kernel's exit status, and then a word for each argument. An array's
-word is the address of the Python object, in which the data and the length are found (:func:`_emit_argument`).
-Arrays of more than one dimension are left to the caller (``kernels/threads.py``).
+word is the address of the Python object, in which data, shape and strides are found (:func:`_emit_array`).
 
 Between two threads there is one word, the helper's *state*, and every change of it is one atomic instruction:
 
@@ -261,7 +260,7 @@ def entry_of(kernel: Any, args: tuple[Any, ...]) -> Entry | None:
 
 def _make_entry(kernel: Any, args: tuple[Any, ...]) -> Entry | None:
     kinds = tuple(kernel.typeof_pyval(arg) for arg in (0, 0, 0, *args))
-    if len(args) > MOST_ARGUMENTS or not (_numpy_is_as_expected() and all(map(_is_simple, kinds))):
+    if len(args) > MOST_ARGUMENTS or not (_numpy_is_as_expected() and all(map(_is_known, kinds))):
         return None
     kernel.compile(kinds)
     made = kernel.overloads[kinds]
@@ -273,11 +272,8 @@ def _make_entry(kernel: Any, args: tuple[Any, ...]) -> Entry | None:
     return Entry(address, _call_for(kernel.targetctx, kinds), words, arrays)
 
 
-def _is_simple(kind: Any) -> bool:
-    """A number, or an array of one dimension whose elements lie side by side."""
-    if isinstance(kind, types.Array):
-        return kind.ndim == 1 and kind.layout == "C"
-    return isinstance(kind, types.Integer | types.Float | types.Boolean)
+def _is_known(kind: Any) -> bool:
+    return isinstance(kind, types.Array | types.Integer | types.Float | types.Boolean)
 
 
 def _call_for(context: Any, kinds: tuple[Any, ...]) -> int:
@@ -322,14 +318,7 @@ def _emit_argument(context: Any, builder: Any, kind: Any, word: Any) -> Any:
     The caller holds on to the arrays while the job lasts, so nobody has to count references here.
     """
     if isinstance(kind, types.Array):
-        array = builder.inttoptr(word, I64.as_pointer())
-        data, shape = (builder.load(builder.gep(array, [ir.Constant(I64, at)])) for at in (_DATA, _SHAPE))
-        length = builder.load(builder.inttoptr(shape, I64.as_pointer()))
-        made = context.make_array(kind)(context, builder)
-        size = ir.Constant(I64, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
-        pointer = builder.inttoptr(data, made.data.type)
-        populate_array(made, pointer, [length], [size], size, None)
-        return made._getvalue()
+        return _emit_array(context, builder, kind, word)
     target = context.get_value_type(kind)
     if isinstance(kind, types.Boolean):
         return builder.icmp_signed("!=", word, ir.Constant(I64, 0))
@@ -339,10 +328,25 @@ def _emit_argument(context: Any, builder: Any, kind: Any, word: Any) -> Any:
     return word if target == I64 else builder.trunc(word, target)
 
 
-#: Where an array's object has the address of its data and that of its shape, in words: behind what every
-#: Python object begins with, data, number of dimensions, shape. Numba's own code relies on the same.
+#: Where an array's object has the addresses of its data, of its shape and of its strides, in words: behind what
+#: every Python object begins with, data, number of dimensions, shape, strides. Numba relies on the same.
 _DATA = object.__basicsize__ // 8
-_SHAPE = _DATA + 2
+_SHAPE, _STRIDES = _DATA + 2, _DATA + 3
+
+
+def _emit_array(context: Any, builder: Any, kind: Any, word: Any) -> Any:
+    def word_at(address: Any, index: int) -> Any:
+        place = builder.inttoptr(address, I64.as_pointer())
+        return builder.load(builder.gep(place, [ir.Constant(I64, index)]))
+
+    made = context.make_array(kind)(context, builder)
+    shape, strides = (
+        [word_at(word_at(word, at), axis) for axis in range(kind.ndim)] for at in (_SHAPE, _STRIDES)
+    )
+    data = builder.inttoptr(word_at(word, _DATA), made.data.type)
+    itemsize = ir.Constant(I64, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+    populate_array(made, data, shape, strides, itemsize, None)
+    return made._getvalue()
 
 
 @functools.cache
@@ -350,10 +354,11 @@ def _numpy_is_as_expected() -> bool:
     """Whether an array's object looks as NumPy's C interface says, in this Python."""
     if object.__basicsize__ % 8 or np.intp(0).nbytes != 8:
         return False
-    array = np.arange(7, dtype=np.float32)
-    words = (ctypes.c_int64 * (_SHAPE + 1)).from_address(id(array))
-    found = words[_DATA] == array.ctypes.data
-    return found and ctypes.c_int64.from_address(words[_SHAPE]).value == 7
+    array = np.zeros((7, 5), np.float32)[:, :3]
+    words = (ctypes.c_int64 * (_STRIDES + 1)).from_address(id(array))
+    pairs = ctypes.c_int64 * 2
+    shape, strides = (tuple(pairs.from_address(words[at])) for at in (_SHAPE, _STRIDES))
+    return (words[_DATA], shape, strides) == (array.ctypes.data, array.shape, array.strides)
 
 
 # --- threads ------------------------------------------------------------------------------------------------
