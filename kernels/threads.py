@@ -190,6 +190,25 @@ def deal(kernel: Callable[..., Any], pieces: int, *args: Any, parts: int | None 
         raise errors[0]
 
 
+def deal_rows(kernel: Callable[..., Any], rows: list[tuple[Any, ...]], cuts: list[tuple[int, int, int]]) -> None:
+    """Call ``kernel(begin, end, worker, *rows[row])`` for every (begin, end, row) of ``cuts``, as :func:`deal`.
+
+    One start of the threads for many arrays: what an optimizer has.
+    """
+
+    def some(first: int, last: int, worker: int) -> None:
+        for begin, end, row in cuts[first:last]:
+            kernel(begin, end, worker, *rows[row])
+
+    threads = min(get_num_threads(), len(cuts))
+    if threads > 1:
+        from minidl.kernels.cpu import team
+
+        if hasattr(kernel, "overloads") and team.deal_rows(kernel, rows, cuts, threads):
+            return
+    deal(some, len(cuts), parts=len(cuts))
+
+
 def for_each(work: Callable[[int], None], count: int) -> None:
     """Call ``work(0)`` ... ``work(count - 1)``, on several threads if a number was set, and wait for all.
 

@@ -1,7 +1,7 @@
 """Sums of two arrays on all threads, into memory that is used again (backend ``"numba"``).
 
 NumPy adds on one core, and half of its time goes into fresh memory for the result. The result lies as the
-second array does.
+second array does. A bias is added to rows where they lie.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
+from minidl.kernels import threads
+from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.pointwise import PIECE, binary, run, supported
+from minidl.kernels.cpu.vectors import lanes, load, store
 from minidl.kernels.reference import arithmetic as reference
 
 Array = np.ndarray[Any, Any]
@@ -30,3 +33,23 @@ def add(x: Array, y: Array) -> Array:
     if x.size <= PIECE or x.shape != y.shape or not supported(x, y):  # what is small NumPy does as fast
         return reference.add(x, y)
     return run(_loop, (x, y), 0.0, 0.0)
+
+
+@compiled
+def _add_to_rows(begin: int, end: int, worker: int, z: Array, bias: Array, n: int, rows: int) -> None:
+    """``rows`` rows of n numbers a piece."""
+    for row in range(begin * rows, min(end * rows, z.size // n)):
+        for i in range(0, n, lanes(z)):
+            at = row * n + i
+            store(z, at, load(z, at, n - i) + load(bias, i, n - i), n - i)
+
+
+def add_to_rows(z: Array, bias: Array) -> Array:
+    """Change z (..., n), which nobody else holds, to z + bias (n)."""
+    if z.size <= PIECE or not (supported(z, bias) and z.flags.carray):
+        return reference.add_to_rows(z, bias)
+    n = bias.size
+    rows = max(1, PIECE // n)
+    pieces = -(-z.size // (n * rows))
+    threads.deal(_add_to_rows, pieces, z.reshape(-1), np.ascontiguousarray(bias), n, rows)
+    return z

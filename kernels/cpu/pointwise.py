@@ -131,21 +131,19 @@ def same_memory(first: Array, *others: Array) -> tuple[Array, ...] | None:
 
 
 def deal_jobs(kernel: Callable[..., Any], work: list[tuple[tuple[Array, ...], tuple[Any, ...]]]) -> None:
-    """Call ``kernel(begin, end, *flat arrays, *numbers)`` on parts of all the rows of arrays."""
-    jobs = [
-        (begin, min(begin + JOB, arrays[0].size), *arrays, *numbers)
-        for arrays, numbers in work
-        for begin in range(0, arrays[0].size, JOB)
+    """Call ``kernel(begin, end, worker, *flat arrays, *numbers)`` on parts of all the rows of arrays."""
+    rows = [(*arrays, *numbers) for arrays, numbers in work]
+    sizes = [arrays[0].size for arrays, _ in work]
+    if sum(sizes) <= PIECE:
+        for size, row in zip(sizes, rows, strict=True):
+            kernel(0, size, 0, *row)
+        return
+    cuts = [
+        (begin, min(begin + JOB, size), row)
+        for row, size in enumerate(sizes)
+        for begin in range(0, size, JOB)
     ]
-
-    def some(begin: int, end: int, worker: int) -> None:
-        for job in jobs[begin:end]:
-            kernel(*job)
-
-    if sum(arrays[0].size for arrays, _ in work) <= PIECE:
-        some(0, len(jobs), 0)
-    else:
-        threads.deal(some, len(jobs), parts=len(jobs))
+    threads.deal_rows(kernel, rows, cuts)
 
 
 # --- compiled loops -----------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def step(
 
 @compiled
 def _step(
-    begin: int, end: int, w: Array, g: Array, u: Array, lr: float, old: float, new: float, added: float,
+    begin: int, end: int, worker: int, w: Array, g: Array, u: Array, lr: float, old: float, new: float, added: float,
     has_velocity: bool, first: bool, nesterov: bool,
 ) -> None:  # fmt: skip
     """Elements begin ... end-1 of one parameter."""

@@ -54,7 +54,7 @@ STATE, JOB, WORKER, WOKEN, CONTROLS = 0, 8, 9, 10, 16
 #: What :func:`run` and :func:`finish` give if it is not the number of a helper.
 ALL_DONE, SOME_SLEEP = -1, -2
 #: Words of a job.
-NEXT, PIECES, PARTS, KERNEL, CALL, STATUS, ARGUMENTS = 0, 8, 9, 10, 11, 12, 16
+NEXT, PIECES, PARTS, KERNEL, CALL, STATUS, TABLE, ARGUMENTS = 0, 8, 9, 10, 11, 12, 13, 16
 MOST_ARGUMENTS = 48
 
 I32, I64, POINTER = ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
@@ -149,13 +149,15 @@ def invoke(typingctx: Any, call: Any, kernel: Any, arguments: Any, begin: Any, e
 @compiled
 def take_parts(job: int, worker: int) -> None:
     """Work on parts of a job until none is left."""
-    pieces, parts = read(job, PIECES), read(job, PARTS)
+    pieces, parts, table = read(job, PIECES), read(job, PARTS), read(job, TABLE)
     part = add(job, NEXT, 1)
     while part < parts:
-        begin, end = part * pieces // parts, (part + 1) * pieces // parts
-        status = invoke(
-            read(job, CALL), read(job, KERNEL), job + 8 * ARGUMENTS, begin, end, worker
-        )
+        if table:
+            begin, end, arguments = read(table, 3 * part), read(table, 3 * part + 1), read(table, 3 * part + 2)
+        else:
+            begin, end = part * pieces // parts, (part + 1) * pieces // parts
+            arguments = job + 8 * ARGUMENTS
+        status = invoke(read(job, CALL), read(job, KERNEL), arguments, begin, end, worker)
         if status != 0:
             write(job, STATUS, status)
         part = add(job, NEXT, 1)
@@ -237,9 +239,20 @@ class Entry(NamedTuple):
 
     kernel: int  #: address of its machine code
     call: int  #: address of the code that takes a job's words and calls it
-    words: struct.Struct  #: the arguments' words
-    arrays: tuple[int, ...]  #: which arguments are arrays
+    kinds: tuple[Any, ...]  #: Numba's types of the arguments
+    words: struct.Struct  #: how they are written
+    arrays: tuple[int, ...]  #: which of them are arrays
 
+    def write(self, memory: Array, at: int, args: tuple[Any, ...]) -> None:
+        """Write the arguments to the words from ``at`` on."""
+        values = list(args)
+        for i in self.arrays:
+            values[i] = id(values[i])
+        self.words.pack_into(memory, 8 * at, *values)
+
+
+#: A part of a job that has a range and arguments of its own: begin, end, row of arguments.
+Cut = tuple[int, int, int]
 
 _entries: dict[tuple[Any, bytes], Entry | None] = {}
 _calls: dict[str, int] = {}
@@ -269,7 +282,7 @@ def _make_entry(kernel: Any, args: tuple[Any, ...]) -> Entry | None:
     address = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
     words = struct.Struct("".join("d" if isinstance(kind, types.Float) else "q" for kind in kinds[3:]))
     arrays = tuple(i for i, kind in enumerate(kinds[3:]) if isinstance(kind, types.Array))
-    return Entry(address, _call_for(kernel.targetctx, kinds), words, arrays)
+    return Entry(address, _call_for(kernel.targetctx, kinds), kinds[3:], words, arrays)
 
 
 def _is_known(kind: Any) -> bool:
@@ -410,14 +423,24 @@ class Team:
 
     def work(self, entry: Entry, pieces: int, parts: int, helpers: int, args: tuple[Any, ...]) -> int:
         """Call the kernel on all parts of range(pieces), with so many helpers; wait; its exit status."""
+        entry.write(self.job, ARGUMENTS, args)
+        return self._run(entry, pieces, parts, helpers, 0)
+
+    def work_on_rows(self, entry: Entry, rows: list[tuple[Any, ...]], cuts: list[Cut], helpers: int) -> int:
+        """The same with a range and a row of arguments for every part."""
+        size = len(entry.kinds)
+        words = np.empty(len(rows) * size, np.int64)
+        for i, args in enumerate(rows):
+            entry.write(words, i * size, args)
+        table = np.array(cuts, np.int64)  # begin, end, row
+        table[:, 2] = words.ctypes.data + 8 * size * table[:, 2]
+        return self._run(entry, 0, len(cuts), helpers, table.ctypes.data)
+
+    def _run(self, entry: Entry, pieces: int, parts: int, helpers: int, table: int) -> int:
         if helpers > len(self.helpers):
             self.grow(helpers)
         addresses = self.addresses[:helpers]
-        values = list(args)
-        for i in entry.arrays:
-            values[i] = id(values[i])
-        _header.pack_into(self.job, 8 * PIECES, pieces, parts, entry.kernel, entry.call, 0)
-        entry.words.pack_into(self.job, 8 * ARGUMENTS, *values)
+        _header.pack_into(self.job, 8 * PIECES, pieces, parts, entry.kernel, entry.call, 0, table)
         self.job[NEXT] = 0
         left = run(self.address, addresses, spins())
         if left == SOME_SLEEP:
@@ -431,7 +454,7 @@ class Team:
 
 
 _team = Team()
-_header = struct.Struct("5q")
+_header = struct.Struct("6q")
 
 
 def deal(kernel: Any, pieces: int, parts: int, threads: int, args: tuple[Any, ...]) -> bool:
@@ -450,9 +473,27 @@ def deal(kernel: Any, pieces: int, parts: int, threads: int, args: tuple[Any, ..
         status = _team.work(entry, pieces, parts, threads - 1, args)
     finally:
         _team.lock.release()
+    _check(kernel, status)
+    return True
+
+
+def deal_rows(kernel: Any, rows: list[tuple[Any, ...]], cuts: list[Cut], threads: int) -> bool:
+    """Call ``kernel(begin, end, worker, *rows[row])`` for all the cuts; else as :func:`deal`."""
+    entries = {entry_of(kernel, args) for args in rows}
+    entry = entries.pop()
+    if entry is None or entries or not _team.lock.acquire(blocking=False):
+        return False
+    try:
+        status = _team.work_on_rows(entry, rows, cuts, min(threads, len(cuts)) - 1)
+    finally:
+        _team.lock.release()
+    _check(kernel, status)
+    return True
+
+
+def _check(kernel: Any, status: int) -> None:
     if status:
         raise RuntimeError(f"{kernel.__name__}: the compiled kernel failed with status {status}")
-    return True
 
 
 def _after_fork() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
+from minidl.dispatch import kernels
 from minidl.ops.matmul import product
 from minidl.ops.reductions import accurate_sum
 
@@ -27,7 +28,10 @@ class Linear(Function):
     def forward(ctx: Node, a: Any, weight: Any, bias: Any) -> Any:
         ctx.save(a, weight)
         z = product(a, weight.T)
-        return z if bias is None else z + bias
+        if bias is None:
+            return z
+        # An inner product of vectors gives no array that could be changed.
+        return z + bias if z.ndim < 2 else kernels("arithmetic", z).add_to_rows(z, bias)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:

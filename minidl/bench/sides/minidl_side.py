@@ -13,6 +13,7 @@ from minidl.bench.sides import job
 from minidl.bench.sides.job import Job
 from minidl.bench.sides.weights import network
 from minidl.bench.tasks import Network, Op, Update, Workload
+from minidl.kernels import memory
 
 #: The compiled kernels.
 BACKEND = "numba"
@@ -104,12 +105,15 @@ def memory_order(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def arranged(array: Any, order: tuple[int, ...]) -> Any:
-    """A copy of the array whose axes lie in memory in this order (the first one outermost).
+    """A copy whose axes lie in memory in this order (the first one outermost), where results of kernels lie.
 
     >>> arranged(np.zeros((2, 3, 4, 5), "f"), (0, 2, 3, 1)).strides
     (240, 4, 60, 12)
     """
-    return np.ascontiguousarray(array.transpose(order)).transpose(np.argsort(order))
+    turned = memory.empty(tuple(array.shape[axis] for axis in order), array.dtype)
+    copy = turned.transpose(np.argsort(order))
+    copy[...] = array
+    return copy
 
 
 def _as_met(array: Any, spec: Any) -> Any:
