@@ -1,13 +1,13 @@
 """One number of threads for everything: compiled kernels, reference kernels, and BLAS.
 
 NumPy's copies, BLAS's products and compiled kernels let go of Python's lock, so plain Python threads keep
-several cores busy. Nothing else is used: no OpenMP, whose threads spin while they wait, and which does not
-survive a fork.
+several cores busy. Nothing else is used: no OpenMP, whose threads spin for milliseconds while they wait, and
+which does not survive a fork.
 
 * **Compiled kernels** (:func:`deal`): a kernel works on a range of independent pieces (blocks of tiles, rows,
   planes). The range is cut into a few parts for each thread, and who is done with a part takes the next:
   where other programs take a core away for a while, its share goes to the others. Which thread computes a
-  piece changes nothing about its value.
+  piece changes nothing about its value. Handing over is compiled code, too (``kernels/cpu/team.py``).
 * **Reference kernels** (:func:`for_each`): images are dealt out, and BLAS is held to one thread meanwhile:
   cutting the many small products of a convolution into pieces costs more than it brings. Until a number of
   threads was set, they leave it to BLAS.
@@ -190,8 +190,10 @@ def deal(kernel: Callable[..., Any], pieces: int, *args: Any, parts: int | None 
         raise errors[0]
 
 
-def deal_rows(kernel: Callable[..., Any], rows: list[tuple[Any, ...]], cuts: list[tuple[int, int, int]]) -> None:
-    """Call ``kernel(begin, end, worker, *rows[row])`` for every (begin, end, row) of ``cuts``, as :func:`deal`.
+def deal_rows(
+    kernel: Callable[..., Any], rows: list[tuple[Any, ...]], cuts: list[tuple[int, int, int]]
+) -> None:
+    """Call ``kernel(begin, end, worker, *rows[row])`` for every (begin, end, row) of ``cuts``.
 
     One start of the threads for many arrays: what an optimizer has.
     """

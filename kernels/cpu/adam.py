@@ -52,8 +52,8 @@ def step(
 
 @compiled
 def _step(
-    begin: int, end: int, worker: int, w: Array, g: Array, m: Array, v: Array, new1: float, old2: float, new2: float,
-    root: float, eps: float, rate: float, shrink: float, added: float,
+    begin: int, end: int, worker: int, w: Array, g: Array, m: Array, v: Array, new1: float, old2: float,
+    new2: float, root: float, eps: float, rate: float, shrink: float, added: float,
 ) -> None:  # fmt: skip
     """Elements begin ... end-1 of one parameter."""
     for i in range(begin, end, lanes(w)):

@@ -39,8 +39,8 @@ def step(
 
 @compiled
 def _step(
-    begin: int, end: int, worker: int, w: Array, g: Array, u: Array, lr: float, old: float, new: float, added: float,
-    has_velocity: bool, first: bool, nesterov: bool,
+    begin: int, end: int, worker: int, w: Array, g: Array, u: Array, lr: float, old: float, new: float,
+    added: float, has_velocity: bool, first: bool, nesterov: bool,
 ) -> None:  # fmt: skip
     """Elements begin ... end-1 of one parameter."""
     for i in range(begin, end, lanes(w)):

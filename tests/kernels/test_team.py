@@ -1,4 +1,4 @@
-"""Threads that hand compiled kernels to one another: every piece once, any types, sleepers, errors, callers at once."""
+"""Threads that hand compiled kernels to one another: pieces, types, sleepers, errors, two callers at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import minidl
 from minidl.kernels import threads
 
 pytest.importorskip("numba", reason="Numba is not installed")
-from minidl.kernels.cpu import compiled, team  # after the skip
+from minidl.kernels.cpu import calls, compiled, team  # after the skip
 
 
 @pytest.fixture(autouse=True)
@@ -156,10 +156,10 @@ def test_arguments_that_the_team_does_not_know_are_left_to_the_caller():
             pair[1][i] = pair[0][i] + 1
 
     x, y = np.arange(6.0), np.zeros(6)
-    assert team.entry_of(kernel, ((x, y),)) is None
+    assert calls.entry_of(kernel, ((x, y),)) is None
     threads.deal(kernel, 6, (x, y))
     assert (y == x + 1).all()
 
 
 def test_numpy_arrays_look_as_the_team_expects():
-    assert team._numpy_is_as_expected()
+    assert calls._numpy_is_as_expected()
