@@ -2,8 +2,8 @@
 
 Numba turns an argument into machine words in a way of its own (an array becomes seven). For each list of
 types :func:`_emit_call` writes the small function that does it, from a row of words in memory: numbers as
-they are, arrays as the addresses of their Python objects. So a thread that never touches Python's lock can call
-any kernel, and the caller has only to write down the words.
+they are, arrays as the addresses of their Python objects. So a thread that never touches Python's lock can
+call any kernel, and the caller has only to write down the words.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
         values = list(args)
         for i in self.arrays:
             values[i] = id(values[i])
-        self.words.pack_into(memory, 8 * at, *values)
+        self.words.pack_into(memory.data, 8 * at, *values)
 
 
 _entries: dict[tuple[Any, bytes], Entry | None] = {}

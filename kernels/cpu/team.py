@@ -211,7 +211,7 @@ class Team:
         if helpers > len(self.helpers):
             self.grow(helpers)
         addresses = self.addresses[:helpers]
-        _header.pack_into(self.job, 8 * PIECES, pieces, parts, entry.kernel, entry.call, 0, table)
+        _header.pack_into(self.job.data, 8 * PIECES, pieces, parts, entry.kernel, entry.call, 0, table)
         self.job[NEXT] = 0
         left = run(self.address, addresses, spins())
         if left == SOME_SLEEP:
