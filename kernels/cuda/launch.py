@@ -254,8 +254,8 @@ def _pointer(place: str, parameter: Parameter, value: Any, dtype: np.dtype[Any],
         raise LaunchError(f"{place} wants {dtype}, got an array of {value.dtype}")
     if not value.flags.c_contiguous:
         raise LaunchError(
-            f"{place} is not in C order (shape {value.shape}, strides {value.strides}): the kernel would read its "
-            "memory as if it were; call xp.ascontiguousarray"
+            f"{place} is not in C order (shape {value.shape}, strides {value.strides}), and the kernel knows "
+            "nothing of strides; call xp.ascontiguousarray"
         )
     vector = ALIGNMENT.get(parameter.ctype, 1)
     if value.data.ptr % vector:
