@@ -21,7 +21,8 @@ BACKWARD = ("v1", "v2")
 def choose(vertical: Windows, horizontal: Windows) -> str:
     """The version of the forward, by the pixels of the largest window: a thread, a warp or a block for each.
 
-    >>> choose(((0, 2), (2, 4)), ((0, 2), (2, 4))), choose(((0, 8),), ((0, 8),)), choose(((0, 64),), ((0, 64),))
+    >>> halves, all8, all64 = ((0, 2), (2, 4)), ((0, 8),), ((0, 64),)
+    >>> choose(halves, halves), choose(all8, all8), choose(all64, all64)
     ('v1', 'v2', 'v3')
     """
     area = max(b - a for a, b in vertical) * max(b - a for a, b in horizontal)

@@ -62,7 +62,8 @@ extern "C" __global__ void __launch_bounds__(256) dropout_mask_v2(
     REAL* __restrict__ mask, REAL scale, unsigned long long threshold, int skip, unsigned long long c0,
     unsigned long long c1, unsigned long long c2, unsigned long long c3, unsigned long long k0,
     unsigned long long k1, INDEX count) {
-    for (INDEX block = first_index(); block * NUMBERS_OF_BLOCK - skip < count; block += index_step()) {
+    const INDEX blocks = (count + skip + NUMBERS_OF_BLOCK - 1) / NUMBERS_OF_BLOCK;
+    for (INDEX block = first_index(); block < blocks; block += index_step()) {
         unsigned long long word[4];
         philox(word, block, c0, c1, c2, c3, k0, k1);
 #pragma unroll
@@ -78,7 +79,8 @@ extern "C" __global__ void __launch_bounds__(256) dropout_forward_v3(
     const REAL* __restrict__ x, REAL* __restrict__ y, REAL* __restrict__ mask, REAL scale,
     unsigned long long threshold, int skip, unsigned long long c0, unsigned long long c1, unsigned long long c2,
     unsigned long long c3, unsigned long long k0, unsigned long long k1, INDEX count) {
-    for (INDEX block = first_index(); block * NUMBERS_OF_BLOCK - skip < count; block += index_step()) {
+    const INDEX blocks = (count + skip + NUMBERS_OF_BLOCK - 1) / NUMBERS_OF_BLOCK;
+    for (INDEX block = first_index(); block < blocks; block += index_step()) {
         unsigned long long word[4];
         philox(word, block, c0, c1, c2, c3, k0, k1);
 #pragma unroll

@@ -20,25 +20,25 @@ extern "C" __global__ void __launch_bounds__(256) max_unpool2d_put_v1(
 // Version 2, first half: the last one that names a pixel. last[pixel] becomes the largest 1 + k that names it; it
 // must hold zeros before. The maximum does not depend on the order, and integer atomics are done by the cache.
 extern "C" __global__ void __launch_bounds__(256) max_unpool2d_last(
-    const long long* __restrict__ index, INDEX* __restrict__ last, INDEX count, INDEX places, INDEX pixels) {
+    const long long* __restrict__ index, int* __restrict__ last, INDEX count, INDEX places, INDEX pixels) {
     for (INDEX at = first_index(); at < count; at += index_step())
-        atomicMax(&last[at / places * pixels + (INDEX)index[at]], (INDEX)(at % places + 1));
+        atomicMax(&last[at / places * pixels + (INDEX)index[at]], (int)(at % places + 1));
 }
 
 // Version 2, second half: each pixel fetches its value, or 0. Every pixel is written once, in order, with no zeros
 // before, and the result is the same in every run.
 extern "C" __global__ void __launch_bounds__(256) max_unpool2d_put_v2(
-    const REAL* __restrict__ x, const INDEX* __restrict__ last, REAL* __restrict__ y, INDEX count, INDEX places,
+    const REAL* __restrict__ x, const int* __restrict__ last, REAL* __restrict__ y, INDEX count, INDEX places,
     INDEX pixels) {
     for (INDEX at = first_index(); at < count; at += index_step()) {
-        const INDEX winner = last[at];
+        const int winner = last[at];
         y[at] = winner ? x[at / pixels * places + winner - 1] : (REAL)0;
     }
 }
 
 // 1 where the value that names a pixel is the last one to do so, else 0.
 extern "C" __global__ void __launch_bounds__(256) max_unpool2d_stayed(
-    const long long* __restrict__ index, const INDEX* __restrict__ last, bool* __restrict__ stayed, INDEX count,
+    const long long* __restrict__ index, const int* __restrict__ last, bool* __restrict__ stayed, INDEX count,
     INDEX places, INDEX pixels) {
     for (INDEX at = first_index(); at < count; at += index_step())
         stayed[at] = last[at / places * pixels + (INDEX)index[at]] == at % places + 1;

@@ -1,14 +1,12 @@
-"""Max unpooling, and reading and adding at pixels of planes, on a device; the kernels are in ``max_unpool2d.cu``."""
+"""Max unpooling, and reading and adding at pixels of planes; the kernels are in ``max_unpool2d.cu``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minidl.kernels.cuda.arrays import THREADS, blocks, on_device, pick
 from minidl.kernels.cuda.device import namespace
-from minidl.kernels.cuda.launch import INT_MAX, Module
+from minidl.kernels.cuda.launch import Module
 
 Pair = tuple[int, int]
 
@@ -18,7 +16,7 @@ PUT = ("v1", "v2")
 
 @on_device
 def put(x: Any, index: Any, size: Pair, version: str | None = None) -> Any:
-    """Planes of zeros, ``size`` large, with x (N, C, h, w) at the pixels ``index``; the last of several stays.
+    """Planes of zeros, ``size`` large, with x (N, C, h, w) at the pixels ``index``; the last one stays.
 
     Version 1 is right only where no pixel is named twice, which nobody can know: version 2 is always chosen.
     """
@@ -28,7 +26,15 @@ def put(x: Any, index: Any, size: Pair, version: str | None = None) -> Any:
         y = xp.zeros(shape, x.dtype)
         if x.size:
             MODULE.launch(
-                "max_unpool2d_put_v1", blocks(x.size), THREADS, x, index, y, x.size, *_extents(x, size), like=x
+                "max_unpool2d_put_v1",
+                blocks(x.size),
+                THREADS,
+                x,
+                index,
+                y,
+                x.size,
+                *_extents(x, size),
+                like=x,
             )
         return y
     y = xp.empty(shape, x.dtype)
@@ -50,7 +56,15 @@ def stayed(index: Any, size: Pair) -> Any:
         last = _last(index, size)
         extents = _extents(index, size)
         MODULE.launch(
-            "max_unpool2d_stayed", blocks(index.size), THREADS, index, last, result, index.size, *extents, like=index
+            "max_unpool2d_stayed",
+            blocks(index.size),
+            THREADS,
+            index,
+            last,
+            result,
+            index.size,
+            *extents,
+            like=index,
         )
     return result
 
@@ -72,7 +86,9 @@ def scatter_add(y: Any, index: Any, size: Pair) -> Any:
     total = xp.zeros((*y.shape[:2], *size), xp.float64)
     if y.size:
         extents = _extents(index, size)
-        MODULE.launch("max_unpool2d_scatter", blocks(y.size), THREADS, y, index, total, y.size, *extents, like=y)
+        MODULE.launch(
+            "max_unpool2d_scatter", blocks(y.size), THREADS, y, index, total, y.size, *extents, like=y
+        )
     return total.astype(y.dtype, copy=False)
 
 
@@ -85,11 +101,16 @@ def _last(index: Any, size: Pair) -> Any:
     """1 + the place of the last number that names each pixel, 0 where none does."""
     xp = namespace(index)
     pixels = index.shape[0] * index.shape[1] * size[0] * size[1]
-    # As wide as INDEX, which the launcher chooses by the largest array.
-    wide = max(index.size, pixels) + blocks(max(index.size, pixels)) * THREADS > INT_MAX
-    last = xp.zeros(pixels, np.int64 if wide else np.int32)
+    last = xp.zeros(pixels, xp.int32)
     if index.size:
         MODULE.launch(
-            "max_unpool2d_last", blocks(index.size), THREADS, index, last, index.size, *_extents(index, size), like=index
+            "max_unpool2d_last",
+            blocks(index.size),
+            THREADS,
+            index,
+            last,
+            index.size,
+            *_extents(index, size),
+            like=index,
         )
     return last
