@@ -65,7 +65,14 @@ class Module:
         return signatures(self.source)
 
     def launch(
-        self, kernel: str, grid: Extents, block: Extents, *args: Any, like: Any, shared_bytes: int = 0
+        self,
+        kernel: str,
+        grid: Extents,
+        block: Extents,
+        *args: Any,
+        like: Any,
+        shared_bytes: int = 0,
+        through: Sequence[Any] = (),
     ) -> None:
         """Run a kernel on the device where ``like`` lives, in the current stream.
 
@@ -77,6 +84,8 @@ class Module:
                 NumPy integers for integers, NumPy scalars of exactly the right type for floating point.
             like: an array of the device; all others must live there, too.
             shared_bytes: of dynamic shared memory, for a kernel that declares ``extern __shared__``.
+            through: arrays that the kernel reaches by addresses in a table. A GPU need not know of them; the
+                simulator's checker does, and the caller must keep them alive.
 
         Raises:
             LaunchError: an argument does not fit. Nothing has run.
@@ -86,7 +95,7 @@ class Module:
             raise LaunchError(f"{kernel}: like= must be an array on a device, not {_describe(like)}")
         _check_count(signature, args)
         macros = self._macros(signature, args, grid_width(grid, block), like)
-        extents = _check_extents(signature, grid, block, {**self.defines, **macros})
+        extents = _check_extents(signature, grid, block, self._numbers)
         _check_shared(signature, shared_bytes)
         values = tuple(
             _argument(signature, number, p, a, macros, like)
@@ -94,7 +103,13 @@ class Module:
         )
         with like.device:
             compiled = self._compiled(kernel, macros, like)
-            compiled(*extents, values, shared_mem=shared_bytes)
+            extra = {} if namespace(like).__name__ == "cupy" or not through else {"through": tuple(through)}
+            compiled(*extents, values, shared_mem=shared_bytes, **extra)
+
+    @cached_property
+    def _numbers(self) -> dict[str, str]:
+        """Macros of the file that are plain numbers: a ``__launch_bounds__`` may be given by one."""
+        return {**dict(re.findall(r"^#define[ \t]+(\w+)[ \t]+(\d+)\b", self.source, re.M)), **self.defines}
 
     def _signature(self, kernel: str) -> Signature:
         try:
@@ -144,7 +159,7 @@ def grid_width(grid: Extents, block: Extents) -> int:
 
 
 def _three(extents: Extents) -> tuple[Any, ...]:
-    given = (extents,) if isinstance(extents, int | np.integer) else tuple(extents)
+    given = tuple(extents) if isinstance(extents, Sequence) else (extents,)
     return (*given, 1, 1)[: max(3, len(given))]
 
 
@@ -156,7 +171,7 @@ def _check_count(signature: Signature, args: Sequence[Any]) -> None:
 
 
 def _check_extents(
-    signature: Signature, grid: Extents, block: Extents, macros: dict[str, str]
+    signature: Signature, grid: Extents, block: Extents, numbers: dict[str, str]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Grid and block as three ints each, within the limits."""
     checked = []
@@ -174,16 +189,16 @@ def _check_extents(
         raise LaunchError(
             f"{signature.name}: block {checked[1]} has {threads} threads; {MAX_THREADS} are allowed"
         )
-    bound = _launch_bound(signature, macros)
+    bound = _launch_bound(signature, numbers)
     if bound is not None and threads > bound:
         raise LaunchError(f"{signature.name}: {threads} threads in a block; __launch_bounds__ says {bound}")
     return checked[0], checked[1]
 
 
-def _launch_bound(signature: Signature, macros: dict[str, str]) -> int | None:
+def _launch_bound(signature: Signature, numbers: dict[str, str]) -> int | None:
     """The number in ``__launch_bounds__``, None if it is an expression that the compiler must work out."""
     text = signature.max_threads
-    text = macros.get(text, text) if text else text
+    text = numbers.get(text, text) if text else text
     return int(text) if text and text.isdigit() else None
 
 
