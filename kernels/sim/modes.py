@@ -1,0 +1,72 @@
+"""In which mode kernels run: fast, or checked."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How launches are run.
+
+    Attributes:
+        check: look at every access to memory.
+        order: in which blocks and threads take their turns: 0 ascending, 1 descending, n >= 2 shuffled by seed n.
+        time_limit: seconds after which a launch is ended with a finding; 0: none.
+        records: where the counts of each launch go; None: nothing is counted.
+    """
+
+    check: bool = False
+    order: int = 0
+    time_limit: float = 0.0
+    records: list[Any] | None = None
+
+
+def from_environment() -> Mode:
+    """As ``MINIDL_SIM`` (``fast`` or ``check``) and ``MINIDL_SIM_ORDER`` say.
+
+    Raises:
+        ValueError: they say something else.
+    """
+    name, order = os.environ.get("MINIDL_SIM", "fast"), os.environ.get("MINIDL_SIM_ORDER", "0")
+    if name not in ("fast", "check"):
+        raise ValueError(f"MINIDL_SIM={name}: give fast or check")
+    if not order.isdecimal():
+        raise ValueError(f"MINIDL_SIM_ORDER={order}: give 0 (ascending), 1 (descending) or a seed from 2")
+    return Mode(name == "check", int(order))
+
+
+_mode: contextvars.ContextVar[Mode | None] = contextvars.ContextVar("minidl.kernels.sim.mode", default=None)
+
+
+def mode() -> Mode:
+    """How a launch would run here and now."""
+    return _mode.get() or from_environment()
+
+
+@contextlib.contextmanager
+def checked(order: int = 0, *, time_limit: float = 0.0, check: bool = True) -> Iterator[None]:
+    """Launches inside are checked: what they do wrong is raised as :class:`KernelFault`.
+
+    Args:
+        order: in which blocks and threads take their turns: 0 ascending, 1 descending, n >= 2 shuffled by seed n.
+        time_limit: seconds after which a launch is ended with a finding; 0: none.
+        check: False for fast mode, with the order.
+
+    >>> from minidl.kernels.sim import mode
+    >>> with checked(order=1):
+    ...     mode()
+    Mode(check=True, order=1, time_limit=0.0, records=None)
+    """
+    if order < 0:
+        raise ValueError(f"order={order}: give 0 (ascending), 1 (descending) or a seed from 2")
+    token = _mode.set(Mode(check, order, time_limit))
+    try:
+        yield
+    finally:
+        _mode.reset(token)

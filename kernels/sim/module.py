@@ -1,0 +1,373 @@
+"""``RawModule`` and ``RawKernel`` with CuPy's signatures: a ``.cu`` source run on the CPU.
+
+Where CuPy passes on whatever it is given, these check: number and types of the arguments, the launch's limits.
+
+>>> import numpy as np
+>>> source = "extern \\"C\\" __global__ void twice(float* x) { x[threadIdx.x] *= 2; }"
+>>> twice = RawKernel(source, "twice", host_arrays=True)
+>>> x = np.arange(4, dtype=np.float32)
+>>> twice((1,), (4,), (x,))  # doctest: +SKIP
+>>> x  # doctest: +SKIP
+array([0., 2., 4., 6.], dtype=float32)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl.kernels.sim import compiler, launching
+from minidl.kernels.sim.findings import Index, KernelFault
+from minidl.kernels.sim.launching import Buffer, Launch, RawFinding, Reader
+from minidl.kernels.sim.modes import Mode, mode
+from minidl.kernels.sim.source import Kernel, Translated, translate
+
+#: Bytes of static shared memory that a kernel may have.
+MAX_STATIC_SHARED = 48 * 1024
+
+_running = threading.Lock()  # the runtime has one simulated device
+
+
+class _SharedVariable(ctypes.Structure):
+    """As in runtime/interface.h."""
+
+    _fields_ = (
+        ("function", ctypes.c_char_p),
+        ("name", ctypes.c_char_p),
+        ("bytes", ctypes.c_size_t),
+        ("element_bytes", ctypes.c_size_t),
+        ("line", ctypes.c_int),
+    )
+
+
+class _Library:
+    """A compiled source, loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.runtime = compiler.load_runtime(compiler.runtime_library())
+        self.runtime.cuda_on_cpu_findings.restype = ctypes.POINTER(RawFinding)
+        self.runtime.cuda_on_cpu_printed.restype = ctypes.c_char_p
+        self.code = ctypes.CDLL(str(path))
+        self.lines: dict[int, tuple[str, int]] = {}  # of code, as far as they were looked up
+
+    def signature(self, kernel: str) -> list[tuple[str, str, str]]:
+        """Of each parameter: its type, what it points to, and r or w for that."""
+        function = getattr(self.code, f"cuda_signature_{kernel}")
+        function.restype = ctypes.c_char_p
+        words = function().decode().split(" ")
+        return list(zip(*words, strict=True))
+
+    def max_threads(self, kernel: str) -> int:
+        """Of a block, as ``__launch_bounds__`` says."""
+        return int(getattr(self.code, f"cuda_bounds_{kernel}")())
+
+    def shared_bytes(self, kernel: str) -> int:
+        """Of the kernel's static shared variables."""
+        size = ctypes.sizeof(_SharedVariable)
+        begin, end = self.code.cuda_shared_begin, self.code.cuda_shared_end
+        begin.restype = end.restype = ctypes.c_void_p
+        first = begin() or 0
+        variables = (_SharedVariable.from_address(a) for a in range(first, (end() or 0), size))
+        return sum(v.bytes for v in variables if v.function.decode() == kernel)
+
+
+class RawModule:
+    """A CUDA C source; see ``cupy.RawModule``.
+
+    Args:
+        code: the source.
+        path: or a ``.cu`` file (CuPy takes binaries there, which mean nothing here).
+        options: NVRTC's; ``-D``, ``-U``, ``-I`` and ``--fmad`` matter here.
+        backend: as in CuPy; makes no difference.
+        translate_cucomplex: not simulated; False.
+        enable_cooperative_groups: not simulated; False.
+        name_expressions: not simulated (template kernels); None.
+        jitify: makes no difference.
+        file: what the findings and messages call ``code``.
+        host_arrays: let kernels take NumPy arrays, too.
+
+    Raises:
+        SourceError: the source has something that cannot be run here.
+    """
+
+    def __init__(
+        self,
+        code: str | None = None,
+        *,
+        path: str | None = None,
+        options: Sequence[str] = (),
+        backend: str = "nvrtc",
+        translate_cucomplex: bool = False,
+        enable_cooperative_groups: bool = False,
+        name_expressions: Sequence[str] | None = None,
+        jitify: bool | None = None,
+        file: str | None = None,
+        host_arrays: bool = False,
+    ) -> None:
+        if (code is None) == (path is None):
+            raise TypeError("RawModule: exactly one of code and path must be given")
+        if not isinstance(options, tuple):
+            raise TypeError("RawModule: options must be a tuple of str")
+        if translate_cucomplex or enable_cooperative_groups or name_expressions is not None:
+            raise NotImplementedError(
+                "RawModule: complex numbers, cooperative groups and template kernels are not simulated"
+            )
+        self.backend, self.options, self.file_path, self.name_expressions = backend, options, path, None
+        self.enable_cooperative_groups = False
+        self.host_arrays = host_arrays
+        self.code = code if code is not None else Path(str(path)).read_text(encoding="utf-8")
+        self._file = file or path or "kernel.cu"
+        self._flags, self._folders = compiler.compiler_options(options)
+        self._translated: Translated | None = None
+        self._libraries: dict[str, _Library] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def source(self) -> Translated:
+        """The source as C++."""
+        if self._translated is None:
+            self._translated = translate(self.code, self._file, self._folders)
+        return self._translated
+
+    def compile(self, log_stream: Any = None) -> None:
+        """Compile for the mode that holds now, unless that was done."""
+        self._library(mode())
+
+    def get_function(self, name: str) -> RawKernel:
+        """A kernel of this module.
+
+        Raises:
+            ValueError: it has none of that name.
+        """
+        if name not in self.source.kernels:
+            known = ", ".join(self.source.kernels) or "none"
+            raise ValueError(f"{self._file} has no kernel {name!r}; it has: {known}")
+        return RawKernel._of(self, name)
+
+    def get_global(self, name: str) -> Any:
+        """Not simulated: pass an array to the kernel."""
+        raise NotImplementedError(f"RawModule.get_global({name!r}): variables outside of kernels are not simulated")
+
+    def _library(self, how: Mode) -> _Library:
+        name = "check" if how.check else "fast"
+        with self._lock:
+            if name not in self._libraries:
+                built = compiler.kernel_library(self.source, self._flags, name)
+                self._libraries[name] = _Library(built)
+            return self._libraries[name]
+
+
+class RawKernel:
+    """A kernel; see ``cupy.RawKernel``.
+
+    Args:
+        code: the source.
+        name: of the kernel.
+        options, backend, translate_cucomplex, enable_cooperative_groups, jitify, file, host_arrays:
+            as of :class:`RawModule`.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        name: str,
+        options: Sequence[str] = (),
+        backend: str = "nvrtc",
+        translate_cucomplex: bool = False,
+        *,
+        enable_cooperative_groups: bool = False,
+        jitify: bool | None = None,
+        file: str | None = None,
+        host_arrays: bool = False,
+    ) -> None:
+        self._module = RawModule(
+            code,
+            options=options,
+            backend=backend,
+            translate_cucomplex=translate_cucomplex,
+            enable_cooperative_groups=enable_cooperative_groups,
+            jitify=jitify,
+            file=file,
+            host_arrays=host_arrays,
+        )
+        self._start(name)
+
+    @classmethod
+    def _of(cls, module: RawModule, name: str) -> RawKernel:
+        kernel = cls.__new__(cls)
+        kernel._module = module
+        kernel._start(name)
+        return kernel
+
+    def _start(self, name: str) -> None:
+        self.name = name
+        self.code, self.options, self.backend = self._module.code, self._module.options, self._module.backend
+        self.file_path, self.enable_cooperative_groups = self._module.file_path, False
+        self.max_dynamic_shared_size_bytes = MAX_STATIC_SHARED
+        self._ready: dict[str, _Ready] = {}
+
+    def compile(self, log_stream: Any = None) -> None:
+        """Compile for the mode that holds now, unless that was done."""
+        self._for(mode())
+
+    def _for(self, how: Mode) -> _Ready:
+        key = "check" if how.check else "fast"
+        if key not in self._ready:
+            self._module.get_function(self.name)  # says what there is, if not this
+            self._ready[key] = _Ready(self._module._library(how), self._module.source.kernels[self.name])
+        return self._ready[key]
+
+    @property
+    def max_threads_per_block(self) -> int:
+        """As ``__launch_bounds__`` says, else 1024."""
+        return self._for(mode()).max_threads
+
+    @property
+    def shared_size_bytes(self) -> int:
+        """Bytes of static shared memory."""
+        return self._for(mode()).shared_bytes
+
+    @property
+    def attributes(self) -> dict[str, int]:
+        """What is known of the compiled kernel without a GPU."""
+        return {
+            "max_threads_per_block": self.max_threads_per_block,
+            "shared_size_bytes": self.shared_size_bytes,
+            "max_dynamic_shared_size_bytes": self.max_dynamic_shared_size_bytes,
+        }
+
+    def __call__(
+        self,
+        grid: Any,
+        block: Any,
+        args: Sequence[Any],
+        *,
+        shared_mem: int = 0,
+        unset: Sequence[str] = (),
+    ) -> None:
+        """Run the kernel; see ``cupy.RawKernel.__call__``.
+
+        Args:
+            grid: blocks, one to three extents.
+            block: threads of a block, one to three extents.
+            args: arrays for pointers (None: null), NumPy scalars of exactly the right type for numbers.
+            shared_mem: bytes of dynamic shared memory.
+            unset: parameters whose arrays count as never written: reading them is a finding in check mode.
+
+        Raises:
+            TypeError, ValueError: an argument does not fit; nothing has run.
+            KernelFault: the kernel did something wrong.
+        """
+        how = mode()
+        self._for(how).launch(
+            launching.extents(f"{self.name}: grid", grid, launching.MAX_GRID),
+            launching.extents(f"{self.name}: block", block, launching.MAX_BLOCK),
+            args,
+            int(shared_mem),
+            how,
+            self._module.host_arrays,
+            unset,
+        )
+
+
+class _Ready:
+    """A kernel compiled for one mode, ready to be launched."""
+
+    def __init__(self, library: _Library, kernel: Kernel) -> None:
+        self.library, self.name, self.names = library, kernel.name, kernel.parameters
+        self.signature = library.signature(kernel.name)
+        self.max_threads = library.max_threads(kernel.name)
+        self.shared_bytes = library.shared_bytes(kernel.name)
+        self.function = getattr(library.code, f"cuda_launch_{kernel.name}")
+        self.function.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+        if self.shared_bytes > MAX_STATIC_SHARED:
+            raise ValueError(
+                f"{self.name}: {self.shared_bytes} bytes of static shared memory; a kernel may have"
+                f" {MAX_STATIC_SHARED}"
+            )
+
+    def launch(
+        self,
+        grid: Index,
+        block: Index,
+        args: Sequence[Any],
+        shared_mem: int,
+        how: Mode,
+        host_arrays: bool,
+        unset: Sequence[str],
+    ) -> None:
+        """Check everything, run, raise what was found."""
+        if (threads := block[0] * block[1] * block[2]) > self.max_threads:
+            raise ValueError(f"{self.name}: {threads} threads in a block; at most {self.max_threads} are allowed")
+        if len(args) != len(self.signature):
+            raise TypeError(
+                f"{self.name}: {len(args)} arguments for {len(self.signature)} parameters: {', '.join(self.names)}"
+            )
+        if unknown := [name for name in unset if name not in self.names]:
+            raise ValueError(f"{self.name}: unset={unknown[0]!r} is no parameter; they are {', '.join(self.names)}")
+        values, arrays = self._values(args, host_arrays)
+        # Each argument in 8 bytes of its own, and a table of where each of them is.
+        packed = ctypes.create_string_buffer(b"".join(v.ljust(8, b"\0") for v in values), 8 * len(values) + 8)
+        base = ctypes.addressof(packed)
+        table = (ctypes.c_void_p * (len(values) + 1))(*range(base, base + 8 * len(values), 8))
+        described = self._describe(arrays, unset) if how.check else []
+        buffers = (Buffer * (len(described) + 1))(*(entry for _, _, entry in described))
+        raw = Launch(grid, block, shared_mem, how.order, how.check, how.records is not None, how.time_limit)
+        raw.buffers, raw.n_buffers = ctypes.addressof(buffers), len(described)
+        with _running:
+            count = self.function(ctypes.addressof(table), ctypes.addressof(raw))
+            runtime = self.library.runtime
+            printed = runtime.cuda_on_cpu_printed()
+            found = runtime.cuda_on_cpu_findings()[:count] if count else []
+            reader = Reader(
+                self.library.path, self.library.lines, grid, block, [(n, m) for n, m, _ in described]
+            )
+            findings = reader.read(found)
+        if printed:
+            sys.stdout.write(printed.decode(errors="replace"))
+        if findings:
+            raise KernelFault(self.name, findings)
+
+    def _values(
+        self, args: Sequence[Any], host_arrays: bool
+    ) -> tuple[list[bytes], list[tuple[str, str, np.ndarray[Any, Any]]]]:
+        """The bytes of each argument, and (name, type pointed to, memory) of each array."""
+        values: list[bytes] = []
+        arrays: list[tuple[str, str, np.ndarray[Any, Any]]] = []
+        for name, value, (letter, pointee, _) in zip(self.names, args, self.signature, strict=True):
+            place = f"{self.name}: argument '{name}'"
+            if letter != "P":
+                values.append(launching.scalar(place, value, letter))
+            elif value is None:
+                values.append(bytes(8))
+            else:
+                memory = launching.host_memory(place, value, host_arrays)
+                values.append(launching.pointer(place, memory, pointee).to_bytes(8, sys.byteorder))
+                arrays.append((name, pointee, memory))
+        return values, arrays
+
+    def _describe(
+        self, arrays: Sequence[tuple[str, str, np.ndarray[Any, Any]]], unset: Sequence[str]
+    ) -> list[tuple[str, Any, Buffer]]:
+        """The memory that the kernel may touch: (name, array or None, what the runtime is told)."""
+        described: list[tuple[str, Any, Buffer]] = []
+        for name, _, memory in arrays:
+            low, high = np.lib.array_utils.byte_bounds(memory) if memory.size else (memory.ctypes.data,) * 2
+            entry = Buffer(low, high - low, memory.itemsize, memory.flags.writeable, name in unset)
+            described.append((name, memory, entry))
+        known = {entry.start for _, _, entry in described}
+        for name, pointee, memory in arrays:
+            if pointee not in "qQP":
+                continue
+            for start, size in launching.reached_through(memory):
+                if start not in known:
+                    known.add(start)
+                    described.append((f"memory reached through {name}", None, Buffer(start, size, 4, 1, 0)))
+        return described

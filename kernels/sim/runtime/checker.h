@@ -1,0 +1,14 @@
+// Check mode: every access of the kernel to memory, against what it may touch and what others touched before.
+#pragma once
+#include "interface.h"
+
+void start_checking();
+void stop_checking();
+void forget_shared(size_t bytes);  // a new block finds the first so many bytes of shared memory unwritten
+
+// A read, write or atomic operation of the running thread. Returns if it may happen, else ends the thread.
+enum class Access { READ, WRITE, VOLATILE_READ, VOLATILE_WRITE, ATOMIC, COMPARE_AND_SWAP };
+void check_access(const void* p, size_t bytes, Access access, const void* pc);
+
+// The running thread has executed a __threadfence().
+void check_fence();

@@ -1,0 +1,446 @@
+#include "scheduler.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "checker.h"
+#include "counts.h"
+#include "faults.h"
+#include "fibers.h"
+#include "report.h"
+#include "shared.h"
+
+using namespace cuda_on_cpu;
+
+Running cuda_on_cpu_running;
+
+namespace {
+
+enum class State : uint8_t { UNSTARTED, READY, AT_BARRIER, AT_COLLECTIVE, ENDED, FAILED };
+
+struct Thread {
+    fibers::Context context;
+    char* stack = nullptr;
+    uint3 index;
+    State state = State::UNSTARTED;
+    const Site* site = nullptr;  // of the barrier or collective it waits at
+    Vote vote = VOTE_NONE;
+    int predicate = 0, answer = 0;
+    Collective collective = SYNC_WARP;
+    unsigned mask = 0;         // of the collective
+    uint64_t value = 0;        // that it brought there
+    int result = 0;            // which of its warp's results is its
+};
+
+struct Result {
+    uint64_t values[WARP_SIZE];
+    unsigned lanes = 0;
+    int unread = 0;
+};
+
+struct Warp {
+    unsigned present = 0;  // lanes that exist and have not ended
+    // A result lives until all its lanes have read it. Each unread one has a lane that waits for it and so is in no
+    // other: there are never more than lanes.
+    Result results[WARP_SIZE + 1];
+    uint32_t clock[WARP_SIZE][WARP_SIZE];
+};
+
+// ---- the launch under way
+
+const Launch* how;
+Image image;
+void (*body)(void*);
+void* arguments;
+double deadline;
+
+std::vector<Thread> threads;
+std::vector<Warp> warps;
+std::vector<uint32_t> turns;   // order in which threads take their turns
+uint32_t next_unstarted;       // in turns
+Thread* current;
+fibers::Context scheduler_context;
+
+uint32_t block_number;
+uint32_t epoch;
+uint32_t at_barrier, ended, failed;
+bool given_up;                 // the launch is to end
+uint64_t random_state;
+
+uint64_t random_number() {  // xorshift64*
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    return random_state * 0x2545F4914F6CDD1Dull;
+}
+
+void put_in_order(std::vector<uint32_t>& numbers) {
+    std::iota(numbers.begin(), numbers.end(), 0u);
+    if (how->order == 1) std::reverse(numbers.begin(), numbers.end());
+    if (how->order >= 2)
+        for (size_t i = numbers.size(); i > 1; i--) std::swap(numbers[i - 1], numbers[random_number() % i]);
+}
+
+double now() {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + 1e-9 * t.tv_nsec;
+}
+
+uint32_t number(const Thread* t) { return (uint32_t)(t - threads.data()); }
+Warp& warp_of(const Thread* t) { return warps[number(t) / WARP_SIZE]; }
+Thread& lane_of(const Thread* t, unsigned lane) { return threads[number(t) / WARP_SIZE * WARP_SIZE + lane]; }
+
+// ---- switching
+
+void become(Thread* t) {
+    current = t;
+    cuda_on_cpu_running.thread = t->index;
+}
+
+void leave(State state) {  // to the scheduler; returns when the thread is resumed
+    Thread* t = current;
+    t->state = state;
+    fibers::switch_to(t->context, scheduler_context);
+}
+
+void complete_collective(const Thread* t, unsigned mask);
+
+void thread_ended(State state) {
+    Thread* t = current;
+    t->state = state;
+    ended++;
+    failed += state == State::FAILED;
+    unsigned lane = number(t) % WARP_SIZE;
+    Warp& w = warp_of(t);
+    w.present &= ~(1u << lane);
+    for (unsigned i = 0; i < WARP_SIZE; i++)  // others may have waited for this lane only
+        if (w.present >> i & 1) {
+            Thread& other = lane_of(t, i);
+            if (other.state == State::AT_COLLECTIVE && (other.mask >> lane & 1))
+                complete_collective(&other, other.mask);
+        }
+}
+
+Thread* next_to_start() {
+    while (next_unstarted < turns.size() && !given_up) {
+        Thread* t = &threads[turns[next_unstarted++]];
+        if (t->state == State::UNSTARTED) return t;
+    }
+    return nullptr;
+}
+
+// The first code on a stack: run threads, one after another. Each time a thread must wait, the stack remains its own
+// and the scheduler takes another; threads that never wait need but one.
+void worker() {
+    Thread* t = current;
+    for (;;) {
+        t->state = State::READY;
+        body(arguments);
+        thread_ended(State::ENDED);
+        Thread* next = next_to_start();
+        if (!next) break;
+        next->stack = t->stack;
+        t->stack = nullptr;
+        become(t = next);
+    }
+    fibers::switch_to(t->context, scheduler_context);
+    abort();  // nobody resumes an ended thread
+}
+
+void resume(Thread* t) {
+    become(t);
+    if (t->state == State::UNSTARTED) {
+        t->stack = fibers::take_stack();
+        fibers::prepare(t->context, t->stack, worker);
+    }
+    fibers::switch_to(scheduler_context, t->context);
+    t = current;  // a worker may have gone on to other threads
+    if (t->state == State::ENDED || t->state == State::FAILED) {
+        fibers::give_back_stack(t->stack);
+        t->stack = nullptr;
+    }
+    current = nullptr;
+}
+
+// ---- warp collectives
+
+// If all lanes of the mask that still exist wait with this very mask, they get their values and may go on.
+void complete_collective(const Thread* t, unsigned mask) {
+    Warp& w = warp_of(t);
+    unsigned lanes = mask & w.present;
+    for (unsigned i = 0; i < WARP_SIZE; i++) {
+        if (!(lanes >> i & 1)) continue;
+        const Thread& other = lane_of(t, i);
+        if (other.state != State::AT_COLLECTIVE || other.mask != mask || other.collective != t->collective) return;
+    }
+    int number = 0;
+    while (w.results[number].unread) number++;
+    Result& result = w.results[number];
+    result.lanes = lanes;
+    result.unread = __builtin_popcount(lanes);
+    for (unsigned i = 0; i < WARP_SIZE; i++) {
+        if (!(lanes >> i & 1)) continue;
+        Thread& other = lane_of(t, i);
+        result.values[i] = other.value;
+        other.result = number;
+        other.state = State::READY;
+    }
+    if (checking() && t->collective == SYNC_WARP) {  // every lane is now behind all that the others did
+        uint32_t latest[WARP_SIZE] = {};
+        for (unsigned i = 0; i < WARP_SIZE; i++)
+            if (lanes >> i & 1)
+                for (unsigned j = 0; j < WARP_SIZE; j++) latest[j] = std::max(latest[j], w.clock[i][j]);
+        for (unsigned i = 0; i < WARP_SIZE; i++)
+            if (lanes >> i & 1) {
+                memcpy(w.clock[i], latest, sizeof latest);
+                w.clock[i][i]++;
+            }
+    }
+}
+
+const char* const COLLECTIVE_NAMES[] = {"__syncwarp", "a shuffle", "a vote", "a match", "a reduction"};
+
+// Lanes that wait in this lane's mask, but for something else, will never meet it.
+void check_masks(const Thread* t) {
+    for (unsigned i = 0; i < WARP_SIZE; i++) {
+        if (!((t->mask & warp_of(t).present) >> i & 1)) continue;
+        const Thread& other = lane_of(t, i);
+        if (other.state != State::AT_COLLECTIVE) continue;
+        if (other.mask == t->mask && other.collective == t->collective) continue;
+        report(WARP_MASK, t->site, "%s with mask 0x%08x waits for lane %u, which is at %s with mask 0x%08x (line %d)",
+               COLLECTIVE_NAMES[t->collective], t->mask, i, COLLECTIVE_NAMES[other.collective], other.mask,
+               other.site->line);
+        return;
+    }
+}
+
+// ---- block barriers
+
+// All threads that wait are at the barrier, or there is nobody left. False: the block cannot go on.
+bool release_barrier() {
+    uint32_t waiting = 0, votes = 0;
+    for (const Thread& t : threads)
+        if (t.state == State::AT_BARRIER) waiting++, votes += t.predicate != 0;
+    for (Thread& t : threads) {
+        if (t.state != State::AT_BARRIER) continue;
+        t.answer = t.vote == VOTE_COUNT ? (int)votes : t.vote == VOTE_AND ? votes == waiting : votes > 0;
+        t.state = State::READY;
+    }
+    epoch++;
+    at_barrier = 0;
+    if (counting()) flush_requests();
+    return true;
+}
+
+// A barrier must be reached by all threads of the block, and be the same for all of them.
+void check_barrier() {
+    Thread* first = nullptr;
+    for (Thread& t : threads) {
+        if (t.state != State::AT_BARRIER) continue;
+        if (!first) first = &t;
+        if (t.site == first->site) continue;
+        current = &t;
+        report(DIVERGENT_BARRIER, t.site, "this thread waits at the barrier of line %d, but thread %u at that of line %d",
+               t.site->line, number(first), first->site->line);
+        break;
+    }
+    current = first;
+    uint32_t gone = ended - failed;
+    if (gone) {
+        const Thread* absent = nullptr;
+        for (const Thread& t : threads)
+            if (t.state == State::ENDED) {
+                absent = &t;
+                break;
+            }
+        report(DIVERGENT_BARRIER, first->site, "%u of %zu threads reach this barrier; %u have returned (thread %u for one)",
+               at_barrier, threads.size(), gone, number(absent));
+    }
+    current = nullptr;
+}
+
+void report_stuck_warp() {
+    for (Thread& t : threads) {
+        if (t.state != State::AT_COLLECTIVE) continue;
+        current = &t;
+        unsigned missing = 0;
+        for (unsigned i = 0; i < WARP_SIZE; i++)
+            if ((t.mask & warp_of(&t).present) >> i & 1) {
+                const Thread& other = lane_of(&t, i);
+                if (other.state != State::AT_COLLECTIVE || other.mask != t.mask) missing |= 1u << i;
+            }
+        report(WARP_MASK, t.site, "%s with mask 0x%08x waits for lanes that never come (0x%08x)",
+               COLLECTIVE_NAMES[t.collective], t.mask, missing);
+        current = nullptr;
+        return;
+    }
+}
+
+// ---- blocks
+
+void start_block(uint32_t block) {
+    block_number = block;
+    epoch = 1;
+    at_barrier = ended = failed = 0;
+    next_unstarted = 0;
+    const unsigned *g = how->grid, *b = how->block;
+    cuda_on_cpu_running.block = {block % g[0], block / g[0] % g[1], block / g[0] / g[1]};
+    uint32_t i = 0;
+    for (unsigned z = 0; z < b[2]; z++)
+        for (unsigned y = 0; y < b[1]; y++)
+            for (unsigned x = 0; x < b[0]; x++) {
+                threads[i].index = {x, y, z};
+                threads[i++].state = State::UNSTARTED;
+            }
+    for (size_t w = 0; w < warps.size(); w++) {
+        size_t lanes = std::min<size_t>(WARP_SIZE, threads.size() - w * WARP_SIZE);
+        warps[w].present = (unsigned)((1ull << lanes) - 1);
+        for (Result& r : warps[w].results) r.unread = 0;
+        if (!how->check) continue;
+        memset(warps[w].clock, 0, sizeof warps[w].clock);
+        for (int l = 0; l < WARP_SIZE; l++) warps[w].clock[l][l] = 1;
+    }
+    clear_shared();
+}
+
+void run_block() {
+    while (Thread* t = next_to_start()) resume(t);
+    while (!given_up && ended < threads.size()) {
+        if (how->order >= 2) put_in_order(turns);
+        bool ran = false;
+        for (uint32_t i : turns) {
+            if (threads[i].state != State::READY) continue;
+            resume(&threads[i]);
+            ran = true;
+            if (given_up) break;
+        }
+        if (ran || given_up) continue;
+        if (at_barrier + ended < threads.size()) {
+            report_stuck_warp();
+            given_up = true;
+        } else if (at_barrier) {
+            check_barrier();
+            release_barrier();
+        }
+    }
+    for (Thread& t : threads) {  // what is left of a launch that was given up
+        if (t.stack) fibers::give_back_stack(t.stack);
+        t.stack = nullptr;
+    }
+}
+
+}  // namespace
+
+// ---- what the other parts ask
+
+const Launch& launch() { return *how; }
+bool checking() { return how->check; }
+bool counting() { return how->count; }
+uint32_t running_block() { return block_number; }
+uint32_t running_thread() { return current ? number(current) : NOBODY; }
+uint32_t block_threads() { return (uint32_t)threads.size(); }
+uint32_t block_epoch() { return epoch; }
+uint32_t warp_time() { return warp_clock(number(current) % WARP_SIZE); }
+uint32_t warp_clock(unsigned lane) { return warp_of(current).clock[number(current) % WARP_SIZE][lane]; }
+uint64_t image_offset(const void* pc) { return (const char*)pc - image.start; }
+bool in_image(const void* p) { return (const char*)p >= image.start && (const char*)p < image.end; }
+bool in_own_stack(const void* p) { return current && fibers::in_stack(current->stack, p); }
+
+void end_thread() {
+    thread_ended(State::FAILED);
+    fibers::switch_to(current->context, scheduler_context);
+    abort();
+}
+
+void end_launch() {
+    given_up = true;
+    end_thread();
+}
+
+void check_time() {
+    if (!deadline || now() < deadline) return;
+    report(STUCK, nullptr, "the launch took longer than %g s and was ended", how->time_limit);
+    end_launch();
+}
+
+// ---- what kernels call
+
+int cuda_on_cpu_barrier(Vote vote, int predicate, const Site* site) {
+    current->vote = vote;
+    current->predicate = predicate;
+    current->site = site;
+    at_barrier++;
+    leave(State::AT_BARRIER);
+    return current->answer;
+}
+
+Gathered cuda_on_cpu_gather(Collective kind, unsigned mask, uint64_t value, const Site* site) {
+    Thread* t = current;
+    unsigned lane = number(t) % WARP_SIZE;
+    t->site = site;
+    t->collective = kind;
+    t->mask = mask;
+    t->value = value;
+    if (!(mask >> lane & 1)) {
+        report(WARP_MASK, site, "lane %u calls %s with mask 0x%08x, which leaves it out", lane, COLLECTIVE_NAMES[kind], mask);
+        end_thread();
+    }
+    check_masks(t);
+    t->state = State::AT_COLLECTIVE;
+    complete_collective(t, mask);
+    if (t->state == State::AT_COLLECTIVE) leave(State::AT_COLLECTIVE);
+    Result& result = warp_of(t).results[t->result];
+    result.unread--;
+    return {result.values, result.lanes};
+}
+
+void cuda_on_cpu_bad_source_lane(int lane, const Site* site) {
+    report(WARP_MASK, site, "a shuffle reads lane %d, which takes no part in it: the value is undefined", lane);
+}
+
+unsigned cuda_on_cpu_active_lanes() { return warp_of(current).present; }
+
+void cuda_on_cpu_stop(const char* what, const Site* site) {
+    report(STOPPED, site, "%s", what);
+    end_launch();
+}
+
+int cuda_on_cpu_run(void (*kernel)(void*), void* kernel_arguments, const Launch* launch, const Image* where) {
+    how = launch;
+    image = *where;
+    body = kernel;
+    arguments = kernel_arguments;
+    given_up = false;
+    random_state = how->order * 0x9E3779B97F4A7C15ull + 1;
+    deadline = how->time_limit > 0 ? now() + how->time_limit : 0;
+    forget_findings();
+    uint32_t block_size = how->block[0] * how->block[1] * how->block[2];
+    size_t grid_size = (size_t)how->grid[0] * how->grid[1] * how->grid[2];
+    threads.assign(block_size, Thread());
+    warps.resize((block_size + WARP_SIZE - 1) / WARP_SIZE);
+    turns.resize(block_size);
+    cuda_on_cpu_running.block_dim = dim3(how->block[0], how->block[1], how->block[2]);
+    cuda_on_cpu_running.grid_dim = dim3(how->grid[0], how->grid[1], how->grid[2]);
+    std::vector<uint32_t> blocks(how->order ? grid_size : 0);
+    if (how->order) put_in_order(blocks);
+    put_in_order(turns);
+    start_shared(how->dynamic_shared);
+    if (how->check) start_checking();
+    if (how->count) start_counting();
+    catch_faults();
+    for (size_t i = 0; i < grid_size && !given_up; i++) {
+        start_block(how->order ? blocks[i] : (uint32_t)i);
+        run_block();
+        if (how->count) flush_requests();
+    }
+    release_faults();
+    current = nullptr;
+    if (how->check) stop_checking();
+    return finding_count();
+}
