@@ -26,7 +26,14 @@ from minidl.kernels.sim.source import Translated
 RUNTIME = Path(__file__).parent / "runtime"
 
 #: For all that is compiled. As NVIDIA's compiler does, a * b + c becomes one FMA; integers wrap around.
-COMMON = ("-std=gnu++17", "-fPIC", "-pthread", "-fno-exceptions", "-fno-strict-aliasing", "-fvisibility=hidden")
+COMMON = (
+    "-std=gnu++17",
+    "-fPIC",
+    "-pthread",
+    "-fno-exceptions",
+    "-fno-strict-aliasing",
+    "-fvisibility=hidden",
+)
 KERNEL = ("-x", "c++", "-ffp-contract=fast", "-fno-rtti", "-fno-threadsafe-statics", "-w")
 #: By mode. The sanitizers put a call before each access and each doubtful step; the runtime answers them
 #: (runtime/hooks.cpp), their own libraries are not linked.
@@ -188,7 +195,16 @@ def runtime_library() -> Path:
     fibers = ["-DCUDA_ON_CPU_UCONTEXT"] if os.environ.get("MINIDL_SIM_FIBERS") == "ucontext" else []
     sources = [str(path) for path in sorted(RUNTIME.glob("*.cpp"))]
     flags = [*COMMON, "-O2", "-fvisibility=default", "-fno-rtti", *fibers]
-    command = [compiler(), *flags, "-shared", f"-Wl,-soname,{name}", "-Wl,-Bsymbolic", *sources, "-o", "out.so"]
+    command = [
+        compiler(),
+        *flags,
+        "-shared",
+        f"-Wl,-soname,{name}",
+        "-Wl,-Bsymbolic",
+        *sources,
+        "-o",
+        "out.so",
+    ]
     return _kept(name, [command], {})
 
 
@@ -222,7 +238,11 @@ def compiler_options(options: Sequence[str]) -> tuple[tuple[str, ...], tuple[Pat
     folders: list[Path] = []
     waiting = ""
     for option in options:
-        text = re.sub(r"^--(define-macro|undefine-macro|include-path)[= ]?", lambda m: f"-{m[1][0].upper()}", waiting + option)
+        text = re.sub(
+            r"^--(define-macro|undefine-macro|include-path)[= ]?",
+            lambda m: f"-{m[1][0].upper()}",
+            waiting + option,
+        )
         waiting = ""
         if text in ("-D", "-I", "-U"):
             waiting = text
@@ -233,7 +253,9 @@ def compiler_options(options: Sequence[str]) -> tuple[tuple[str, ...], tuple[Pat
         elif re.fullmatch(r"--?fmad=(true|false)", text):
             kept.append(f"-ffp-contract={'fast' if text.endswith('true') else 'off'}")
         elif not IGNORED.fullmatch(text):
-            raise ValueError(f"option {option!r} is not known to the simulator; it takes -D, -U, -I and --fmad=")
+            raise ValueError(
+                f"option {option!r} is not known to the simulator; it takes -D, -U, -I and --fmad="
+            )
     return (*kept, *(f"-I{folder.absolute()}" for folder in folders)), tuple(folders)
 
 

@@ -95,7 +95,9 @@ class KernelFault(RuntimeError):
     def __init__(self, kernel: str, findings: Sequence[Finding]) -> None:
         self.kernel, self.findings = kernel, tuple(findings)
         number = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
-        super().__init__(f"{kernel}: {number}\n" + "\n".join(f"  {f}".replace("\n", "\n  ") for f in findings))
+        super().__init__(
+            f"{kernel}: {number}\n" + "\n".join(f"  {f}".replace("\n", "\n  ") for f in findings)
+        )
 
     def __reduce__(self) -> tuple[type[KernelFault], tuple[str, tuple[Finding, ...]]]:
         return KernelFault, (self.kernel, self.findings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,6 @@ from minidl.kernels.sim.findings import KINDS, Finding, Index, Party
 
 #: Limits of a launch, as of every GPU since 2012.
 MAX_BLOCK, MAX_GRID, MAX_THREADS = (1024, 1024, 64), (2**31 - 1, 65535, 65535), 1024
-
-#: ``(start, bytes)`` of all memory of the simulated devices: where addresses in a table of them may lead to.
-#: The stand-in for CuPy sets it.
-device_memory: Callable[[], Iterable[tuple[int, int]]] = tuple
 
 
 class Buffer(ctypes.Structure):
@@ -117,7 +113,9 @@ def host_memory(place: str, value: Any, host_arrays: bool) -> np.ndarray[Any, An
     if memory is None and host_arrays and isinstance(value, np.ndarray):
         memory = value
     if not isinstance(memory, np.ndarray):
-        raise TypeError(f"{place}: Unsupported type {type(value)}; a pointer parameter wants an array of the device")
+        raise TypeError(
+            f"{place}: Unsupported type {type(value)}; a pointer parameter wants an array of the device"
+        )
     return memory
 
 
@@ -126,16 +124,6 @@ def pointer(place: str, memory: np.ndarray[Any, Any], pointee: str) -> int:
     if pointee not in "vPS" and memory.dtype != np.dtype(pointee):
         raise TypeError(f"{place}: an array of {memory.dtype} for a pointer to {np.dtype(pointee)}")
     return int(memory.__array_interface__["data"][0])
-
-
-def reached_through(memory: np.ndarray[Any, Any]) -> list[tuple[int, int]]:
-    """The device memory whose addresses are among the values of an array of 64-bit integers."""
-    known = dict(device_memory())
-    if not known or memory.dtype.kind not in "iu" or memory.itemsize != 8:
-        return []
-    values = np.unique(memory)
-    starts = np.sort(np.fromiter(known, np.int64, len(known)))
-    return [(start, known[start]) for start in starts[np.isin(starts, values.astype(np.int64))].tolist()]
 
 
 # ---------------------------------------------------------------------------------------------

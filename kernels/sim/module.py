@@ -70,7 +70,7 @@ class _Library:
 
     def shared_bytes(self, kernel: str) -> int:
         """Of the kernel's static shared variables."""
-        size = ctypes.sizeof(_SharedVariable)
+        size = 64  # bytes from one to the next
         begin, end = self.code.cuda_shared_begin, self.code.cuda_shared_end
         begin.restype = end.restype = ctypes.c_void_p
         first = begin() or 0
@@ -153,7 +153,9 @@ class RawModule:
 
     def get_global(self, name: str) -> Any:
         """Not simulated: pass an array to the kernel."""
-        raise NotImplementedError(f"RawModule.get_global({name!r}): variables outside of kernels are not simulated")
+        raise NotImplementedError(
+            f"RawModule.get_global({name!r}): variables outside of kernels are not simulated"
+        )
 
     def _library(self, how: Mode) -> _Library:
         name = "check" if how.check else "fast"
@@ -250,6 +252,7 @@ class RawKernel:
         args: Sequence[Any],
         *,
         shared_mem: int = 0,
+        through: Sequence[Any] = (),
         unset: Sequence[str] = (),
     ) -> None:
         """Run the kernel; see ``cupy.RawKernel.__call__``.
@@ -259,6 +262,7 @@ class RawKernel:
             block: threads of a block, one to three extents.
             args: arrays for pointers (None: null), NumPy scalars of exactly the right type for numbers.
             shared_mem: bytes of dynamic shared memory.
+            through: arrays that the kernel reaches by addresses in a table; check mode must know of them.
             unset: parameters whose arrays count as never written: reading them is a finding in check mode.
 
         Raises:
@@ -273,6 +277,7 @@ class RawKernel:
             int(shared_mem),
             how,
             self._module.host_arrays,
+            through,
             unset,
         )
 
@@ -301,23 +306,31 @@ class _Ready:
         shared_mem: int,
         how: Mode,
         host_arrays: bool,
+        through: Sequence[Any],
         unset: Sequence[str],
     ) -> None:
         """Check everything, run, raise what was found."""
         if (threads := block[0] * block[1] * block[2]) > self.max_threads:
-            raise ValueError(f"{self.name}: {threads} threads in a block; at most {self.max_threads} are allowed")
+            raise ValueError(
+                f"{self.name}: {threads} threads in a block; at most {self.max_threads} are allowed"
+            )
         if len(args) != len(self.signature):
             raise TypeError(
                 f"{self.name}: {len(args)} arguments for {len(self.signature)} parameters: {', '.join(self.names)}"
             )
         if unknown := [name for name in unset if name not in self.names]:
-            raise ValueError(f"{self.name}: unset={unknown[0]!r} is no parameter; they are {', '.join(self.names)}")
+            raise ValueError(
+                f"{self.name}: unset={unknown[0]!r} is no parameter; they are {', '.join(self.names)}"
+            )
         values, arrays = self._values(args, host_arrays)
         # Each argument in 8 bytes of its own, and a table of where each of them is.
         packed = ctypes.create_string_buffer(b"".join(v.ljust(8, b"\0") for v in values), 8 * len(values) + 8)
         base = ctypes.addressof(packed)
         table = (ctypes.c_void_p * (len(values) + 1))(*range(base, base + 8 * len(values), 8))
-        described = self._describe(arrays, unset) if how.check else []
+        for number, value in enumerate(through):
+            name = f"through[{number}]"
+            arrays.append((name, "v", launching.host_memory(f"{self.name}: {name}", value, host_arrays)))
+        described = _describe(arrays, unset) if how.check else []
         buffers = (Buffer * (len(described) + 1))(*(entry for _, _, entry in described))
         raw = Launch(grid, block, shared_mem, how.order, how.check, how.records is not None, how.time_limit)
         raw.buffers, raw.n_buffers = ctypes.addressof(buffers), len(described)
@@ -353,21 +366,14 @@ class _Ready:
                 arrays.append((name, pointee, memory))
         return values, arrays
 
-    def _describe(
-        self, arrays: Sequence[tuple[str, str, np.ndarray[Any, Any]]], unset: Sequence[str]
-    ) -> list[tuple[str, Any, Buffer]]:
-        """The memory that the kernel may touch: (name, array or None, what the runtime is told)."""
-        described: list[tuple[str, Any, Buffer]] = []
-        for name, _, memory in arrays:
-            low, high = np.lib.array_utils.byte_bounds(memory) if memory.size else (memory.ctypes.data,) * 2
-            entry = Buffer(low, high - low, memory.itemsize, memory.flags.writeable, name in unset)
-            described.append((name, memory, entry))
-        known = {entry.start for _, _, entry in described}
-        for name, pointee, memory in arrays:
-            if pointee not in "qQP":
-                continue
-            for start, size in launching.reached_through(memory):
-                if start not in known:
-                    known.add(start)
-                    described.append((f"memory reached through {name}", None, Buffer(start, size, 4, 1, 0)))
-        return described
+
+def _describe(
+    arrays: Sequence[tuple[str, str, np.ndarray[Any, Any]]], unset: Sequence[str]
+) -> list[tuple[str, np.ndarray[Any, Any], Buffer]]:
+    """The memory that the kernel may touch: (name, array, what the runtime is told)."""
+    described = []
+    for name, _, memory in arrays:
+        low, high = np.lib.array_utils.byte_bounds(memory) if memory.size else (memory.ctypes.data,) * 2
+        entry = Buffer(low, high - low, memory.itemsize, memory.flags.writeable, name in unset)
+        described.append((name, memory, entry))
+    return described

@@ -127,9 +127,7 @@ def _refuse(code: str, file: str) -> None:
             "a file of its own"
         )
     if match := re.search(r"\b(texture|surface)\s*<|\btex[123]D(fetch)?\b|\basm\s*(volatile)?\s*\(", code):
-        raise SourceError(
-            f"{file}:{_line(code, match.start())}: textures and PTX assembly are not simulated"
-        )
+        raise SourceError(f"{file}:{_line(code, match.start())}: textures and PTX assembly are not simulated")
 
 
 def _kernels(code: str, file: str) -> Iterator[tuple[Kernel, int, int]]:
@@ -197,7 +195,9 @@ def _shared_variables(
     statement: str, place: str, line: int, kernel: str | None, dynamic: bool, inside: bool
 ) -> str:
     declarators = _split(_ALIGN.sub(" ", statement))
-    first = re.fullmatch(r"\s*(?P<type>.*?[\w>])(?P<rest>[\s*]+\w+\s*(?:\[[^\]]*\]\s*)*)", declarators[0], re.S)
+    first = re.fullmatch(
+        r"\s*(?P<type>.*?[\w>])(?P<rest>[\s*]+\w+\s*(?:\[[^\]]*\]\s*)*)", declarators[0], re.S
+    )
     if first is None or "=" in statement:
         why = "a shared variable cannot have an initial value" if "=" in statement else "not understood"
         raise SourceError(f"{place}: __shared__ {' '.join(statement.split())}: {why}")
@@ -213,7 +213,9 @@ def _shared_variables(
         if dynamic:
             new.append(_dynamic(full, name, inside))
         elif not inside:
-            raise SourceError(f"{place}: the shared array {name} stands outside of all functions; move it into the kernel")
+            raise SourceError(
+                f"{place}: the shared array {name} stands outside of all functions; move it into the kernel"
+            )
         else:
             new.append(_static(full, name, extents, line, kernel))
     return " ".join(new)

@@ -29,8 +29,9 @@ struct Running {
     dim3 block_dim, grid_dim;
 };
 
-// A __shared__ variable: one for each declaration.
-struct SharedVariable {
+// A __shared__ variable: one for each declaration. Aligned to its size, so that those of a file, which the linker puts
+// side by side, are an array.
+struct alignas(64) SharedVariable {
     const char* function;
     const char* name;
     size_t bytes, element_bytes;
