@@ -15,6 +15,7 @@
 // The grid is one-dimensional, whatever the batch: tiles down the rows first, so that blocks that run at the same
 // time read the same columns of B, which in a convolution are the larger matrix, from the second-level cache.
 #include "common.cuh"
+#include "gemm_tile.cuh"
 
 // Which tile of which product a block computes.
 struct Tile {
@@ -184,140 +185,59 @@ extern "C" __global__ void __launch_bounds__(256) gemm_v4(
     }
 }
 
-// 256 threads, each with two vectors of rows and two of columns: in float 8 x 8 elements of a tile of 128 x 128, in
-// double 4 x 4 of 64 x 64. Then a thread also loads as many elements of each tile as a vector has.
-#define V5_WIDTH (2 * VECTOR_WIDTH)
-#define V5_TILE (16 * V5_WIDTH)
-#define V5_HALF (V5_TILE / 2)
-#define V5_DEPTH 8
-#define V5_LOADS (V5_TILE * V5_DEPTH / 256)
-#define V5_PADDED (V5_TILE + 4)  // keeps 16-byte alignment and spreads the stores of a column over all banks
-
-// The elements of a tile that one thread brings: V5_LOADS of them, equal steps apart. `along` is a row of A or a
-// column of B, `depth` the position in k. Neighbouring threads follow the direction in which the matrix is contiguous:
-// eight of them along k and then on to the next row, or 128 of them along the rows.
-struct Share {
-    int along, depth;            // of the first element, within the tile
-    int along_step, depth_step;  // to the next one, of which either is 0
-    INDEX from, from_step;       // in global memory
-    int to, to_step;             // in shared memory
-};
-
-__device__ __forceinline__ Share v5_share(INDEX along_stride, INDEX depth_stride) {
-    const bool by_depth = depth_stride == 1;
-    Share s;
-    s.along = by_depth ? threadIdx.x / V5_DEPTH : threadIdx.x % V5_TILE;
-    s.depth = by_depth ? threadIdx.x % V5_DEPTH : threadIdx.x / V5_TILE;
-    s.along_step = by_depth ? 256 / V5_DEPTH : 0;
-    s.depth_step = by_depth ? 0 : 256 / V5_TILE;
-    s.from = s.along * along_stride + s.depth * depth_stride;
-    s.from_step = s.along_step * along_stride + s.depth_step * depth_stride;
-    s.to = s.depth * V5_PADDED + s.along;
-    s.to_step = s.depth_step * V5_PADDED + s.along_step;
-    return s;
-}
-
-// From global memory into registers; 0 beyond the `length` rows (or columns) and the `rest` of k that there are.
-__device__ __forceinline__ void v5_fetch(REAL* next, const REAL* tile, const Share& s, int length, int rest) {
-#pragma unroll
-    for (int i = 0; i < V5_LOADS; ++i) {
-        const bool there = s.along + i * s.along_step < length && s.depth + i * s.depth_step < rest;
-        next[i] = there ? tile[s.from + i * s.from_step] : (REAL)0;
-    }
-}
-
-// From registers to where they belong in shared memory.
-__device__ __forceinline__ void v5_keep(REAL* tile, const REAL* next, const Share& s) {
-#pragma unroll
-    for (int i = 0; i < V5_LOADS; ++i) tile[s.to + i * s.to_step] = next[i];
-}
-
-// One tile's multiply-adds. The two vectors of a thread lie half a tile apart: the eight threads whose 128-bit loads
-// go together then read 128 bytes in a row, which are all banks once.
-__device__ __forceinline__ void v5_multiply(
-    REAL (*sum)[V5_WIDTH], REAL (*tile_a)[V5_PADDED], REAL (*tile_b)[V5_PADDED], int down, int across)
-{
-#pragma unroll
-    for (int depth = 0; depth < V5_DEPTH; ++depth) {
-        REAL part_a[V5_WIDTH], part_b[V5_WIDTH];
-        load_vector(part_a, &tile_a[depth][down]);
-        load_vector(part_a + VECTOR_WIDTH, &tile_a[depth][V5_HALF + down]);
-        load_vector(part_b, &tile_b[depth][across]);
-        load_vector(part_b + VECTOR_WIDTH, &tile_b[depth][V5_HALF + across]);
-#pragma unroll
-        for (int i = 0; i < V5_WIDTH; ++i)
-#pragma unroll
-            for (int j = 0; j < V5_WIDTH; ++j) sum[i][j] += part_a[i] * part_b[j];
-    }
-}
-
 // v5, larger register tiles, 128-bit loads, double buffering: for each step of k a thread loads four vectors from
 // shared memory and does 64 multiply-adds. There are two tiles of each matrix: while one is used, the elements of
 // the next are on their way from global memory into registers, and go to the other tile afterwards. So their
 // latency is hidden, and one barrier for each tile does for both.
-// Two blocks shall fit into a multiprocessor, hence at most 128 registers (the 2 of __launch_bounds__): while one
-// waits at its barrier the other computes.
-extern "C" __global__ void __launch_bounds__(256, 2) gemm_v5(
+extern "C" __global__ void __launch_bounds__(256) gemm_v5(
     const REAL* __restrict__ a, const REAL* __restrict__ b, const REAL* __restrict__ bias /* or null */,
     REAL* __restrict__ c, int m, int n, int k, INDEX a_row, INDEX a_column, INDEX a_image, INDEX a_group,
     INDEX b_row, INDEX b_column, INDEX b_image, INDEX b_group, int images, int groups, int images_per_share)
 {
-    __shared__ __align__(16) REAL tiles_a[2][V5_DEPTH][V5_PADDED];
-    __shared__ __align__(16) REAL tiles_b[2][V5_DEPTH][V5_PADDED];
-    const Tile tile = tile_of_block(m, n, V5_TILE, V5_TILE);
+    __shared__ __align__(16) REAL tiles_a[2][DEPTH][PADDED];
+    __shared__ __align__(16) REAL tiles_b[2][DEPTH][PADDED];
+    const Tile tile = tile_of_block(m, n, TILE, TILE);
     const int down = threadIdx.x / 16 * VECTOR_WIDTH, across = threadIdx.x % 16 * VECTOR_WIDTH;
     const int group = (int)(tile.z % groups);
     const int first = (int)(tile.z / groups) * images_per_share, last = min(first + images_per_share, images);
-    const int all = (k + V5_DEPTH - 1) / V5_DEPTH * (last - first);
-    const Share share_a = v5_share(a_row, a_column), share_b = v5_share(b_column, b_row);
+    const int all = (k + DEPTH - 1) / DEPTH * (last - first);
+    const Share share_a = share_of(a_row, a_column), share_b = share_of(b_column, b_row);
     a += first * a_image + group * a_group + tile.row * a_row;
     b += first * b_image + group * b_group + tile.column * b_column;
-    REAL sum[V5_WIDTH][V5_WIDTH] = {};
-    REAL next_a[V5_LOADS], next_b[V5_LOADS];
-    v5_fetch(next_a, a, share_a, m - tile.row, k);
-    v5_fetch(next_b, b, share_b, n - tile.column, k);
-    v5_keep(&tiles_a[0][0][0], next_a, share_a);
-    v5_keep(&tiles_b[0][0][0], next_b, share_b);
+    REAL sum[WIDTH][WIDTH] = {};
+    REAL next_a[LOADS], next_b[LOADS];
+    fetch(next_a, a, share_a, m - tile.row, k);
+    fetch(next_b, b, share_b, n - tile.column, k);
+    keep(&tiles_a[0][0][0], next_a, share_a);
+    keep(&tiles_b[0][0][0], next_b, share_b);
     __syncthreads();
     int depth = 0;  // where in k the present tile begins
     for (int step = 0; step < all; ++step) {
         const int present = step & 1, next = 1 - present;
         if (step + 1 < all) {
-            depth += V5_DEPTH;
+            depth += DEPTH;
             if (depth >= k) {  // on to the next image
                 depth = 0;
                 a += a_image;
                 b += b_image;
             }
-            v5_fetch(next_a, a + depth * a_column, share_a, m - tile.row, k - depth);
-            v5_fetch(next_b, b + depth * b_row, share_b, n - tile.column, k - depth);
+            fetch(next_a, a + depth * a_column, share_a, m - tile.row, k - depth);
+            fetch(next_b, b + depth * b_row, share_b, n - tile.column, k - depth);
         }
-        v5_multiply(sum, tiles_a[present], tiles_b[present], down, across);
+        multiply_tiles(sum, tiles_a[present], tiles_b[present], down, across);
         if (step + 1 < all) {
-            v5_keep(&tiles_a[next][0][0], next_a, share_a);
-            v5_keep(&tiles_b[next][0][0], next_b, share_b);
+            keep(&tiles_a[next][0][0], next_a, share_a);
+            keep(&tiles_b[next][0][0], next_b, share_b);
         }
         __syncthreads();  // the next tile is complete, and nobody reads this one any more
     }
-    const bool whole = n % VECTOR_WIDTH == 0;  // then a vector is inside or outside, and begins at a multiple of 16
 #pragma unroll
-    for (int i = 0; i < V5_WIDTH; ++i) {
-        const int row = tile.row + down + (i / VECTOR_WIDTH) * V5_HALF + i % VECTOR_WIDTH;
+    for (int i = 0; i < WIDTH; ++i) {
+        const int row = tile.row + down + row_of(i);
         if (row >= m) continue;
         const REAL shift = bias ? bias[group * m + row] : (REAL)0;
-        REAL* to = c + (tile.z * m + row) * n;
 #pragma unroll
-        for (int j = 0; j < V5_WIDTH; ++j) sum[i][j] += shift;
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            const int column = tile.column + across + half * V5_HALF;
-            if (whole) {
-                if (column < n) store_vector(to + column, &sum[i][half * VECTOR_WIDTH]);
-            } else {
-#pragma unroll
-                for (int j = 0; j < VECTOR_WIDTH; ++j)
-                    if (column + j < n) to[column + j] = sum[i][half * VECTOR_WIDTH + j];
-            }
-        }
+        for (int j = 0; j < WIDTH; ++j) sum[i][j] += shift;
+        store_row(c + (tile.z * m + row) * n, sum[i], tile.column + across, n);
     }
 }
