@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from minidl import _collector as _collector  # before anything large
 from minidl import _kernels as _kernels  # first: it makes minidl.kernels importable in a clone
 from minidl import autograd, dispatch, ops, random
+from minidl._device import Device as device
 from minidl._gradcheck import GradcheckError, gradcheck, gradgradcheck
 from minidl._tensor import Tensor, tensor
 from minidl.autograd import Function, is_grad_enabled, no_grad
@@ -23,7 +24,7 @@ from minidl.ops import cat
 from minidl.random import manual_seed
 
 if TYPE_CHECKING:
-    from minidl import errors, models, nn, optim, segmentation, testing, train
+    from minidl import cuda, errors, models, nn, optim, segmentation, testing, train
     from minidl.nn.fused import fuse
 
 __version__ = "0.1.0"
@@ -34,6 +35,8 @@ __all__ = [
     "Tensor",
     "autograd",
     "cat",
+    "cuda",
+    "device",
     "dispatch",
     "errors",
     "fuse",
@@ -57,7 +60,7 @@ __all__ = [
 ]
 
 #: Imported when first named, so that ``import minidl`` stays as quick as importing NumPy.
-_LAZY = ("errors", "models", "nn", "optim", "segmentation", "testing", "train")
+_LAZY = ("cuda", "errors", "models", "nn", "optim", "segmentation", "testing", "train")
 
 
 def __getattr__(name: str) -> Any:

@@ -53,6 +53,7 @@ class Module:
     def __init__(self, file: str | Path, **defines: int | str) -> None:
         self.file = FOLDER / file  # an absolute path stays what it is
         self.defines = {name: str(value) for name, value in defines.items()}
+        self._modules: dict[tuple[Any, ...], Any] = {}
         self._kernels: dict[tuple[Any, ...], Any] = {}
 
     @cached_property
@@ -141,11 +142,14 @@ class Module:
     def _compiled(self, kernel: str, macros: dict[str, str], like: Any) -> Any:
         """The compiled kernel, kept for each device and choice of options."""
         xp = namespace(like)
-        key = (xp.__name__, like.device.id, *macros.values(), kernel)
-        if key not in self._kernels:
-            module = xp.RawModule(code=self.source, options=self.options(macros), **self._extras(xp))
-            self._kernels[key] = module.get_function(kernel)
-        return self._kernels[key]
+        key = (xp.__name__, like.device.id, *macros.values())
+        if key not in self._modules:
+            self._modules[key] = xp.RawModule(
+                code=self.source, options=self.options(macros), **self._extras(xp)
+            )
+        if (kernel, *key) not in self._kernels:
+            self._kernels[kernel, *key] = self._modules[key].get_function(kernel)
+        return self._kernels[kernel, *key]
 
     def _extras(self, xp: Any) -> dict[str, Any]:
         """The simulator reports lines of a file, so it is told which; CuPy has no such argument."""

@@ -59,7 +59,7 @@ def clip_grad_norm_(
         return Tensor(np.zeros((), DEFAULT_DTYPE))
     dtype = np.result_type(*(g.dtype for g in grads))
     with np.errstate(all="ignore"):  # infinities and NaN travel silently
-        total = np.asarray(_norm(grads, norm_type), dtype)
+        total = dtype.type(_norm(grads, norm_type))
         if error_if_nonfinite and not np.isfinite(total):
             raise RuntimeError(
                 f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {total}, so they cannot "
@@ -69,7 +69,7 @@ def clip_grad_norm_(
         for g in grads:
             g.data *= factor.astype(g.dtype)
             g.mark_changed()
-    return Tensor(total)
+    return Tensor(np.asarray(total))
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:

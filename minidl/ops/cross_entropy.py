@@ -31,7 +31,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
-from minidl.ops._labels import Labels, as_tensor, check_labels, check_scores, check_weight, class_view
+from minidl.ops._labels import Labels, check_labels, check_scores, check_weight, class_view, moved
 from minidl.ops._reduce import check_reduction, reduced
 from minidl.ops.reductions import sum as sum_of
 from minidl.ops.softmax import log_softmax, softmax
@@ -109,7 +109,7 @@ def cross_entropy(
     check_scores("cross_entropy", input)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}")
-    target = as_tensor(target)
+    target = moved(target, input)
     if target.dtype.kind == "f" and target.shape == input.shape:
         if ignore_index >= 0:
             raise ValueError(

@@ -36,7 +36,7 @@ uint16 uint32 uint64
 #: Written out in _functions.py, since they are not NumPy's function of the same name.
 WRITTEN_OUT = """
 array asarray ascontiguousarray empty empty_like from_dlpack get_array_module may_share_memory result_type
-shares_memory size
+ndim shape shares_memory size
 """
 
 _methods.install()

@@ -241,6 +241,9 @@ class ndarray:
             return NotImplemented
         return ours(*args, **options)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> ndarray:
+        return self.copy()  # type: ignore[attr-defined,no-any-return]
+
     # -- DLPack ----------------------------------------------------------------------------------------------
 
     def __dlpack_device__(self) -> tuple[int, int]:

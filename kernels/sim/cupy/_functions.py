@@ -13,9 +13,9 @@ from minidl.kernels.sim.cupy._tables import device_function, signature_of, ufunc
 UFUNCS = """
 add subtract multiply divide true_divide floor_divide remainder mod fmod power negative positive absolute
 abs sign sqrt square reciprocal exp exp2 expm1 log log2 log10 log1p logaddexp sin cos tan arcsin arccos
-arctan sinh cosh tanh arctan2 hypot maximum minimum fmax fmin floor ceil trunc rint isnan isinf isfinite signbit
-copysign equal not_equal less less_equal greater greater_equal logical_and logical_or logical_not logical_xor
-bitwise_and bitwise_or bitwise_xor bitwise_not invert left_shift right_shift
+arctan sinh cosh tanh arctan2 hypot maximum minimum fmax fmin floor ceil trunc rint isnan isinf isfinite
+signbit copysign equal not_equal less less_equal greater greater_equal logical_and logical_or logical_not
+logical_xor bitwise_and bitwise_or bitwise_xor bitwise_not invert left_shift right_shift
 divmod
 """
 
@@ -277,6 +277,16 @@ def get_array_module(*args: Any) -> Any:
 def size(a: ndarray, axis: int | None = None) -> int:
     """Number of elements, or an extent."""
     return a.size if axis is None else a.shape[axis]
+
+
+def shape(a: Any) -> tuple[int, ...]:
+    """Extents."""
+    return a.shape if isinstance(a, ndarray) else np.shape(a)
+
+
+def ndim(a: Any) -> int:
+    """Number of dimensions."""
+    return a.ndim if isinstance(a, ndarray) else np.ndim(a)
 
 
 def may_share_memory(a: ndarray, b: ndarray, max_work: Any = None) -> bool:
