@@ -38,10 +38,11 @@ KERNEL = ("-x", "c++", "-ffp-contract=fast", "-fno-rtti", "-fno-threadsafe-stati
 #: By mode. The sanitizers put a call before each access and each doubtful step; the runtime answers them
 #: (runtime/hooks.cpp), their own libraries are not linked.
 MODES = {
-    "fast": ("-O2", "-g1", "-fwrapv"),
+    "fast": ("-O2", "-g1", "-gdwarf-4", "-fwrapv"),
     "check": (
         "-O1",
-        "-g",
+        "-g1",
+        "-gdwarf-4",
         "-DCUDA_ON_CPU_CHECK",
         "-fno-tree-sra",
         "-fsanitize=thread",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -70,6 +71,7 @@ class RawFinding(ctypes.Structure):
         ("other", RawParty),
         ("offset", ctypes.c_int64),
         ("bytes", ctypes.c_int),
+        ("element_bytes", ctypes.c_int),
         ("count", ctypes.c_uint64),
         ("text", ctypes.c_char * 200),
     )
@@ -138,23 +140,29 @@ class Reader:
         lines: dict[int, tuple[str, int]],
         grid: Index,
         block: Index,
-        arrays: Sequence[tuple[str, Any]],
+        arrays: Sequence[str],
     ) -> None:
         self.library, self.lines, self.grid, self.block, self.arrays = library, lines, grid, block, arrays
 
     def read(self, raw: Sequence[RawFinding]) -> tuple[Finding, ...]:
         """All of them; the lines are looked up in one go."""
         resolve(self.library, self.lines, [p.pc for f in raw for p in (f.first, f.other) if p.pc])
-        return tuple(self._finding(f) for f in raw)
+        merged: dict[object, Finding] = {}
+        for finding in map(self._finding, raw):
+            # The compiler may have made several copies of a line's code.
+            parties = [p and (p.file, p.line, p.action) for p in (finding.first, finding.other)]
+            key = (finding.kind, finding.array, *parties, None if finding.array else finding.message)
+            if (before := merged.get(key)) is not None:
+                finding = dataclasses.replace(before, count=before.count + finding.count)
+            merged[key] = finding
+        return tuple(merged.values())
 
     def _finding(self, raw: RawFinding) -> Finding:
-        name, itemsize = "", 1
+        name, itemsize = "", max(1, raw.element_bytes)
         if raw.array >= 0:
-            name, memory = self.arrays[raw.array]
-            itemsize = memory.itemsize if memory is not None else 1
+            name = self.arrays[raw.array]
         elif raw.array == SHARED_ARRAY:
             name = raw.shared_name.decode()
-            itemsize = max(1, abs(raw.bytes))
         return Finding(
             KINDS[raw.kind],
             self._party(raw.first),

@@ -339,9 +339,8 @@ class _Ready:
             runtime = self.library.runtime
             printed = runtime.cuda_on_cpu_printed()
             found = runtime.cuda_on_cpu_findings()[:count] if count else []
-            reader = Reader(
-                self.library.path, self.library.lines, grid, block, [(n, m) for n, m, _ in described]
-            )
+            names = [name for name, _, _ in described]
+            reader = Reader(self.library.path, self.library.lines, grid, block, names)
             findings = reader.read(found)
         if printed:
             sys.stdout.write(printed.decode(errors="replace"))

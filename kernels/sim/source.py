@@ -123,7 +123,7 @@ def _refuse(code: str, file: str) -> None:
     if match := re.search(r"<<<", code):
         raise SourceError(
             f"{file}:{_line(code, match.start())}: a launch (<<<...>>>) is the host's code; the simulator takes "
-            "kernels only: leave the host's code out, or put it between #ifndef __MINIDL_SIM__ and #endif in "
+            "kernels only: leave the host's code out, or keep it in "
             "a file of its own"
         )
     if match := re.search(r"\b(texture|surface)\s*<|\btex[123]D(fetch)?\b|\basm\s*(volatile)?\s*\(", code):

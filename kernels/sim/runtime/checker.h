@@ -4,7 +4,8 @@
 
 void start_checking();
 void stop_checking();
-void forget_shared(size_t bytes);  // a new block finds the first so many bytes of shared memory unwritten
+void start_block_checking();
+void forget_shared(size_t begin, size_t end);  // these bytes of shared memory count as unwritten
 
 // A read, write or atomic operation of the running thread. Returns if it may happen, else ends the thread.
 enum class Access { READ, WRITE, VOLATILE_READ, VOLATILE_WRITE, ATOMIC, COMPARE_AND_SWAP };

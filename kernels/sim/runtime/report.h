@@ -34,6 +34,7 @@ struct Finding {
     Party first, other;      // other.thread == NOBODY: there is none
     int64_t offset;          // bytes from the start of the array
     int bytes;               // of the access
+    int element_bytes;       // of the array
     uint64_t count;          // how often the same thing was found
     char text[200];
 };

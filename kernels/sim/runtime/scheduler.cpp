@@ -44,7 +44,8 @@ struct Result {
 };
 
 struct Warp {
-    unsigned present = 0;  // lanes that exist and have not ended
+    unsigned present = 0;   // lanes that exist and have not ended
+    unsigned returned = 0;  // lanes that have come to the kernel's end
     // A result lives until all its lanes have read it. Each unread one has a lane that waits for it and so is in no
     // other: there are never more than lanes.
     Result results[WARP_SIZE + 1];
@@ -109,7 +110,7 @@ void leave(State state) {  // to the scheduler; returns when the thread is resum
     fibers::switch_to(t->context, scheduler_context);
 }
 
-void complete_collective(const Thread* t, unsigned mask);
+void complete_collective(Thread* t, unsigned mask);
 
 void thread_ended(State state) {
     Thread* t = current;
@@ -119,6 +120,7 @@ void thread_ended(State state) {
     unsigned lane = number(t) % WARP_SIZE;
     Warp& w = warp_of(t);
     w.present &= ~(1u << lane);
+    if (state == State::ENDED) w.returned |= 1u << lane;
     for (unsigned i = 0; i < WARP_SIZE; i++)  // others may have waited for this lane only
         if (w.present >> i & 1) {
             Thread& other = lane_of(t, i);
@@ -170,8 +172,21 @@ void resume(Thread* t) {
 
 // ---- warp collectives
 
+const char* const COLLECTIVE_NAMES[] = {"__syncwarp", "a shuffle", "a vote", "a match", "a reduction"};
+
+// A GPU waits for none that has returned, but who names it in a mask expects a value of it.
+void check_returned(Thread* t) {
+    unsigned absent = t->mask & warp_of(t).returned;
+    if (!absent || t->collective == SYNC_WARP) return;
+    Thread* running = current;
+    current = t;
+    report(WARP_MASK, t->site, "%s with mask 0x%08x names lanes that never come (0x%08x): they have returned",
+           COLLECTIVE_NAMES[t->collective], t->mask, absent);
+    current = running;
+}
+
 // If all lanes of the mask that still exist wait with this very mask, they get their values and may go on.
-void complete_collective(const Thread* t, unsigned mask) {
+void complete_collective(Thread* t, unsigned mask) {
     Warp& w = warp_of(t);
     unsigned lanes = mask & w.present;
     for (unsigned i = 0; i < WARP_SIZE; i++) {
@@ -179,6 +194,7 @@ void complete_collective(const Thread* t, unsigned mask) {
         const Thread& other = lane_of(t, i);
         if (other.state != State::AT_COLLECTIVE || other.mask != mask || other.collective != t->collective) return;
     }
+    check_returned(t);
     int number = 0;
     while (w.results[number].unread) number++;
     Result& result = w.results[number];
@@ -203,8 +219,6 @@ void complete_collective(const Thread* t, unsigned mask) {
             }
     }
 }
-
-const char* const COLLECTIVE_NAMES[] = {"__syncwarp", "a shuffle", "a vote", "a match", "a reduction"};
 
 // Lanes that wait in this lane's mask, but for something else, will never meet it.
 void check_masks(const Thread* t) {
@@ -234,7 +248,7 @@ bool release_barrier() {
     }
     epoch++;
     at_barrier = 0;
-    if (counting()) flush_requests();
+    if (counting()) count_barrier(), flush_requests();
     return true;
 }
 
@@ -289,24 +303,20 @@ void start_block(uint32_t block) {
     epoch = 1;
     at_barrier = ended = failed = 0;
     next_unstarted = 0;
-    const unsigned *g = how->grid, *b = how->block;
+    const unsigned* g = how->grid;
     cuda_on_cpu_running.block = {block % g[0], block / g[0] % g[1], block / g[0] / g[1]};
-    uint32_t i = 0;
-    for (unsigned z = 0; z < b[2]; z++)
-        for (unsigned y = 0; y < b[1]; y++)
-            for (unsigned x = 0; x < b[0]; x++) {
-                threads[i].index = {x, y, z};
-                threads[i++].state = State::UNSTARTED;
-            }
+    for (Thread& t : threads) t.state = State::UNSTARTED;
     for (size_t w = 0; w < warps.size(); w++) {
         size_t lanes = std::min<size_t>(WARP_SIZE, threads.size() - w * WARP_SIZE);
         warps[w].present = (unsigned)((1ull << lanes) - 1);
+        warps[w].returned = 0;
         for (Result& r : warps[w].results) r.unread = 0;
         if (!how->check) continue;
         memset(warps[w].clock, 0, sizeof warps[w].clock);
         for (int l = 0; l < WARP_SIZE; l++) warps[w].clock[l][l] = 1;
     }
     clear_shared();
+    if (how->check) start_block_checking();
 }
 
 void run_block() {
@@ -350,6 +360,7 @@ uint32_t warp_time() { return warp_clock(number(current) % WARP_SIZE); }
 uint32_t warp_clock(unsigned lane) { return warp_of(current).clock[number(current) % WARP_SIZE][lane]; }
 uint64_t image_offset(const void* pc) { return (const char*)pc - image.start; }
 bool in_image(const void* p) { return (const char*)p >= image.start && (const char*)p < image.end; }
+bool in_results(const void* p) { return (size_t)((const char*)p - (const char*)warps.data()) < warps.size() * sizeof(Warp); }
 bool in_own_stack(const void* p) { return current && fibers::in_stack(current->stack, p); }
 
 void end_thread() {
@@ -423,6 +434,8 @@ int cuda_on_cpu_run(void (*kernel)(void*), void* kernel_arguments, const Launch*
     uint32_t block_size = how->block[0] * how->block[1] * how->block[2];
     size_t grid_size = (size_t)how->grid[0] * how->grid[1] * how->grid[2];
     threads.assign(block_size, Thread());
+    const unsigned* b = how->block;
+    for (uint32_t i = 0; i < block_size; i++) threads[i].index = {i % b[0], i / b[0] % b[1], i / b[0] / b[1]};
     warps.resize((block_size + WARP_SIZE - 1) / WARP_SIZE);
     turns.resize(block_size);
     cuda_on_cpu_running.block_dim = dim3(how->block[0], how->block[1], how->block[2]);

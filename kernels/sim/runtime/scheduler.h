@@ -29,6 +29,7 @@ uint32_t warp_clock(unsigned lane);
 uint64_t image_offset(const void* pc);
 bool in_image(const void* p);
 bool in_own_stack(const void* p);
+bool in_results(const void* p);  // of a warp collective
 
 // End the running thread here, for good (a fault), or the whole launch.
 [[noreturn]] void end_thread();

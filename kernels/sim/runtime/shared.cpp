@@ -30,7 +30,7 @@ void start_shared(size_t dynamic) {
 
 void clear_shared() {
     if (used) memset(arena, 0xFF, used);
-    if (checking()) forget_shared(used);
+    if (checking()) forget_shared(0, used);
 }
 
 static char* place(const SharedVariable* variable, const char* name, size_t bytes, size_t element_bytes) {
@@ -40,6 +40,7 @@ static char* place(const SharedVariable* variable, const char* name, size_t byte
         end_launch();
     }
     memset(arena + used, 0xFF, offset + bytes - used);
+    if (checking()) forget_shared(used, offset + bytes);
     used = offset + bytes;
     arrays.push_back({variable, name, offset, bytes, element_bytes});
     return arena + offset;
