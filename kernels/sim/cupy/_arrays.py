@@ -142,6 +142,10 @@ class ndarray:
     def T(self) -> ndarray:
         return self.transpose()
 
+    @property
+    def mT(self) -> ndarray:
+        return self.swapaxes(-1, -2)  # type: ignore[attr-defined,no-any-return]
+
     def __len__(self) -> int:
         return len(self._memory)
 
