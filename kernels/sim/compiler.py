@@ -7,6 +7,7 @@ processes may compile the same thing at once.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -80,9 +81,9 @@ def compiler() -> str:
             return path
     missing = f"MINIDL_CXX={given} is no program" if given else "there is no g++"
     raise NoCompiler(
-        f"{missing}: CUDA kernels are run on the CPU through GCC's C++ compiler, version 10 or newer; install it "
-        "(Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; conda: conda install gxx_linux-64), or "
-        "name one: MINIDL_CXX=/path/to/g++"
+        f"{missing}: CUDA kernels are run on the CPU through GCC's C++ compiler, version 10 or newer; "
+        "install it (Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; conda: conda install "
+        "gxx_linux-64), or name one: MINIDL_CXX=/path/to/g++"
     )
 
 
@@ -173,10 +174,8 @@ def _kept(name: str, build: Sequence[Sequence[str]], files: dict[str, str]) -> P
     """The file of that name in the cache; if it is not there, made by commands that write ``out.so``."""
     target = _usable_folder(cache_folder()) / name
     if target.exists():
-        try:
+        with contextlib.suppress(OSError):  # somebody else's file
             os.utime(target)
-        except OSError:  # somebody else's file
-            pass
         return target
     with tempfile.TemporaryDirectory(prefix="minidl-sim-") as work:
         folder = Path(work)
@@ -273,8 +272,17 @@ def lines_of(library: Path, offsets: Sequence[int]) -> list[tuple[str, int]]:
     tool = shutil.which("addr2line") or shutil.which("llvm-addr2line")
     if tool is None:
         return [("", 0)] * len(offsets)
-    places = []
-    for line in _run([tool, "-e", str(library), *(hex(offset - 1) for offset in offsets)]).splitlines():
+    places: list[tuple[str, int]] = []
+    # -a: a line with the address before those of its place; -i: the place, then where that was inlined, and so
+    # on. Wanted is the first that is not in this simulator's own headers.
+    found = False
+    for line in _run([tool, "-a", "-i", "-e", str(library), *(hex(o - 1) for o in offsets)]).splitlines():
+        if line.startswith("0x"):
+            places.append(("", 0))
+            found = False
+            continue
         file, _, number = line.split(" (discriminator")[0].rpartition(":")
-        places.append((file, int(number)) if number.isdigit() else ("", 0))
+        if not found and number.isdigit() and not file.startswith(str(RUNTIME)):
+            places[-1] = (file, int(number))
+            found = True
     return places

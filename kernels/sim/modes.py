@@ -7,7 +7,8 @@ import contextvars
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+
+from minidl.kernels.sim.counts import Counts
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Mode:
 
     Attributes:
         check: look at every access to memory.
-        order: in which blocks and threads take their turns: 0 ascending, 1 descending, n >= 2 shuffled by seed n.
+        order: of blocks and threads: 0 ascending, 1 descending, n >= 2 shuffled with seed n.
         time_limit: seconds after which a launch is ended with a finding; 0: none.
         records: where the counts of each launch go; None: nothing is counted.
     """
@@ -24,7 +25,7 @@ class Mode:
     check: bool = False
     order: int = 0
     time_limit: float = 0.0
-    records: list[Any] | None = None
+    records: list[Counts] | None = None
 
 
 def from_environment() -> Mode:
@@ -50,13 +51,19 @@ def mode() -> Mode:
 
 
 @contextlib.contextmanager
-def checked(order: int = 0, *, time_limit: float = 0.0, check: bool = True) -> Iterator[None]:
+def checked(
+    order: int = 0, *, time_limit: float = 0.0, check: bool = True, count: bool = False
+) -> Iterator[list[Counts]]:
     """Launches inside are checked: what they do wrong is raised as :class:`KernelFault`.
 
     Args:
-        order: in which blocks and threads take their turns: 0 ascending, 1 descending, n >= 2 shuffled by seed n.
+        order: of blocks and threads: 0 ascending, 1 descending, n >= 2 shuffled with seed n.
         time_limit: seconds after which a launch is ended with a finding; 0: none.
         check: False for fast mode, with the order.
+        count: count accesses to memory.
+
+    Yields:
+        A list, to which each launch adds its :class:`Counts` if that was asked for.
 
     >>> from minidl.kernels.sim import mode
     >>> with checked(order=1):
@@ -65,8 +72,9 @@ def checked(order: int = 0, *, time_limit: float = 0.0, check: bool = True) -> I
     """
     if order < 0:
         raise ValueError(f"order={order}: give 0 (ascending), 1 (descending) or a seed from 2")
-    token = _mode.set(Mode(check, order, time_limit))
+    records: list[Counts] = []
+    token = _mode.set(Mode(check, order, time_limit, records if count else None))
     try:
-        yield
+        yield records
     finally:
         _mode.reset(token)

@@ -1,6 +1,7 @@
 """``RawModule`` and ``RawKernel`` with CuPy's signatures: a ``.cu`` source run on the CPU.
 
-Where CuPy passes on whatever it is given, these check: number and types of the arguments, the launch's limits.
+Where CuPy passes on whatever it is given, these check number and types of the arguments, and the launch's
+limits.
 
 >>> import numpy as np
 >>> source = "extern \\"C\\" __global__ void twice(float* x) { x[threadIdx.x] *= 2; }"
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.sim import compiler, launching
+from minidl.kernels.sim import compiler, counts, launching
 from minidl.kernels.sim.findings import Index, KernelFault
 from minidl.kernels.sim.launching import Buffer, Launch, RawFinding, Reader
 from minidl.kernels.sim.modes import Mode, mode
@@ -123,7 +124,7 @@ class RawModule:
         self.enable_cooperative_groups = False
         self.host_arrays = host_arrays
         self.code = code if code is not None else Path(str(path)).read_text(encoding="utf-8")
-        self._file = file or path or "kernel.cu"
+        self.file = file or path or "kernel.cu"
         self._flags, self._folders = compiler.compiler_options(options)
         self._translated: Translated | None = None
         self._libraries: dict[str, _Library] = {}
@@ -133,7 +134,7 @@ class RawModule:
     def source(self) -> Translated:
         """The source as C++."""
         if self._translated is None:
-            self._translated = translate(self.code, self._file, self._folders)
+            self._translated = translate(self.code, self.file, self._folders)
         return self._translated
 
     def compile(self, log_stream: Any = None) -> None:
@@ -148,7 +149,7 @@ class RawModule:
         """
         if name not in self.source.kernels:
             known = ", ".join(self.source.kernels) or "none"
-            raise ValueError(f"{self._file} has no kernel {name!r}; it has: {known}")
+            raise ValueError(f"{self.file} has no kernel {name!r}; it has: {known}")
         return RawKernel._of(self, name)
 
     def get_global(self, name: str) -> Any:
@@ -225,6 +226,21 @@ class RawKernel:
             self._module.get_function(self.name)  # says what there is, if not this
             self._ready[key] = _Ready(self._module._library(how), self._module.source.kernels[self.name])
         return self._ready[key]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters."""
+        return self._module.source.kernels[self.name].parameters
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """Types of the parameters as NumPy's letters; P is a pointer."""
+        return tuple(letter for letter, _, _ in self.signature)
+
+    @property
+    def signature(self) -> list[tuple[str, str, str]]:
+        """Of each parameter: its type, what it points to (or ``-``), and r or w for that."""
+        return self._for(mode()).signature
 
     @property
     def max_threads_per_block(self) -> int:
@@ -316,7 +332,8 @@ class _Ready:
             )
         if len(args) != len(self.signature):
             raise TypeError(
-                f"{self.name}: {len(args)} arguments for {len(self.signature)} parameters: {', '.join(self.names)}"
+                f"{self.name}: {len(args)} arguments for {len(self.signature)} parameters:"
+                f" {', '.join(self.names)}"
             )
         if unknown := [name for name in unset if name not in self.names]:
             raise ValueError(
@@ -332,7 +349,15 @@ class _Ready:
             arrays.append((name, "v", launching.host_memory(f"{self.name}: {name}", value, host_arrays)))
         described = _describe(arrays, unset) if how.check else []
         buffers = (Buffer * (len(described) + 1))(*(entry for _, _, entry in described))
-        raw = Launch(grid, block, shared_mem, how.order, how.check, how.records is not None, how.time_limit)
+        raw = Launch(
+            grid,
+            block,
+            shared_mem,
+            how.order,
+            how.check,
+            how.records is not None and how.check,
+            how.time_limit,
+        )
         raw.buffers, raw.n_buffers = ctypes.addressof(buffers), len(described)
         with _running:
             count = self.function(ctypes.addressof(table), ctypes.addressof(raw))
@@ -342,6 +367,8 @@ class _Ready:
             names = [name for name, _, _ in described]
             reader = Reader(self.library.path, self.library.lines, grid, block, names)
             findings = reader.read(found)
+            if raw.count:
+                how.records.append(counts.read(runtime, self.name, self.library.path, self.library.lines))
         if printed:
             sys.stdout.write(printed.decode(errors="replace"))
         if findings:

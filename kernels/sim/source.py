@@ -4,7 +4,8 @@
 * Each kernel is followed by the functions through which Python finds and starts it.
 * ``#include "common.cuh"`` is followed (such a file may declare shared variables, too).
 
-Every line stays where it was, so the compiler's messages and the checker's findings name lines of the file on disk.
+Every line stays where it was, so that the compiler's messages and the checker's findings name lines of the
+file on disk.
 """
 
 from __future__ import annotations
@@ -117,14 +118,14 @@ def _line(code: str, position: int) -> int:
 def _refuse(code: str, file: str) -> None:
     if match := _TEMPLATE.search(code):
         raise SourceError(
-            f"{file}:{_line(code, match.start())}: a template cannot be a kernel here; write a __global__ function "
-            "that is no template and call a template __device__ function from it, or use a macro for the type"
+            f"{file}:{_line(code, match.start())}: a template cannot be a kernel here; write a __global__ "
+            "function that is no template and call a template __device__ function from it, or use a macro "
+            "for the type"
         )
     if match := re.search(r"<<<", code):
         raise SourceError(
-            f"{file}:{_line(code, match.start())}: a launch (<<<...>>>) is the host's code; the simulator takes "
-            "kernels only: leave the host's code out, or keep it in "
-            "a file of its own"
+            f"{file}:{_line(code, match.start())}: a launch (<<<...>>>) is the host's code; the simulator "
+            "takes kernels only: leave the host's code out, or keep it in a file of its own"
         )
     if match := re.search(r"\b(texture|surface)\s*<|\btex[123]D(fetch)?\b|\basm\s*(volatile)?\s*\(", code):
         raise SourceError(f"{file}:{_line(code, match.start())}: textures and PTX assembly are not simulated")
@@ -225,7 +226,8 @@ def _dynamic(ctype: str, name: str, inside: bool) -> str:
     if inside:
         return f"{ctype}* const {name} = ({ctype}*)cuda_on_cpu_dynamic_shared();"
     return (  # outside of functions it is asked for at each use
-        f"static struct {{ operator {ctype}*() const {{ return ({ctype}*)cuda_on_cpu_dynamic_shared(); }} }} {name};"
+        f"static struct {{ operator {ctype}*() const "
+        f"{{ return ({ctype}*)cuda_on_cpu_dynamic_shared(); }} }} {name};"
     )
 
 
@@ -243,7 +245,7 @@ def _static(ctype: str, name: str, extents: str, line: int, kernel: str | None) 
 def _follow_includes(
     code: str, file: str, folders: Sequence[Path], headers: dict[str, str], kernels: list[Kernel]
 ) -> str:
-    """Translate quoted includes that are found; the others are left to the compiler, which says what it misses."""
+    """Translate quoted includes that are found; the compiler says which others it misses."""
     own = Path(file).parent
 
     def follow(match: re.Match[str]) -> str:

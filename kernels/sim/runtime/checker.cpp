@@ -266,8 +266,11 @@ void check_fence() {
     fenced[running_thread()] = true;
 }
 
-void check_access(const void* p, size_t bytes, Access access, const void* pc) {
-    if (in_arena(p)) return check_shared(p, bytes, access, pc);
+uint64_t check_access(const void* p, size_t bytes, Access access, const void* pc) {
+    if (in_arena(p)) {
+        check_shared(p, bytes, access, pc);
+        return arena_offset(p);
+    }
     const char* a = (const char*)p;
     for (size_t i = 0; i < regions.size(); i++) {
         const Buffer& b = *regions[i].buffer;
@@ -280,7 +283,8 @@ void check_access(const void* p, size_t bytes, Access access, const void* pc) {
             end_thread();
         }
         if (is_atomic(access)) order_blocks(p);
-        return touch(regions[i].cells, regions[i].granule, place, access, b.unset, pc);
+        touch(regions[i].cells, regions[i].granule, place, access, b.unset, pc);
+        return (uint64_t)(i + 1) << 40 | (uint64_t)place.offset;
     }
     wild(p, bytes, access, pc);
 }

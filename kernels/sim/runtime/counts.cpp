@@ -88,7 +88,7 @@ void start_counting() {
 
 void count_barrier() { barriers++; }
 
-void count_access(const void* p, size_t bytes, bool writes, bool atomic, bool shared, const void* pc) {
+void count_access(uint64_t address, size_t bytes, bool writes, bool atomic, bool shared, const void* pc) {
     auto [entry, is_new] = row_of.try_emplace(pc, (uint32_t)rows.size());
     uint32_t row = entry->second;
     if (is_new) {
@@ -105,7 +105,7 @@ void count_access(const void* p, size_t bytes, bool writes, bool atomic, bool sh
     uint32_t lane = thread % WARP_SIZE, n = lanes.done[lane]++;
     if (lanes.requests.size() <= n) lanes.requests.resize(n + 1);
     lanes.requests[n].lanes |= 1u << lane;
-    lanes.requests[n].address[lane] = shared ? arena_offset(p) : (uint64_t)p;
+    lanes.requests[n].address[lane] = address;
 }
 
 void flush_requests() {

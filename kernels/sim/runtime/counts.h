@@ -6,6 +6,6 @@
 void start_counting();
 
 // A lane's access. Requests of a warp are put together in flush_requests(), at each block barrier.
-void count_access(const void* p, size_t bytes, bool writes, bool atomic, bool shared, const void* pc);
+void count_access(uint64_t address, size_t bytes, bool writes, bool atomic, bool shared, const void* pc);
 void count_barrier();
 void flush_requests();

@@ -19,11 +19,11 @@ static inline void on_access(const void* p, size_t bytes, Access access, const v
     if ((size_t)((const char*)p - (const char*)&cuda_on_cpu_running) < sizeof(Running)) return;  // threadIdx, ...
     if (in_image(p) || in_results(p)) return;  // the kernel's own constants; what a collective gathered
     if ((++accesses & 0xffff) == 0) check_time();
-    check_access(p, bytes, access, pc);
+    uint64_t address = check_access(p, bytes, access, pc);
     if (!counting()) return;
     bool atomic = access == Access::ATOMIC || access == Access::COMPARE_AND_SWAP;
     bool writes = access == Access::WRITE || access == Access::VOLATILE_WRITE;
-    count_access(p, bytes, writes, atomic, in_arena(p), pc);
+    count_access(address, bytes, writes, atomic, in_arena(p), pc);
 }
 
 #define PC __builtin_return_address(0)
