@@ -35,7 +35,7 @@ THREADS = 256
 #: Registers that a kernel may take more than its budget, as long as the occupancy stays.
 SLACK = 4
 
-#: Index types: 64-bit indices are the exception, compiled for the oldest, a middle and the newest architecture.
+#: Architectures for which 64-bit indices, the exception, are compiled: the oldest, a middle one, the newest.
 WIDE_INDEX = (70, 80, 120)
 
 

@@ -1,7 +1,7 @@
 """Batched products of matrices on a device: what convolutions by im2col and by Winograd's algorithm call.
 
-Not an operation of its own: there is no ``kernels/reference/gemm.py``. The kernels are in ``gemm.cu``, in five
-versions from plain to fast.
+Not an operation of its own: there is no ``kernels/reference/gemm.py``. The kernels are in ``gemm.cu``, in
+five versions from plain to fast.
 """
 
 from __future__ import annotations
