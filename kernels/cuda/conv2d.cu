@@ -10,7 +10,7 @@
 // v1: one thread for each output. A warp's threads are neighbours in a row, so their loads of x are neighbours, too, and
 // the weight is the same word for all of them. Two loads for each multiply-add.
 // next: a thread computes 4 filters for its pixel, so that one load of x serves 4 multiply-adds
-extern "C" __global__ void __launch_bounds__(256) conv2d_forward_v1(
+extern "C" __global__ void __launch_bounds__(256, 3) conv2d_forward_v1(
     const REAL* __restrict__ x, const REAL* __restrict__ weight, const REAL* __restrict__ bias /* or null */,
     REAL* __restrict__ y, INDEX count, int c, int h, int w, int k, int kh, int kw, int oh, int ow, int sh, int sw,
     int ph, int pw, int dh, int dw, int groups, int relu)
@@ -81,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(256) conv2d_forward_v2(
 
 // The gradient of x: one thread for each pixel gathers, over the filters of its group and the taps, the outputs that read
 // it: of tap u the output i with i*sh + u*dh - ph = row, if there is one. No atomics, a fixed order.
-extern "C" __global__ void __launch_bounds__(256) conv2d_backward_data_v1(
+extern "C" __global__ void __launch_bounds__(256, 3) conv2d_backward_data_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ weight, REAL* __restrict__ dx, INDEX count, int c, int h,
     int w, int k, int kh, int kw, int oh, int ow, int sh, int sw, int ph, int pw, int dh, int dw, int groups)
 {

@@ -7,8 +7,8 @@
   the data; the gradient of the weight is ``"implicit"``'s;
 * ``"depthwise"`` (``conv2d_depthwise.cu``): as many groups as channels.
 
-:func:`choose` says which one runs for a shape; ``algorithm=`` asks for one by name, and what it cannot do is an
-error. All sums run in a fixed order: the same input gives the same bits.
+:func:`choose` says which one runs for a shape; ``algorithm=`` asks for one by name, and what it cannot do is
+an error. All sums run in a fixed order: the same input gives the same bits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Convolution from its definition, on a device: any convolution, no memory besides the result (``conv2d.cu``)."""
+"""Convolution from its definition, on a device: any convolution, no other memory (``conv2d.cu``)."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ __device__ __forceinline__ REAL read(const Window& at, int4 tap, int h, int w) {
 
 // v1: tiles of 16 x 16, one output for each thread, as gemm_v3.
 // next: 8 x 8 outputs for each thread, 128-bit loads, and the next tile is on its way while this one is used
-extern "C" __global__ void __launch_bounds__(256) conv2d_implicit_v1(
+extern "C" __global__ void __launch_bounds__(256, 4) conv2d_implicit_v1(
     const REAL* __restrict__ x, const REAL* __restrict__ weight, const REAL* __restrict__ bias /* or null */,
     const int4* __restrict__ table, const int* __restrict__ only_if /* or null */, REAL* __restrict__ y, int n, int c,
     int h, int w, int k, int taps, int oh, int ow, int sh, int sw, int ph, int pw, int groups, int relu)
@@ -94,7 +94,7 @@ __device__ __forceinline__ void gather(
 // v2: register tiles, 128-bit loads and double buffering, as gemm_v5: 64 multiply-adds for four loads from shared memory.
 // A thread gathers for one pixel, whose window it finds once; a warp's 32 pixels are neighbours, so at a stride of 1 the
 // gathers are coalesced but for the ends of rows.
-extern "C" __global__ void __launch_bounds__(256) conv2d_implicit_v2(
+extern "C" __global__ void __launch_bounds__(256, 1) conv2d_implicit_v2(
     const REAL* __restrict__ x, const REAL* __restrict__ weight, const REAL* __restrict__ bias /* or null */,
     const int4* __restrict__ table, const int* __restrict__ only_if /* or null */, REAL* __restrict__ y, int n, int c,
     int h, int w, int k, int taps, int oh, int ow, int sh, int sw, int ph, int pw, int groups, int relu)
@@ -153,7 +153,7 @@ extern "C" __global__ void __launch_bounds__(256) conv2d_implicit_v2(
 // the host adds them up in a fixed order. partial is (shares, groups, filters, taps).
 // A thread fetches for one pixel in each step, which it finds once for both matrices; 8 neighbouring pixels are 32 bytes,
 // the least that memory gives.
-extern "C" __global__ void __launch_bounds__(256) conv2d_implicit_backward_weight_v1(
+extern "C" __global__ void __launch_bounds__(256, 1) conv2d_implicit_backward_weight_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ x, const int4* __restrict__ table, REAL* __restrict__ partial,
     int n, int c, int h, int w, int k, int taps, int oh, int ow, int sh, int sw, int ph, int pw, int groups,
     INDEX pixels_per_share)

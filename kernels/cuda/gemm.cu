@@ -85,7 +85,7 @@ extern "C" __global__ void __launch_bounds__(256) gemm_v2(
 // Reading: the threads of a warp share two rows of A (the same word goes to 16 of them at once) and hold 16
 // neighbours of B: no bank conflicts.
 // next: each thread computes 4 x 4 elements, so that 8 loads from shared memory feed 16 multiply-adds instead of 1
-extern "C" __global__ void __launch_bounds__(256) gemm_v3(
+extern "C" __global__ void __launch_bounds__(256, 4) gemm_v3(
     const REAL* __restrict__ a, const REAL* __restrict__ b, const REAL* __restrict__ bias /* or null */,
     REAL* __restrict__ c, int m, int n, int k, INDEX a_row, INDEX a_column, INDEX a_image, INDEX a_group,
     INDEX b_row, INDEX b_column, INDEX b_image, INDEX b_group, int images, int groups, int images_per_share)
@@ -189,7 +189,7 @@ extern "C" __global__ void __launch_bounds__(256) gemm_v4(
 // shared memory and does 64 multiply-adds. There are two tiles of each matrix: while one is used, the elements of
 // the next are on their way from global memory into registers, and go to the other tile afterwards. So their
 // latency is hidden, and one barrier for each tile does for both.
-extern "C" __global__ void __launch_bounds__(256) gemm_v5(
+extern "C" __global__ void __launch_bounds__(256, 1) gemm_v5(
     const REAL* __restrict__ a, const REAL* __restrict__ b, const REAL* __restrict__ bias /* or null */,
     REAL* __restrict__ c, int m, int n, int k, INDEX a_row, INDEX a_column, INDEX a_image, INDEX a_group,
     INDEX b_row, INDEX b_column, INDEX b_image, INDEX b_group, int images, int groups, int images_per_share)

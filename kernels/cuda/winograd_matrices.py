@@ -1,7 +1,7 @@
-"""Write the matrices of Winograd's F(4x4, 3x3) as CUDA C: ``python -m minidl.kernels.cuda.winograd_matrices``.
+"""Write the matrices of Winograd's F(4x4, 3x3) as CUDA C.
 
-They are derived in :mod:`minidl.kernels.cpu.cook_toom`, for the same points as on the CPU. A test compares the
-file with what is derived.
+``python -m minidl.kernels.cuda.winograd_matrices`` derives them (:mod:`minidl.kernels.cpu.cook_toom`), for
+the same points as on the CPU. A test compares the file with what is derived.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ def text() -> str:
     """The whole header."""
     found = derive(4, 3)
     lines = ["// Written by winograd_matrices.py from kernels/cpu/cook_toom.py: F(4x4, 3x3)."]
-    for name in ("AT", "G", "BT"):
-        lines.append(f"#define WINOGRAD_{name} {_rows(getattr(found, name))}")
+    lines += [f"#define WINOGRAD_{name} {_rows(getattr(found, name))}" for name in ("AT", "G", "BT")]
     return "\n".join(lines) + "\n"
 
 
