@@ -17,7 +17,7 @@ from minidl import _kernels as _kernels  # first: it makes minidl.kernels import
 from minidl import autograd, dispatch, ops, random
 from minidl._device import Device as device
 from minidl._gradcheck import GradcheckError, gradcheck, gradgradcheck
-from minidl._tensor import Tensor, tensor
+from minidl._tensor import Tensor, from_dlpack, tensor
 from minidl.autograd import Function, is_grad_enabled, no_grad
 from minidl.dispatch import get_num_threads, set_num_threads, use
 from minidl.ops import cat
@@ -39,6 +39,7 @@ __all__ = [
     "device",
     "dispatch",
     "errors",
+    "from_dlpack",
     "fuse",
     "get_num_threads",
     "gradcheck",

@@ -362,3 +362,31 @@ def _holds_float64(array: Any) -> bool:
     while isinstance(array, list | tuple) and array:
         array = array[0]
     return hasattr(array, "dtype")
+
+
+def from_dlpack(array: Any) -> Tensor:
+    """A tensor that shares the memory of another library's array, on the host or on a GPU.
+
+    Args:
+        array: anything with ``__dlpack__``: of NumPy, torch, CuPy, JAX, ..., or a Tensor.
+
+    Raises:
+        BufferError: the array cannot be shared: it needs a gradient, or lives where minidl cannot read.
+        DeviceUnavailable: it lives on a GPU, but CuPy cannot use it.
+
+    >>> import numpy
+    >>> a = numpy.zeros(2); x = from_dlpack(a); a[0] = 1; x.tolist()
+    [1.0, 0.0]
+    """
+    source = array.data if isinstance(array, Tensor) else array
+    if device_of(source) != CPU:
+        with on(source):
+            return Tensor(array_module(source).from_dlpack(source))
+    if int(source.__dlpack_device__()[0]) == CUDA_IN_DLPACK:
+        return Tensor(Device("cuda").namespace().from_dlpack(source))
+    shared = np.from_dlpack(source)
+    return Tensor(shared)
+
+
+#: DLPack's number for memory of a CUDA device.
+CUDA_IN_DLPACK = 2

@@ -287,7 +287,8 @@ def _seed(operation: str, tensor: Tensor, gradient: Any, create_graph: bool) -> 
     if not create_graph:
         array = gradient.data if isinstance(gradient, Tensor) else _there(gradient, tensor)
         place_of(lambda: operation, (tensor.data, array))
-        return array.astype(tensor.dtype, copy=False)
+        with on(array):
+            return array.astype(tensor.dtype, copy=False)
     gradient = gradient if isinstance(gradient, Tensor) else Tensor(_there(gradient, tensor))
     return gradient if gradient.dtype == tensor.dtype else gradient.astype(tensor.dtype)
 

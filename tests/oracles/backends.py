@@ -43,6 +43,7 @@ ONE = frozenset(
     (
         "bench",
         "cli",
+        "devices",
         "docs",
         "kernels",
         "kernels_cuda",

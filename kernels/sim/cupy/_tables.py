@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels.sim.cupy._arrays import ndarray, silence, to_device, to_host
+from minidl.kernels.sim.cupy.cuda.device import get_device_id
+
+#: What gives views, so may be asked of arrays of any device.
+VIEWS = ("__getitem__", "diagonal", "reshape", "squeeze", "swapaxes", "transpose", "view")
 
 
 def signature_of(line: str) -> tuple[str, inspect.Signature]:
@@ -42,6 +46,9 @@ def device_function(
             signature.bind(*args, **options)
         except TypeError as error:
             raise TypeError(f"{name}() {error}") from None
+        if name in VIEWS and args[0].device.id != get_device_id():
+            with args[0].device:  # a view reads nothing: any device may be the current one
+                return function(*args, **options)
         found: list[ndarray] = []
         given = [to_host(a, found) for a in args]
         named = {key: to_host(a, found) for key, a in options.items()}
