@@ -2,8 +2,8 @@
 
 ``sim/cupy`` stands in for CuPy; here is what its ``RawModule`` does: the source is compiled by the machine's
 C++ compiler over a header that gives CUDA's language a meaning, each CUDA thread is a fiber, and in check
-mode every access to memory is looked at: bounds, races, alignment, unwritten shared memory. ``docs/cuda-check.md``
-shows it.
+mode every access to memory is looked at: bounds, races, alignment, unwritten shared memory.
+``docs/cuda-check.md`` shows it.
 
 * ``source.py``: the little that must be rewritten. ``compiler.py``: g++ and the cache of what it makes.
 * ``module.py``: ``RawModule`` and ``RawKernel``, as CuPy's. ``launching.py``: a launch's arguments.

@@ -100,7 +100,8 @@ def check_kernel(
     Raises:
         TypeError, ValueError: an argument does not fit.
     """
-    values = fitting(kernel, args)
+    with checked():
+        values = fitting(kernel, args)
     before = [np.copy(a) if isinstance(a, np.ndarray) else a for a in values]
     findings: list[Finding] = []
     counts: list[Counts] = []

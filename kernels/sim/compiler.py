@@ -259,6 +259,10 @@ def compiler_options(options: Sequence[str]) -> tuple[tuple[str, ...], tuple[Pat
     return (*kept, *(f"-I{folder.absolute()}" for folder in folders)), tuple(folders)
 
 
+#: A file name that is not absolute is given in the folder where it was compiled.
+_WORK = re.compile(r"^.*/minidl-sim-[^/]+/")
+
+
 @functools.cache
 def load_runtime(path: Path) -> ctypes.CDLL:
     """Load the runtime. Kernels find it by its name, since it is loaded before them."""
@@ -273,8 +277,8 @@ def lines_of(library: Path, offsets: Sequence[int]) -> list[tuple[str, int]]:
     if tool is None:
         return [("", 0)] * len(offsets)
     places: list[tuple[str, int]] = []
-    # -a: a line with the address before those of its place; -i: the place, then where that was inlined, and so
-    # on. Wanted is the first that is not in this simulator's own headers.
+    # -a: a line with the address before those of its place; -i: the place, then where that was inlined, and
+    # so on. Wanted is the first that is not in this simulator's own headers.
     found = False
     for line in _run([tool, "-a", "-i", "-e", str(library), *(hex(o - 1) for o in offsets)]).splitlines():
         if line.startswith("0x"):
@@ -283,6 +287,6 @@ def lines_of(library: Path, offsets: Sequence[int]) -> list[tuple[str, int]]:
             continue
         file, _, number = line.split(" (discriminator")[0].rpartition(":")
         if not found and number.isdigit() and not file.startswith(str(RUNTIME)):
-            places[-1] = (file, int(number))
+            places[-1] = (_WORK.sub("", file), int(number))
             found = True
     return places
