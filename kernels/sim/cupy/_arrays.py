@@ -212,9 +212,6 @@ class ndarray:
     def __bool__(self) -> bool:
         return bool(self._host)
 
-    def __index__(self) -> int:
-        return self._host.__index__()
-
     def __repr__(self) -> str:
         return repr(self._host)
 
@@ -262,8 +259,8 @@ class ndarray:
         dl_device: Any = None,
         copy: bool | None = None,
     ) -> Any:
-        """NumPy's capsule, for this module's ``from_dlpack`` only."""
-        return self._host.__dlpack__()
+        """Refused: it is the host's memory, and must not look like it."""
+        raise BufferError("the memory of a simulated device is not shared with other libraries")
 
 
 def _spoil(host: HostArray) -> None:
