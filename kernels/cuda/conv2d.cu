@@ -10,7 +10,7 @@
 // v1: one thread for each output. A warp's threads are neighbours in a row, so their loads of x are neighbours, too, and
 // the weight is the same word for all of them. Two loads for each multiply-add.
 // next: a thread computes 4 filters for its pixel, so that one load of x serves 4 multiply-adds
-extern "C" __global__ void __launch_bounds__(256, 3) conv2d_forward_v1(
+extern "C" __global__ void __launch_bounds__(256, 2) conv2d_forward_v1(
     const REAL* __restrict__ x, const REAL* __restrict__ weight, const REAL* __restrict__ bias /* or null */,
     REAL* __restrict__ y, INDEX count, int c, int h, int w, int k, int kh, int kw, int oh, int ow, int sh, int sw,
     int ph, int pw, int dh, int dw, int groups, int relu)
