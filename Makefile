@@ -7,6 +7,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+CUDA ?= cuda12x
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -14,7 +15,7 @@ SOURCES := pyproject.toml setup.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint parity proof mutants bench results soak fixtures clean
+.PHONY: help demo test lint parity proof mutants bench results soak gpu fixtures clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */\1\t/' | while IFS='	' read -r name text; do \
@@ -80,6 +81,9 @@ results: $(VENV)/with-bench  ## the trainings of docs/results.md (long; real dat
 
 soak: $(VENV)/with-test  ## kill a training 20 times and compare it bit for bit (minutes)
 	PYTHONPATH=.:tests "$(BIN)/python" -m soak.kills --report docs/proof/soak.json
+
+gpu: $(VENV)/with-test $(VENV)/with-$(CUDA)  ## on a machine with an NVIDIA GPU: confirm there what is only simulated elsewhere (minutes; CUDA=cuda13x)
+	PYTHONPATH=tests "$(BIN)/python" -m oracles.gpu_report $(ARGS)
 
 fixtures: $(VENV)/with-test $(VENV)/with-parity  ## make torch's stored trajectories anew, and their report
 	PYTHONPATH=.:tests "$(BIN)/python" -m parity.trajectory

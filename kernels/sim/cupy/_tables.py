@@ -1,6 +1,6 @@
 """Functions out of CuPy's signatures: the table says what may be given, NumPy computes it.
 
-That CuPy's own signatures are these is a test (tests/sim/test_cupy_signatures.py).
+That CuPy's own signatures are these is a test (tests/parity/test_cupy_signatures.py).
 """
 
 from __future__ import annotations
