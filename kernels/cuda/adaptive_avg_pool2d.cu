@@ -10,7 +10,7 @@
 
 // Version 1: one thread for each output. With one output a plane, a GPU of many thousand threads has a few hundred
 // at work, whose neighbours read places a plane apart: no two loads of a warp share a line of memory.
-extern "C" __global__ void __launch_bounds__(256) adaptive_avg_pool2d_forward_v1(
+extern "C" __global__ void __launch_bounds__(256, 2) adaptive_avg_pool2d_forward_v1(
     const REAL* __restrict__ x, REAL* __restrict__ y, const int* __restrict__ v_first,
     const int* __restrict__ v_last, const int* __restrict__ h_first, const int* __restrict__ h_last, INDEX count,
     int h, int w, int oh, int ow) {
@@ -37,7 +37,7 @@ __device__ __forceinline__ REAL part_of_window(
 
 // Version 2: a warp for each output. Its 32 lanes read neighbouring pixels, one line of memory at a time, and add
 // up what they found by shuffles, from register to register.
-extern "C" __global__ void __launch_bounds__(256) adaptive_avg_pool2d_forward_v2(
+extern "C" __global__ void __launch_bounds__(256, 2) adaptive_avg_pool2d_forward_v2(
     const REAL* __restrict__ x, REAL* __restrict__ y, const int* __restrict__ v_first,
     const int* __restrict__ v_last, const int* __restrict__ h_first, const int* __restrict__ h_last, INDEX count,
     int h, int w, int oh, int ow) {
@@ -88,7 +88,7 @@ extern "C" __global__ void __launch_bounds__(256) adaptive_avg_pool2d_backward_v
 
 // Version 2: one thread for each pixel. The windows that hold row `row` are v_begin[row] ... v_end[row] - 1, and
 // likewise for columns. Every pixel is written once, neighbours by neighbours, in a fixed order of summation.
-extern "C" __global__ void __launch_bounds__(256) adaptive_avg_pool2d_backward_v2(
+extern "C" __global__ void __launch_bounds__(256, 2) adaptive_avg_pool2d_backward_v2(
     const REAL* __restrict__ g, REAL* __restrict__ dx, const int* __restrict__ v_first,
     const int* __restrict__ v_last, const int* __restrict__ h_first, const int* __restrict__ h_last,
     const int* __restrict__ v_begin, const int* __restrict__ v_end, const int* __restrict__ h_begin,

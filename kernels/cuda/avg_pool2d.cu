@@ -10,7 +10,7 @@
 #define TILE_COLUMNS 32
 
 // Version 1: one thread for each window; every tap is tested for lying on the image.
-extern "C" __global__ void __launch_bounds__(256) avg_pool2d_forward_v1(
+extern "C" __global__ void __launch_bounds__(256, 2) avg_pool2d_forward_v1(
     const REAL* __restrict__ x, REAL* __restrict__ y, const REAL* __restrict__ divisor /* or null */, REAL all,
     INDEX count, int h, int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw) {
     for (INDEX at = first_index(); at < count; at += index_step()) {
@@ -51,7 +51,7 @@ extern "C" __global__ void __launch_bounds__(256) avg_pool2d_forward_v2(
 // Version 3, for windows that overlap: a block brings the pixels under its TILE_ROWS x TILE_COLUMNS windows to
 // shared memory once, where versions 1 and 2 read each of them up to kh*kw / (sh*sw) times. One block for each
 // tile and plane; `tile` has ((TILE_ROWS - 1) sh + kh) x ((TILE_COLUMNS - 1) sw + kw) pixels.
-extern "C" __global__ void __launch_bounds__(256) avg_pool2d_forward_v3(
+extern "C" __global__ void __launch_bounds__(256, 2) avg_pool2d_forward_v3(
     const REAL* __restrict__ x, REAL* __restrict__ y, const REAL* __restrict__ divisor /* or null */, REAL all,
     int planes, int h, int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw) {
     extern __shared__ REAL tile[];
@@ -101,7 +101,7 @@ extern "C" __global__ void __launch_bounds__(256) avg_pool2d_backward_v1(
 
 // Version 2: one thread for each pixel sums over the windows that hold it, a range in each direction. No atomics,
 // no zeros before, each pixel written once, the same bits in every run.
-extern "C" __global__ void __launch_bounds__(256) avg_pool2d_backward_v2(
+extern "C" __global__ void __launch_bounds__(256, 2) avg_pool2d_backward_v2(
     const REAL* __restrict__ g, REAL* __restrict__ dx, const REAL* __restrict__ divisor /* or null */, REAL all,
     int planes, int h, int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw) {
     const int column = blockIdx.x * blockDim.x + threadIdx.x;

@@ -55,12 +55,12 @@ class Job(NamedTuple):
     path: Path
     architecture: int
     real: str
-    index: str
+    integer: str  #: the index type
 
     @property
     def types(self) -> str:
         """The name of the pair of types."""
-        return f"{self.real}, {self.index}"
+        return f"{self.real}, {self.integer}"
 
 
 #: By file and kernel, by types, by architecture.
@@ -114,7 +114,7 @@ def measure(compiler: nvrtc.Compiler, work: Iterable[Job], workers: int = 1) -> 
     """
 
     def run(job: Job) -> tuple[Job, dict[str, Use]]:
-        made = compiler.compile(job.path, job.architecture, job.real, job.index)
+        made = compiler.compile(job.path, job.architecture, job.real, job.integer)
         return job, parse(made.log, made.ptx, job.architecture)
 
     table: Table = {}

@@ -44,9 +44,9 @@ def forward(
     size = (s.filters, tiles, s.channels)
     m = gemm.multiply(gemm.matrices(u), gemm.matrices(v), size, PLACES, s.groups, version=version)
     y = xp.empty(s.y_shape, x.dtype)
-    sizes = (k * tiles, tiles, k, *s.out, down, across, int(relu))
+    outputs = (k * tiles, tiles, k, *s.out, down, across, int(relu))
     grid = blocks(k * tiles, TILE_THREADS)
-    MODULE.launch("winograd_outputs_v1", grid, TILE_THREADS, m, bias, y, *sizes, like=x)
+    MODULE.launch("winograd_outputs_v1", grid, TILE_THREADS, m, bias, y, *outputs, like=x)
     return conv2d_implicit.forward(x, weight, bias, s, relu, only_if=flag, y=y)
 
 

@@ -10,7 +10,7 @@
 #define MOST_TAPS 4
 
 // Version 1: one thread for each output pixel; tables are read again in each plane.
-extern "C" __global__ void __launch_bounds__(256) interpolate_forward_v1(
+extern "C" __global__ void __launch_bounds__(256, 2) interpolate_forward_v1(
     const REAL* __restrict__ x, REAL* __restrict__ y, const int* __restrict__ v_index,
     const REAL* __restrict__ v_weight /* or null */, const int* __restrict__ h_index,
     const REAL* __restrict__ h_weight /* or null */, int v_taps, int h_taps, INDEX count, int h, int w, int oh,
@@ -83,7 +83,7 @@ extern "C" __global__ void __launch_bounds__(256) interpolate_forward_v3(
 // ---------------------------------------------------------------------------------------------------------------
 // Version 1: one thread for each output adds to the pixels that it read. dx must hold zeros; many outputs read one
 // pixel, so the additions are atomic, and their order, hence the last bits, is not the same in every run.
-extern "C" __global__ void __launch_bounds__(256) interpolate_backward_v1(
+extern "C" __global__ void __launch_bounds__(256, 2) interpolate_backward_v1(
     const REAL* __restrict__ g, REAL* __restrict__ dx, const int* __restrict__ v_index,
     const REAL* __restrict__ v_weight /* or null */, const int* __restrict__ h_index,
     const REAL* __restrict__ h_weight /* or null */, int v_taps, int h_taps, INDEX count, int h, int w, int oh,

@@ -69,7 +69,7 @@ extern "C" __global__ void __launch_bounds__(256) max_pool2d_forward_v1(
 
 // Version 2: three-dimensional blocks and grids give i, j and the plane without a division (a dozen instructions
 // and more each), and the taps that lie inside are a range that is computed once instead of a test for each.
-extern "C" __global__ void __launch_bounds__(256) max_pool2d_forward_v2(
+extern "C" __global__ void __launch_bounds__(256, 2) max_pool2d_forward_v2(
     const REAL* __restrict__ x, REAL* __restrict__ best, unsigned char* __restrict__ tap, int planes, int h,
     int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw) {
     const int j = blockIdx.x * blockDim.x + threadIdx.x;
@@ -84,7 +84,7 @@ extern "C" __global__ void __launch_bounds__(256) max_pool2d_forward_v2(
 }
 
 // Version 2 for windows of more than 256 taps: their numbers do not fit a byte.
-extern "C" __global__ void __launch_bounds__(256) max_pool2d_forward_v2_wide(
+extern "C" __global__ void __launch_bounds__(256, 2) max_pool2d_forward_v2_wide(
     const REAL* __restrict__ x, REAL* __restrict__ best, int* __restrict__ tap, int planes, int h, int w, int oh,
     int ow, int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw) {
     const int j = blockIdx.x * blockDim.x + threadIdx.x;

@@ -24,7 +24,7 @@ __device__ __forceinline__ INDEX group_at(INDEX at, INDEX groups, INDEX length) 
 // ---------------------------------------------------------------------------------------------------------------
 // Version 1: one thread for each group, two passes. 64 channels keep 64 threads busy, each of which reads a line
 // of memory for every number.
-extern "C" __global__ void __launch_bounds__(256) normalize_statistics_v1(
+extern "C" __global__ void __launch_bounds__(256, 2) normalize_statistics_v1(
     const REAL* __restrict__ x, REAL* __restrict__ mean, REAL* __restrict__ variance, INDEX runs, INDEX groups,
     INDEX length) {
     for (INDEX b = first_index(); b < groups; b += index_step()) {
@@ -96,7 +96,7 @@ __device__ __forceinline__ Moments warp_together(Moments own) {
 // Version 3, first half: each group is cut into gridDim.y pieces, so that few groups keep the whole GPU busy, and
 // Welford's method takes mean and variance in one pass: x is read once instead of twice. Each warp leaves the
 // moments of what it saw in `pieces` (groups, gridDim.y * warps, 3).
-extern "C" __global__ void __launch_bounds__(256) normalize_moments_v3(
+extern "C" __global__ void __launch_bounds__(256, 2) normalize_moments_v3(
     const REAL* __restrict__ x, REAL* __restrict__ pieces, INDEX runs, INDEX groups, INDEX length) {
     const int warps = blockDim.x / WARP, warp = threadIdx.x / WARP;
     const INDEX step = (INDEX)gridDim.y * blockDim.x;
@@ -121,7 +121,7 @@ extern "C" __global__ void __launch_bounds__(256) normalize_moments_v3(
 }
 
 // Version 3, second half: a warp puts the pieces of a group together, in the same order in every run.
-extern "C" __global__ void __launch_bounds__(256) normalize_statistics_v3(
+extern "C" __global__ void __launch_bounds__(256, 2) normalize_statistics_v3(
     const REAL* __restrict__ pieces, REAL* __restrict__ mean, REAL* __restrict__ variance, INDEX groups, int each) {
     for (INDEX b = first_index() / WARP; b < groups; b += index_step() / WARP) {
         Moments own;
@@ -178,7 +178,7 @@ extern "C" __global__ void __launch_bounds__(256) normalize_apply_v2(
 // Backward
 // ---------------------------------------------------------------------------------------------------------------
 // The means of h and h * xhat over each group. Version 1: one thread for each group.
-extern "C" __global__ void __launch_bounds__(256) normalize_means_v1(
+extern "C" __global__ void __launch_bounds__(256, 2) normalize_means_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ x, const REAL* __restrict__ weight /* or null */,
     const REAL* __restrict__ mean, const REAL* __restrict__ inv_std, REAL* __restrict__ mean_h,
     REAL* __restrict__ mean_hx, int c, INDEX m, INDEX runs, INDEX groups, INDEX length) {
@@ -196,7 +196,7 @@ extern "C" __global__ void __launch_bounds__(256) normalize_means_v1(
 }
 
 // Version 2: a block for each group.
-extern "C" __global__ void __launch_bounds__(256) normalize_means_v2(
+extern "C" __global__ void __launch_bounds__(256, 2) normalize_means_v2(
     const REAL* __restrict__ g, const REAL* __restrict__ x, const REAL* __restrict__ weight /* or null */,
     const REAL* __restrict__ mean, const REAL* __restrict__ inv_std, REAL* __restrict__ mean_h,
     REAL* __restrict__ mean_hx, int c, INDEX m, INDEX runs, INDEX groups, INDEX length) {
@@ -220,7 +220,7 @@ extern "C" __global__ void __launch_bounds__(256) normalize_means_v2(
 
 // The sums of g * xhat and g over each channel: cotangents of weight and bias, those that are not null.
 // Version 1: a block for each channel, whose threads read neighbours of a plane, m at a time.
-extern "C" __global__ void __launch_bounds__(256) normalize_parameters_v1(
+extern "C" __global__ void __launch_bounds__(256, 2) normalize_parameters_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ x, const REAL* __restrict__ mean,
     const REAL* __restrict__ inv_std, REAL* __restrict__ dweight /* or null */,
     REAL* __restrict__ dbias /* or null */, INDEX n, int c, INDEX m, INDEX groups, INDEX length) {
@@ -273,7 +273,7 @@ extern "C" __global__ void __launch_bounds__(256) normalize_parameters_v2(
 
 // dx. Where the statistics were given, and did not move with x, mean_h and mean_hx are null.
 // Version 1: one thread for each number.
-extern "C" __global__ void __launch_bounds__(256) normalize_input_v1(
+extern "C" __global__ void __launch_bounds__(256, 2) normalize_input_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ x, const REAL* __restrict__ weight /* or null */,
     const REAL* __restrict__ mean, const REAL* __restrict__ inv_std, const REAL* __restrict__ mean_h /* or null */,
     const REAL* __restrict__ mean_hx /* or null */, REAL* __restrict__ dx, INDEX count, int c, INDEX m,

@@ -87,7 +87,7 @@ extern "C" __global__ void __launch_bounds__(256) softmax_forward_v1(
         line_in_three_passes(z + start, p + start, extent, inner, false);
     }
 }
-extern "C" __global__ void __launch_bounds__(256) softmax_log_forward_v1(
+extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v1(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent, INDEX inner) {
     for (INDEX line = first_index(); line < lines; line += index_step()) {
         const INDEX start = line / inner * extent * inner + line % inner;
@@ -97,14 +97,14 @@ extern "C" __global__ void __launch_bounds__(256) softmax_log_forward_v1(
 
 // Version 2: maximum and sum in one pass ("online", Milakov and Gimelshein 2018), so that z is read twice instead
 // of three times. It pays for that with one exponential for each new maximum.
-extern "C" __global__ void __launch_bounds__(256) softmax_forward_v2(
+extern "C" __global__ void __launch_bounds__(256, 2) softmax_forward_v2(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent, INDEX inner) {
     for (INDEX line = first_index(); line < lines; line += index_step()) {
         const INDEX start = line / inner * extent * inner + line % inner;
         line_in_two_passes(z + start, p + start, extent, inner, false);
     }
 }
-extern "C" __global__ void __launch_bounds__(256) softmax_log_forward_v2(
+extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v2(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent, INDEX inner) {
     for (INDEX line = first_index(); line < lines; line += index_step()) {
         const INDEX start = line / inner * extent * inner + line % inner;
@@ -190,12 +190,12 @@ extern "C" __global__ void __launch_bounds__(256) softmax_log_backward_v1(
 }
 
 // Version 2, for contiguous lines: a warp for each, which reads neighbours.
-extern "C" __global__ void __launch_bounds__(256) softmax_backward_v2(
+extern "C" __global__ void __launch_bounds__(256, 2) softmax_backward_v2(
     const REAL* __restrict__ g, const REAL* __restrict__ p, REAL* __restrict__ dz, INDEX lines, int extent) {
     for (INDEX line = first_index() / WARP; line < lines; line += index_step() / WARP)
         line_backward_by_warp(g + line * extent, p + line * extent, dz + line * extent, extent, false);
 }
-extern "C" __global__ void __launch_bounds__(256) softmax_log_backward_v2(
+extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_backward_v2(
     const REAL* __restrict__ g, const REAL* __restrict__ p, REAL* __restrict__ dz, INDEX lines, int extent) {
     for (INDEX line = first_index() / WARP; line < lines; line += index_step() / WARP)
         line_backward_by_warp(g + line * extent, p + line * extent, dz + line * extent, extent, true);
