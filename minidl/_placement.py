@@ -139,4 +139,5 @@ KINDS = ("cpu", "cuda", "cuda_sim")
 
 def on_host(tensor: Placement) -> np.ndarray[Any, Any]:
     """The values as a NumPy array: the tensor's own on the host, else a copy; for printing and the like."""
-    return move(tensor.data, CPU)  # type: ignore[no-any-return]
+    host: np.ndarray[Any, Any] = move(tensor.data, CPU)
+    return host

@@ -39,11 +39,12 @@ def test_without_a_gpu_it_says_so_and_writes_nothing(
 
 
 def test_the_whole_way_with_a_gpu_that_is_not_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulated device in the GPU's place: tests run in a process of their own, and the page is written."""
+def test_the_whole_way_with_another_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     described = minidl.cuda.describe("cuda_sim")
     monkeypatch.setattr(minidl.cuda, "is_available", lambda: True)
     monkeypatch.setattr(minidl.cuda, "describe", lambda device: described)
     tests = tmp_path / "test_marked.py"
+    marked = "import pytest\n\n@pytest.mark.gpu\ndef test_it():\n    pass\n\n"
     marked = "import pytest\n\n@pytest.mark.gpu\ndef test_it():\n    pass\n\n"
     tests.write_text(marked + "def test_other():\n    assert 0\n")
     out = tmp_path / "page.md"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,6 +59,12 @@ class ndarray:
 
     _block: Block
     _memory: HostArray
+
+    if TYPE_CHECKING:  # what _methods.py puts in
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __getitem__(self, index: Any) -> ndarray: ...
 
     def __init__(
         self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C"
@@ -144,7 +150,7 @@ class ndarray:
 
     @property
     def mT(self) -> ndarray:
-        return self.swapaxes(-1, -2)  # type: ignore[attr-defined,no-any-return]
+        return self.swapaxes(-1, -2)
 
     def __len__(self) -> int:
         return len(self._memory)
@@ -237,13 +243,15 @@ class ndarray:
         from minidl.kernels.sim import cupy
 
         path = [*function.__module__.split(".")[1:], function.__name__]
-        ours = functools.reduce(lambda module, name: getattr(module, name, None), path, cupy)
+        ours: Any = cupy
+        for name in path:
+            ours = getattr(ours, name, None)
         if ours is None or ours is function or not all(t in (ndarray, np.ndarray) for t in types):
             return NotImplemented
         return ours(*args, **options)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ndarray:
-        return self.copy()  # type: ignore[attr-defined,no-any-return]
+        return self.copy()
 
     # -- DLPack ----------------------------------------------------------------------------------------------
 

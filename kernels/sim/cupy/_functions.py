@@ -164,7 +164,7 @@ _matmul = device_function(
         "f(*args, axes=None, axis=None, keepdims=False, casting='same_kind', dtype=None, signature=None, "
         "order='K', out=None)"
     )[1],
-    lambda *args, out=None, dtype=None: np.matmul(*args, out=out, dtype=dtype),
+    getattr(np, "matmul"),  # noqa: B009 - its type hints know no out=None
 )
 
 

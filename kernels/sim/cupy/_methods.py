@@ -135,7 +135,6 @@ def install() -> None:
         setattr(ndarray, f"__{name}__", _operator(function, False))
     for name, function in UNARY.items():
         setattr(ndarray, f"__{name}__", _unary(function))
-    ndarray.__getitem__ = _getitem  # type: ignore[attr-defined]
-    ndarray.__setitem__ = _setitem  # type: ignore[attr-defined]
-    ndarray.view = _view  # type: ignore[attr-defined]
-    ndarray.__hash__ = None  # type: ignore[assignment]
+    written_out = {"__getitem__": _getitem, "__setitem__": _setitem, "view": _view, "__hash__": None}
+    for name, method in written_out.items():
+        setattr(ndarray, name, method)

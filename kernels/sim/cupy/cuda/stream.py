@@ -51,7 +51,7 @@ class Stream:
     def record(self, event: Event | None = None) -> Event:
         """Have an event mark this place in the stream."""
         event = event or Event()
-        event._stream, event._upto = self, len(self._work)
+        event._stream = self
         event._pending, event._time = list(self._work), time.perf_counter()
         return event
 
