@@ -39,7 +39,7 @@ def test_without_a_gpu_it_says_so_and_writes_nothing(
 
 
 def test_the_whole_way_with_a_gpu_that_is_not_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-def test_the_whole_way_with_another_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulated device in the GPU's place: tests run in their own process, and the page is written."""
     described = minidl.cuda.describe("cuda_sim")
     monkeypatch.setattr(minidl.cuda, "is_available", lambda: True)
     monkeypatch.setattr(minidl.cuda, "describe", lambda device: described)

@@ -11,7 +11,7 @@ import pytest
 import minidl
 from minidl import ops
 from minidl.cuda import DeviceUnavailable, OutOfDeviceMemory
-from oracles.devices import KINDS
+from oracles.devices import KINDS, compiler_or_skip
 
 pytestmark = pytest.mark.parametrize("xp", KINDS, indirect=True)
 
@@ -64,6 +64,7 @@ def test_the_gradient_goes_back(device: str) -> None:
 
 
 def test_second_derivatives_through_a_move(device: str) -> None:
+    compiler_or_skip()
     x = minidl.tensor([1.0, 2.0], requires_grad=True)
     y = x.to(device)
     (slope,) = minidl.autograd.grad((y * y * y).sum(), x, create_graph=True)
@@ -141,8 +142,6 @@ def test_modules_move_with_their_gradients_and_buffers(device: str) -> None:
 def test_an_optimizers_state_is_saved_from_one_device_and_loaded_on_another(
     xp: ModuleType, device: str, optimizer: str
 ) -> None:
-    from oracles.devices import compiler_or_skip
-
     compiler_or_skip()
     make = getattr(minidl.optim, optimizer)
     options = {} if optimizer == "Adam" else {"momentum": 0.9}
@@ -231,6 +230,7 @@ def test_devices_that_are_not_there(xp: ModuleType, device: str) -> None:
 def test_work_on_the_second_device(xp: ModuleType, device: str) -> None:
     if minidl.cuda.device_count(device) < 2:
         pytest.skip("no GPU beside the first")
+    compiler_or_skip()
     x = minidl.tensor([[1.0, 2.0], [4.0, 3.0]], requires_grad=True, device=f"{device}:1")
     y = (x * x + 1).exp().log().max() + x.sum()
     y.backward()

@@ -6,23 +6,17 @@ what the stand-in assumes.
 
 from __future__ import annotations
 
-import os
-import shutil
 from types import ModuleType
 
 import pytest
 
 from minidl.kernels.cuda.device import cuda_problem, namespace_of
+from minidl.kernels.sim import compiler
 
 SIMULATED = pytest.param("cuda_sim", id="cuda_sim")
 GPU = pytest.param("cuda", id="cuda", marks=pytest.mark.gpu)
 #: Both, for a test's argument ``xp``.
 KINDS = (SIMULATED, GPU)
-
-
-def has_compiler() -> bool:
-    """Whether the simulator can compile kernels."""
-    return shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
 def namespace_or_skip(kind: str) -> ModuleType:
@@ -34,5 +28,7 @@ def namespace_or_skip(kind: str) -> ModuleType:
 
 def compiler_or_skip() -> None:
     """For a test that runs kernels: it skips where there is no compiler, which CI does not allow."""
-    if not has_compiler():
-        pytest.skip("no C++ compiler to run CUDA kernels on the CPU with (install g++)")
+    try:
+        compiler.compiler()
+    except compiler.NoCompiler as error:
+        pytest.skip(f"no C++ compiler: {error}")

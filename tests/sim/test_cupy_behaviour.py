@@ -5,7 +5,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from oracles.devices import KINDS
+from oracles.devices import KINDS, compiler_or_skip
 
 pytestmark = pytest.mark.parametrize("xp", KINDS, indirect=True)
 
@@ -221,8 +221,6 @@ def test_copies_through_pinned_memory(xp: ModuleType) -> None:
 
 
 def test_raw_modules_run(xp: ModuleType, x: object) -> None:
-    from oracles.devices import compiler_or_skip
-
     compiler_or_skip()
     code = (
         'extern "C" __global__ void twice(const float* x, float* y, int n)'
