@@ -42,6 +42,7 @@ MODES = {
     "fast": ("-O2", "-g1", "-gdwarf-4", "-fwrapv"),
     "check": (
         "-O1",
+        "-fexpensive-optimizations",  # a * b + c as one FMA, as in fast mode
         "-g1",
         "-gdwarf-4",
         "-DCUDA_ON_CPU_CHECK",
@@ -166,7 +167,7 @@ def _runtime_digest() -> bytes:
 
 
 def _name(*parts: object) -> str:
-    text = repr((parts, _identity(), os.environ.get("MINIDL_SIM_FIBERS", "")))
+    text = repr((parts, _identity(), os.environ.get("MINIDL_SIM_FIBERS", "")))  # kernels name their runtime
     return hashlib.sha256(text.encode() + _runtime_digest()).hexdigest()[:24]
 
 
@@ -191,10 +192,10 @@ def _kept(name: str, build: Sequence[Sequence[str]], files: dict[str, str]) -> P
 
 def runtime_library() -> Path:
     """The compiled runtime: one for all kernels and modes."""
-    name = f"cuda_on_cpu-{_name('runtime')}.so"
     fibers = ["-DCUDA_ON_CPU_UCONTEXT"] if os.environ.get("MINIDL_SIM_FIBERS") == "ucontext" else []
-    sources = [str(path) for path in sorted(RUNTIME.glob("*.cpp"))]
     flags = [*COMMON, "-O2", "-fvisibility=default", "-fno-rtti", *fibers]
+    name = f"cuda_on_cpu-{_name(flags)}.so"
+    sources = [str(path) for path in sorted(RUNTIME.glob("*.cpp"))]
     command = [
         compiler(),
         *flags,
@@ -215,11 +216,11 @@ def kernel_library(source: Translated, options: Sequence[str], mode: str) -> Pat
         CompileError: the compiler's message, with the lines of the ``.cu`` file.
         NoCompiler: there is none.
     """
-    name = f"kernels-{_name(mode, source.text, sorted(source.headers.items()), options)}.so"
+    flags = [*COMMON, *KERNEL, *MODES[mode], *native(), *options]
+    name = f"kernels-{_name(flags, source.text, sorted(source.headers.items()))}.so"
     runtime = runtime_library()
-    flags = [*COMMON, *KERNEL, *MODES[mode], *native(), *options, f"-I{RUNTIME}", "-I."]
     header = ["-include", str(RUNTIME / "cuda_on_cpu.h")]
-    compile_ = [compiler(), *flags, *header, "-c", "kernels.cu", "-o", "kernels.o"]
+    compile_ = [compiler(), *flags, f"-I{RUNTIME}", "-I.", *header, "-c", "kernels.cu", "-o", "kernels.o"]
     # Not linked with any sanitizer's library: whatever is undefined is the runtime's.
     link = [compiler(), "-shared", "-nostartfiles", "kernels.o", str(runtime), "-lm", "-o", "out.so"]
     return _kept(name, [compile_, link], {"kernels.cu": source.text, **source.headers})

@@ -85,7 +85,7 @@ SHARED_ARRAY, NO_ARRAY, NOBODY = -1, -2, 0xFFFFFFFF
 # ---------------------------------------------------------------------------------------------
 def extents(what: str, given: Any, limits: Index) -> Index:
     """Grid or block as three ints within the limits."""
-    three = (given,) if isinstance(given, int | np.integer) else tuple(given)
+    three = tuple(given) if isinstance(given, Iterable) else (given,)
     three = (*three, 1, 1)[: max(3, len(three))]
     if len(three) != 3 or not all(isinstance(e, int | np.integer) and not isinstance(e, bool) for e in three):
         raise TypeError(f"{what} must be one to three integers, not {given!r}")

@@ -155,7 +155,7 @@ class RawModule:
     def get_global(self, name: str) -> Any:
         """Not simulated: pass an array to the kernel."""
         raise NotImplementedError(
-            f"RawModule.get_global({name!r}): variables outside of kernels are not simulated"
+            f"RawModule.get_global({name!r}): variables outside of kernels are not simulated; pass an array"
         )
 
     def _library(self, how: Mode) -> _Library:

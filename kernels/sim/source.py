@@ -209,7 +209,7 @@ def _shared_variables(
         match = _DECLARATOR.fullmatch(text)
         if match is None:
             raise SourceError(f"{place}: __shared__ {' '.join(text.split())}: not understood")
-        full = qualifier + ctype + match["stars"].replace(" ", "")
+        full = qualifier + ctype + re.sub(r"\s", "", match["stars"])
         name, extents = match["name"], "".join(match["extents"].split("\n"))
         if dynamic:
             new.append(_dynamic(full, name, inside))

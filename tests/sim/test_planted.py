@@ -1,4 +1,4 @@
-"""Every kind of mistake, planted, is found at its line, with its threads and array; right code is not accused."""
+"""Every kind of mistake, planted, is found at its line, with threads and array; right code is not accused."""
 
 import re
 

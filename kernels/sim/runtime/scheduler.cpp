@@ -415,7 +415,8 @@ void cuda_on_cpu_bad_source_lane(int lane, const Site* site) {
     report(WARP_MASK, site, "a shuffle reads lane %d, which takes no part in it: the value is undefined", lane);
 }
 
-unsigned cuda_on_cpu_active_lanes() { return warp_of(current).present; }
+// Which lanes happen to run together is up to the hardware; here it is all of the warp.
+unsigned cuda_on_cpu_active_lanes() { return warp_of(current).present | warp_of(current).returned; }
 
 void cuda_on_cpu_stop(const char* what, const Site* site) {
     report(STOPPED, site, "%s", what);
