@@ -1,3 +1,12 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// adam_step_v1                            27 (27-32)       0      100%
+// adam_step_v2                            40 (32-41)       0       75%
+// adam_step_v3                            60 (60-66)       0       50%
+// ---- end of versions ----------------------------------------------------------------------------
 // One step of Adam or AdamW.
 //
 //   w *= shrink,  g += added * w                      weight decay: decoupled, or added to the gradient

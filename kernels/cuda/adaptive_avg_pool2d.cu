@@ -1,3 +1,14 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// adaptive_avg_pool2d_forward_v1          40 (36-44)       0       75%
+// adaptive_avg_pool2d_forward_v2          38 (37-40)       0       75%
+// adaptive_avg_pool2d_forward_v3          28 (27-32)     128      100%
+// adaptive_avg_pool2d_backward_v1         29 (23-30)       0      100%
+// adaptive_avg_pool2d_backward_v2         37 (37-56)       0       75%
+// ---- end of versions ----------------------------------------------------------------------------
 // Averages over windows that differ in size: output i of an axis looks at the pixels [first[i], last[i]).
 //
 //   forward   y[i,j] = mean of x over the rows of window i and the columns of window j

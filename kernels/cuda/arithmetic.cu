@@ -1,3 +1,11 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// arithmetic_add_v1                       28 (26-30)       0      100%
+// arithmetic_add_v2                       32 (32-42)       0      100%
+// ---- end of versions ----------------------------------------------------------------------------
 // Sums of two arrays of one shape: residual connections, and cotangents that meet. Twelve bytes are moved for each
 // addition of two floats: memory is all that counts.
 #include "common.cuh"

@@ -1,3 +1,14 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// avg_pool2d_forward_v1                   32 (32-39)       0      100%
+// avg_pool2d_forward_v2                   32 (32-55)       0      100%
+// avg_pool2d_forward_v3                   48 (47-58)       0       62%
+// avg_pool2d_backward_v1                  25 (25-32)       0      100%
+// avg_pool2d_backward_v2                  34 (33-47)       0       75%
+// ---- end of versions ----------------------------------------------------------------------------
 // Average pooling: the pixels of each window are summed (padding as zeros) and divided by a given number.
 //
 //   forward   y[i,j] = (sum over (u,v) of x[i*sh - ph + u, j*sw - pw + v]) / m[i,j]

@@ -1,3 +1,11 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// confusion_v1                            12 (12-22)       0      100%
+// confusion_v2                            16 (16-24)       0      100%
+// ---- end of versions ----------------------------------------------------------------------------
 // The confusion matrix: matrix[i, j] = number of pixels of true class i that were predicted as class j.
 //
 // `truth` and `prediction` are class ids; pixels whose truth is `ignored` are left out (a number that is no class

@@ -1,3 +1,15 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// conv2d_forward_v1                       48 (48-70)       0       62%     533    558.2    144
+//     next: a thread computes 4 filters for its pixel, so that one load of x serves 4 multiply-adds
+// conv2d_forward_v2                       56 (48-74)       0       50%   334.6    236.5    144
+// conv2d_backward_data_v1                 64 (64-64)       0       50%    2120     1578    576
+// conv2d_backward_weight_v1               23 (22-33)     128      100%    1885     1995    512
+// conv2d_backward_bias_v1                 13 (12-14)     128      100%    1028     1056    256
+// ---- end of versions ----------------------------------------------------------------------------
 // Convolution straight from its definition (equations E1 and E11), and the gradient of the bias.
 //
 //     y[n,k,i,j] = bias[k] + sum over c, u, v of  weight[k,c,u,v] * x[n, g*C/G + c, i*sh + u*dh - ph, j*sw + v*dw - pw]
@@ -81,7 +93,7 @@ extern "C" __global__ void __launch_bounds__(256) conv2d_forward_v2(
 
 // The gradient of x: one thread for each pixel gathers, over the filters of its group and the taps, the outputs that read
 // it: of tap u the output i with i*sh + u*dh - ph = row, if there is one. No atomics, a fixed order.
-extern "C" __global__ void __launch_bounds__(256, 3) conv2d_backward_data_v1(
+extern "C" __global__ void __launch_bounds__(256, 4) conv2d_backward_data_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ weight, REAL* __restrict__ dx, INDEX count, int c, int h,
     int w, int k, int kh, int kw, int oh, int ow, int sh, int sw, int ph, int pw, int dh, int dw, int groups)
 {

@@ -1,3 +1,12 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// depthwise_forward_v1                    39 (39-57)       0       75%   70.12    53.19     18
+// depthwise_backward_data_v1              48 (40-64)       0       62%   70.12    53.19     18
+// depthwise_backward_weight_v1            27 (25-30)     128      100%    1885     1995    512
+// ---- end of versions ----------------------------------------------------------------------------
 // Depthwise convolution: as many groups as channels, so that every filter sees one channel.
 //
 //     y[n,k,i,j] = bias[k] + sum over u, v of  weight[k,u,v] * x[n, k/m, i*sh + u*dh - ph, j*sw + v*dw - pw]

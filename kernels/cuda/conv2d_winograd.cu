@@ -1,3 +1,12 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// winograd_filters_v1                     32 (32-64)       0      100%   5.625     13.5
+// winograd_tiles_v1                       56 (56-64)       0       56%   4.141    12.88
+// winograd_outputs_v1                     48 (48-64)       0       62%      13       25
+// ---- end of versions ----------------------------------------------------------------------------
 // Winograd's algorithm F(4x4, 3x3): 36 multiplications for 16 outputs of a 3x3 filter instead of 144 (Lavin and Gray 2015).
 //
 //     Y = At [(G W Gt) * (Bt X B)] A        for tiles X of 6x6 pixels, Y of 4x4 outputs; * elementwise, summed over channels

@@ -1,3 +1,12 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// dropout_mask_v1                         32 (30-64)       0      100%
+// dropout_mask_v2                         30 (30-76)       0      100%
+// dropout_forward_v3                      32 (32-48)       0      100%
+// ---- end of versions ----------------------------------------------------------------------------
 // Dropout: the mask from random numbers that are a function of a key and a place, and its product with x.
 //
 // Philox 4x64-10 (Salmon et al. 2011) makes four 64-bit words of a counter; minidl/random.py has it in full. Words

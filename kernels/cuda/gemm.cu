@@ -1,3 +1,18 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// gemm_v1                                 32 (32-64)       0      100%     260      560     64
+//     next: neighbouring threads take neighbouring columns, so that a warp's loads of B fall together
+// gemm_v2                                 32 (32-64)       0      100%     260      132     64
+//     next: a tile of A and B is read once for 16 x 16 threads and kept in shared memory
+// gemm_v3                                 46 (46-50)    2048       62%      20       20     64
+//     next: each thread computes 4 x 4 elements, so that 8 loads from shared memory feed 16 multiply-adds instead of 1
+// gemm_v4                                 48 (48-64)    8448       62%       8        8     64
+//     next: 8 x 8 elements and 128-bit loads (64 multiply-adds for 4 load instructions), and the next tile is on its way while this one is used
+// gemm_v5                              155 (145-189)   16896       12%       6        6     64
+// ---- end of versions ----------------------------------------------------------------------------
 // Products of matrices, C = A B, in batches: what convolutions by im2col and by Winograd's algorithm are made of.
 //
 // All versions take the same arguments. Matrix z of the result, z = share * groups + group, is
@@ -85,7 +100,7 @@ extern "C" __global__ void __launch_bounds__(256) gemm_v2(
 // Reading: the threads of a warp share two rows of A (the same word goes to 16 of them at once) and hold 16
 // neighbours of B: no bank conflicts.
 // next: each thread computes 4 x 4 elements, so that 8 loads from shared memory feed 16 multiply-adds instead of 1
-extern "C" __global__ void __launch_bounds__(256, 4) gemm_v3(
+extern "C" __global__ void __launch_bounds__(256, 5) gemm_v3(
     const REAL* __restrict__ a, const REAL* __restrict__ b, const REAL* __restrict__ bias /* or null */,
     REAL* __restrict__ c, int m, int n, int k, INDEX a_row, INDEX a_column, INDEX a_image, INDEX a_group,
     INDEX b_row, INDEX b_column, INDEX b_image, INDEX b_group, int images, int groups, int images_per_share)
@@ -122,7 +137,7 @@ extern "C" __global__ void __launch_bounds__(256, 4) gemm_v3(
 // into registers, which 16 multiply-adds use. A thread's rows and columns lie 16 apart, so that its neighbours'
 // loads are neighbours, too.
 // A is turned on its way into shared memory (k first): then both tiles are read along their rows. The row of a tile
-// is one number longer than it must be, else a warp that stores a column of it would hit one bank 32 times.
+// is two numbers longer than it must be, else a warp that stores 16 rows of two columns would hit two banks 16 times.
 // next: 8 x 8 elements and 128-bit loads (64 multiply-adds for 4 load instructions), and the next tile is on its way
 // while this one is used
 extern "C" __global__ void __launch_bounds__(256) gemm_v4(
@@ -130,8 +145,8 @@ extern "C" __global__ void __launch_bounds__(256) gemm_v4(
     REAL* __restrict__ c, int m, int n, int k, INDEX a_row, INDEX a_column, INDEX a_image, INDEX a_group,
     INDEX b_row, INDEX b_column, INDEX b_image, INDEX b_group, int images, int groups, int images_per_share)
 {
-    __shared__ REAL tile_a[V4_DEPTH][V4_TILE + 1];
-    __shared__ REAL tile_b[V4_DEPTH][V4_TILE + 1];
+    __shared__ REAL tile_a[V4_DEPTH][V4_TILE + 2];
+    __shared__ REAL tile_b[V4_DEPTH][V4_TILE + 2];
     const Tile tile = tile_of_block(m, n, V4_TILE, V4_TILE);
     const int down = threadIdx.x / 16, across = threadIdx.x % 16;
     const int group = (int)(tile.z % groups);

@@ -1,3 +1,14 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// interpolate_forward_v1                  64 (40-64)       0       50%
+// interpolate_forward_v2                  57 (57-61)       0       50%
+// interpolate_forward_v3                  14 (14-20)       0      100%
+// interpolate_backward_v1                 64 (48-64)       0       50%
+// interpolate_backward_v2                 40 (32-64)       0       75%
+// ---- end of versions ----------------------------------------------------------------------------
 // Resampling: along each axis, output i is a weighted sum of few input pixels, its taps.
 //
 //   forward   y[i,j] = sum over b of hw[b,j] * (sum over a of vw[a,i] * x[vi[a,i], hi[b,j]])

@@ -1,3 +1,17 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// max_pool2d_forward_v1                   31 (31-40)       0      100%
+// max_pool2d_forward_v2                   48 (48-62)       0       62%
+// max_pool2d_forward_v2_wide              48 (48-62)       0       62%
+// max_pool2d_forward_v3                   22 (22-26)       0      100%
+// max_pool2d_backward_v1                  20 (20-40)       0      100%
+// max_pool2d_backward_v2                  32 (30-34)       0      100%
+// max_pool2d_backward_v2_wide             32 (30-34)       0      100%
+// max_pool2d_backward_v3                  22 (22-28)       0      100%
+// ---- end of versions ----------------------------------------------------------------------------
 // Max pooling: the largest value of each window and its tap u*kw + v; in the backward, each cotangent goes to the
 // pixel that won its window.
 //

@@ -1,3 +1,21 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// normalize_statistics_v1                 32 (31-48)       0      100%
+// normalize_statistics_v2                 23 (23-29)     128      100%
+// normalize_moments_v3                    29 (29-36)       0      100%
+// normalize_statistics_v3                 30 (29-33)       0      100%
+// normalize_apply_v1                      32 (32-45)       0      100%
+// normalize_apply_v2                      32 (32-40)       0      100%
+// normalize_means_v1                      40 (40-53)       0       75%
+// normalize_means_v2                      32 (32-40)     128      100%
+// normalize_parameters_v1                 32 (32-40)     128      100%
+// normalize_parameters_v2                 31 (31-40)    2112      100%
+// normalize_input_v1                      38 (35-47)       0       75%
+// normalize_input_v2                      32 (29-41)       0      100%
+// ---- end of versions ----------------------------------------------------------------------------
 // Standardising groups of values: batch, layer, instance and group normalisation, forward and backward.
 //
 //   forward   y = weight * xhat + bias,  xhat = (x - mean) * s,  s = 1 / sqrt(variance + eps)

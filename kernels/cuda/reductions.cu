@@ -1,3 +1,13 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// reductions_sum_v1                       32 (31-40)       0      100%
+// reductions_rows_v2                      21 (21-24)    1024      100%
+// reductions_rows_v3                      29 (28-34)     128      100%
+// reductions_columns_v2                   31 (30-34)    1024      100%
+// ---- end of versions ----------------------------------------------------------------------------
 // Sums over a run of axes: an array (a, r, b) becomes (a, b).
 //
 // One number in for each addition: only memory counts, and that all of its threads and of its width are busy. Sums

@@ -1,3 +1,12 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// sgd_step_v1                             28 (22-32)       0      100%
+// sgd_step_v2                             32 (28-40)       0      100%
+// sgd_step_v3                             32 (32-46)       0      100%
+// ---- end of versions ----------------------------------------------------------------------------
 // One step of stochastic gradient descent.
 //
 //   g += weight_decay * w

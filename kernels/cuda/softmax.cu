@@ -1,3 +1,23 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// softmax_forward_v1                      32 (32-47)       0      100%
+// softmax_log_forward_v1                  61 (56-86)       0       50%
+// softmax_forward_v2                      25 (25-32)       0      100%
+// softmax_log_forward_v2                  56 (56-72)       0       50%
+// softmax_forward_v3                      26 (25-32)       0      100%
+// softmax_log_forward_v3                  26 (26-32)       0      100%
+// softmax_forward_v4                      23 (22-26)     128      100%
+// softmax_log_forward_v4                  20 (20-24)     128      100%
+// softmax_backward_v1                     32 (32-63)       0      100%
+// softmax_log_backward_v1                 32 (32-42)       0      100%
+// softmax_backward_v2                     55 (44-57)       0       50%
+// softmax_log_backward_v2                 40 (38-40)       0       75%
+// softmax_backward_v3                     21 (18-22)     128      100%
+// softmax_log_backward_v3                 21 (18-22)     128      100%
+// ---- end of versions ----------------------------------------------------------------------------
 // Softmax and its logarithm along one axis, and their cotangents.
 //
 //   softmax      p = e^(z - max z) / sum of e^(z - max z)      dz = p (g - sum of g p)

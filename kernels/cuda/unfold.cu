@@ -1,3 +1,15 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// im2col_v1                               27 (27-34)       0      100%   7.674    7.833
+//     next: one division for each row instead of four for each element
+// im2col_v2                               40 (32-44)       0       75%   7.674    7.833
+// col2im_v1                               20 (20-34)       0      100%   66.12       69      9
+//     next: every pixel gathers what belongs to it, so nothing is shared and the order is fixed
+// col2im_v2                               37 (32-40)       0       75%   37.06     57.5      9
+// ---- end of versions ----------------------------------------------------------------------------
 // Windows as columns of a matrix (im2col), and the adjoint that adds them back (col2im).
 //
 //     col[n, c, u, v, i, j] = x[n, c, i*sh + u*dh - ph, j*sw + v*dw - pw]        0 outside of x
