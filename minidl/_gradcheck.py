@@ -131,8 +131,8 @@ def gradgradcheck(
     tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     checked = _checked(tensors)
     rng = np.random.default_rng([seed, 1])
-    shapes = [y.shape for y in _run(fn, tensors) if y.requires_grad]
-    cotangents = [Tensor(rng.standard_normal(shape), requires_grad=True) for shape in shapes]
+    places = [(y.shape, y.device) for y in _run(fn, tensors) if y.requires_grad]
+    cotangents = [Tensor(move(rng.standard_normal(shape), place), True) for shape, place in places]
 
     def gradients(*both: Any) -> tuple[Tensor, ...]:
         given, seeds = both[: len(tensors)], both[len(tensors) :]
