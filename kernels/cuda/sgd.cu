@@ -1,5 +1,5 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
-// In float and int, on sm_80; in brackets the registers on all architectures. For each output
+// In float and int, on sm_80; in brackets registers on all architectures. For each output
 // of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
 // the sectors that their warps touch for them, FLOPs.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs

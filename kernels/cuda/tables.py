@@ -55,7 +55,7 @@ def table(path: Path, known: budget.Table, counts: dict[str, dict[str, float]]) 
     """
     lines = [
         BEGIN + "-" * (RULE - len(BEGIN)),
-        f"// In float and int, on sm_{SHOWN}; in brackets the registers on all architectures. For each output",
+        f"// In float and int, on sm_{SHOWN}; in brackets registers on all architectures. For each output",
         "// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of",
         "// the sectors that their warps touch for them, FLOPs.",
         f"// {'kernel':36} {'registers':>13} {'shared':>7} {'occupancy':>9} "
