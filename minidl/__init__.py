@@ -16,6 +16,7 @@ from minidl import _collector as _collector  # before anything large
 from minidl import _kernels as _kernels  # first: it makes minidl.kernels importable in a clone
 from minidl import autograd, dispatch, ops, random
 from minidl._device import Device as device
+from minidl._factories import arange, full, ones, ones_like, zeros, zeros_like
 from minidl._gradcheck import GradcheckError, gradcheck, gradgradcheck
 from minidl._tensor import Tensor, from_dlpack, tensor
 from minidl.autograd import Function, is_grad_enabled, no_grad
@@ -33,6 +34,7 @@ __all__ = [
     "Function",
     "GradcheckError",
     "Tensor",
+    "arange",
     "autograd",
     "cat",
     "cuda",
@@ -40,6 +42,7 @@ __all__ = [
     "dispatch",
     "errors",
     "from_dlpack",
+    "full",
     "fuse",
     "get_num_threads",
     "gradcheck",
@@ -49,6 +52,8 @@ __all__ = [
     "models",
     "nn",
     "no_grad",
+    "ones",
+    "ones_like",
     "ops",
     "optim",
     "random",
@@ -58,6 +63,8 @@ __all__ = [
     "testing",
     "train",
     "use",
+    "zeros",
+    "zeros_like",
 ]
 
 #: Imported when first named, so that ``import minidl`` stays as quick as importing NumPy.

@@ -91,7 +91,7 @@ def device_of(array: Any) -> Device:
     >>> device_of(np.zeros(3))
     device(type='cpu')
     """
-    kind = kind_of(array)
+    kind = None if type(array) is np.ndarray else kind_of(array)
     return CPU if kind is None else Device(f"{kind}:{array.device.id}")
 
 
@@ -116,7 +116,7 @@ def move(array: Any, device: Device, copy: bool = False) -> Any:
 
 def on(array: Any) -> contextlib.AbstractContextManager[Any]:
     """The device of an array, as the current one within a ``with`` block; for the host nothing."""
-    return HOST if device_of(array).index is None else device_of(array).context()
+    return HOST if type(array) is np.ndarray or kind_of(array) is None else device_of(array).context()
 
 
 HOST = contextlib.nullcontext()
@@ -128,6 +128,9 @@ def place_of(operation: Callable[[], str], arrays: Iterable[Any]) -> Device | No
     Raises:
         RuntimeError: they live on several.
     """
+    arrays = tuple(arrays)
+    if all(type(a) is np.ndarray or kind_of(a) is None for a in arrays):
+        return None  # every operation on the host comes by here
     places: list[Device] = []
     for array in arrays:
         if type(array) is np.ndarray:
@@ -143,7 +146,7 @@ def place_of(operation: Callable[[], str], arrays: Iterable[Any]) -> Device | No
             f"{operation()}: expected all tensors to be on the same device, but found {places[0]} and "
             f"{places[1]}; move one with .to('{places[1]}') or .to('{places[0]}')"
         )
-    return None if not places or places[0].index is None else places[0]
+    return places[0]
 
 
 def in_memory(device: Device, what: str, arrays: Iterable[Any], compute: Callable[[], Result]) -> Result:

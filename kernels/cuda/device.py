@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import types
 from functools import cache
 from typing import Any
@@ -63,7 +62,9 @@ def namespace_of(kind: str) -> types.ModuleType:
 @cache
 def cuda_problem() -> str:
     """Why there is no GPU to compute on here, in one line; empty if there is one."""
-    if importlib.util.find_spec("cupy") is None:
+    from importlib.util import find_spec  # here: `import minidl` stays quick
+
+    if find_spec("cupy") is None:
         return (
             "cuda: CuPy is not installed; install minidl[cuda12x] or minidl[cuda13x], or use the device cpu"
         )

@@ -4,6 +4,7 @@ Expected is what the NumPy reference gives, which tests/ops holds against litera
 is the same on both sides. Cases are in tests/oracles/device_ops.py; on a real GPU they run as well.
 """
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 
 import minidl
+import minidl.kernels
 from minidl._device import CPU, move
 from minidl.testing import cotangent_for, size_of, tolerance
+from oracles import backends
 from oracles.device_ops import CASES, Case
 from oracles.devices import KINDS, compiler_or_skip
 
@@ -22,10 +25,6 @@ every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 def device_name(xp: ModuleType) -> str:
     return "cuda" if xp.__name__ == "cupy" else "cuda_sim"
-
-
-def available(case: Case, xp: ModuleType) -> None:
-    compiler_or_skip()
 
 
 def inputs(case: Case, dtype: Any) -> list[np.ndarray[Any, Any]]:
@@ -47,7 +46,7 @@ def forward_backward(case: Case, arrays: list[Any], device: str) -> tuple[Any, l
 @every_case
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_forward_and_backward_are_those_of_the_reference(xp: ModuleType, case: Case, dtype: Any) -> None:
-    available(case, xp)
+    compiler_or_skip()
     arrays = inputs(case, dtype)
     with minidl.use("numpy"):
         y, gradients = forward_backward(case, arrays, "cpu")
@@ -60,9 +59,21 @@ def test_forward_and_backward_are_those_of_the_reference(xp: ModuleType, case: C
         np.testing.assert_allclose(mine, expected, rtol=0, atol=atol)
 
 
+def test_every_kernel_file_of_an_operation_is_reached(xp: ModuleType) -> None:
+    """By the cases here, or by the optimizers of tests/devices."""
+    compiler_or_skip()
+    folder = Path(minidl.kernels.__file__).parent
+    cuda, reference = ({p.stem for p in (folder / n).glob("*.py")} for n in ("cuda", "reference"))
+    with backends.kernels_in_use() as used:
+        for case in CASES:
+            forward_backward(case, inputs(case, np.float32), device_name(xp))
+    assert reference <= cuda
+    assert reference - {"__init__", "adam", "sgd"} <= used
+
+
 @every_case
 def test_gradient_check(xp: ModuleType, case: Case) -> None:
-    available(case, xp)
+    compiler_or_skip()
     device = device_name(xp)
     leaves = [minidl.tensor(a, requires_grad=True, device=device) for a in inputs(case, np.float64)]
     fn = case.make(lambda a: minidl.tensor(a, device=device))
@@ -72,7 +83,7 @@ def test_gradient_check(xp: ModuleType, case: Case) -> None:
 @every_case
 def test_views_are_taken_for_what_they_show(xp: ModuleType, case: Case) -> None:
     """Reversed and sliced inputs: a kernel that ignored strides would read other numbers."""
-    available(case, xp)
+    compiler_or_skip()
     device, arrays = device_name(xp), inputs(case, np.float64)
     fn = case.make(lambda a: minidl.tensor(a, device=device))
     straight = fn(*(minidl.tensor(a, device=device) for a in arrays))
