@@ -10,6 +10,7 @@ from typing import Any
 from minidl.kernels.cuda import conv2d
 from minidl.kernels.cuda.arrays import on_device
 from minidl.kernels.cuda.device import namespace
+from minidl.kernels.cuda.relu_mask import relu_mask
 
 Pair = tuple[int, int]
 
@@ -42,7 +43,7 @@ def parted(dx: Any, channels: int, second: Any, doubled: bool) -> tuple[Any, Any
 
 def passed(g: Any, y: Any, relu: bool) -> Any:
     """The cotangent behind the ReLU whose output is y; where y is NaN it passes, as in torch."""
-    return namespace(g).where(y <= 0, g.dtype.type(0), g) if relu else g
+    return relu_mask(g, y) if relu else g
 
 
 @on_device
