@@ -227,14 +227,19 @@ def asarray(
     a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None, blocking: bool = False
 ) -> ndarray:
     """As ``cupy.asarray``: the array itself where nothing is to be changed, else a copy on the device."""
-    if isinstance(a, ndarray) and not copy and dtype in (None, a.dtype) and order in (None, "K", "A"):
+    if (
+        isinstance(a, ndarray)
+        and not copy
+        and (dtype is None or dtype == a.dtype)
+        and order in (None, "K", "A")
+    ):
         return a
     return _array(a, dtype, order or "K", 0)
 
 
 def ascontiguousarray(a: Any, dtype: Any = None) -> ndarray:
     """As ``cupy.ascontiguousarray``."""
-    if isinstance(a, ndarray) and a.flags.c_contiguous and dtype in (None, a.dtype) and a.ndim:
+    if isinstance(a, ndarray) and a.flags.c_contiguous and (dtype is None or dtype == a.dtype) and a.ndim:
         return a
     return _array(a, dtype, "C", 1)
 
