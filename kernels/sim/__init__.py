@@ -6,8 +6,9 @@ mode every access to memory is looked at: bounds, races, alignment, unwritten sh
 ``docs/cuda-check.md`` shows it.
 
 * ``source.py``: the little that must be rewritten. ``compiler.py``: g++ and the cache of what it makes.
-* ``module.py``: ``RawModule`` and ``RawKernel``, as CuPy's. ``launching.py``: a launch's arguments.
+* ``module.py``: ``RawModule`` and ``RawKernel``, as CuPy's. ``compiled.py``, ``launching.py``: how they run.
 * ``modes.py``: fast and check. ``findings.py``, ``counts.py``: what a checked launch says.
+* ``checking.py``: one kernel over NumPy arrays, for ``minidl cuda-check`` and the pytest fixture.
 * ``runtime/``: the C++ side.
 """
 

@@ -118,7 +118,7 @@ def check_kernel(
 
 def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Each finding of several orders once: the same kind at the same lines."""
-    seen = {}
+    seen: dict[object, Finding] = {}
     for f in findings:
         lines = frozenset((p.file, p.line) for p in (f.first, f.other) if p is not None)
         seen.setdefault((f.kind, f.array, lines), f)
