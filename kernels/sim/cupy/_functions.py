@@ -223,6 +223,10 @@ def array(
     return _array(obj, dtype, order, ndmin)
 
 
+def _has(a: ndarray, dtype: Any) -> bool:
+    return dtype is None or a.dtype == dtype
+
+
 def asarray(
     a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None, blocking: bool = False
 ) -> ndarray:
@@ -239,7 +243,7 @@ def asarray(
 
 def ascontiguousarray(a: Any, dtype: Any = None) -> ndarray:
     """As ``cupy.ascontiguousarray``."""
-    if isinstance(a, ndarray) and a.flags.c_contiguous and (dtype is None or dtype == a.dtype) and a.ndim:
+    if isinstance(a, ndarray) and a.flags.c_contiguous and _has(a, dtype) and a.ndim:
         return a
     return _array(a, dtype, "C", 1)
 
