@@ -73,6 +73,11 @@ def _device(ctx: click.Context, option: click.Parameter, name: str) -> Device:
     return device
 
 
+def where(device: Device) -> list[str]:
+    """The option as it must be given again, for a command that is printed."""
+    return [] if device.index is None else ["--device", str(device)]
+
+
 def as_in_training(root: Path, given: dict[str, Any], trained_on: dict[str, Any]) -> dict[str, Any]:
     """Data options that are not given are those of the training, if ``root`` is what it was trained on."""
     if os.path.realpath(root) != trained_on.get("root"):

@@ -18,6 +18,7 @@ from minidl.cli.options import (
     on_command_line,
     read_data,
     to_keep,
+    where,
 )
 from minidl.cli.progress import Progress
 from minidl.cli.report import write_overlays
@@ -232,7 +233,7 @@ def command(ctx: click.Context, data: Path, out: Path, resume: bool, **options: 
             f" results go to {out}"
         )
         with stop_on_signals() as stop:
-            go_on = ["minidl", "train", str(data), "--out", str(out), "--resume"]
+            go_on = ["minidl", "train", str(data), "--out", str(out), "--resume", *where(options["device"])]
             if not train_or_stop(trainer, stop, go_on, progress):
                 return stop.exit_code
     write_overlays(out, found, "val")
