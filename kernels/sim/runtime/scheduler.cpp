@@ -11,46 +11,25 @@
 #include "checker.h"
 #include "counts.h"
 #include "faults.h"
-#include "fibers.h"
 #include "report.h"
 #include "shared.h"
+#include "threads.h"
 
-using namespace cuda_on_cpu;
+using namespace scheduling;
 
 Running cuda_on_cpu_running;
 
+namespace scheduling {
+
+std::vector<Thread> threads;
+std::vector<Warp> warps;
+Thread* current;
+uint32_t epoch;
+uint32_t at_barrier, ended, failed;
+
+}  // namespace scheduling
+
 namespace {
-
-enum class State : uint8_t { UNSTARTED, READY, AT_BARRIER, AT_COLLECTIVE, ENDED, FAILED };
-
-struct Thread {
-    fibers::Context context;
-    char* stack = nullptr;
-    uint3 index;
-    State state = State::UNSTARTED;
-    const Site* site = nullptr;  // of the barrier or collective it waits at
-    Vote vote = VOTE_NONE;
-    int predicate = 0, answer = 0;
-    Collective collective = SYNC_WARP;
-    unsigned mask = 0;         // of the collective
-    uint64_t value = 0;        // that it brought there
-    int result = 0;            // which of its warp's results is its
-};
-
-struct Result {
-    uint64_t values[WARP_SIZE];
-    unsigned lanes = 0;
-    int unread = 0;
-};
-
-struct Warp {
-    unsigned present = 0;   // lanes that exist and have not ended
-    unsigned returned = 0;  // lanes that have come to the kernel's end
-    // A result lives until all its lanes have read it. Each unread one has a lane that waits for it and so is in no
-    // other: there are never more than lanes.
-    Result results[WARP_SIZE + 1];
-    uint32_t clock[WARP_SIZE][WARP_SIZE];
-};
 
 // ---- the launch under way
 
@@ -60,16 +39,11 @@ void (*body)(void*);
 void* arguments;
 double deadline;
 
-std::vector<Thread> threads;
-std::vector<Warp> warps;
 std::vector<uint32_t> turns;   // order in which threads take their turns
 uint32_t next_unstarted;       // in turns
-Thread* current;
 fibers::Context scheduler_context;
 
 uint32_t block_number;
-uint32_t epoch;
-uint32_t at_barrier, ended, failed;
 bool given_up;                 // the launch is to end
 uint64_t random_state;
 
@@ -93,9 +67,6 @@ double now() {
     return t.tv_sec + 1e-9 * t.tv_nsec;
 }
 
-uint32_t number(const Thread* t) { return (uint32_t)(t - threads.data()); }
-Warp& warp_of(const Thread* t) { return warps[number(t) / WARP_SIZE]; }
-Thread& lane_of(const Thread* t, unsigned lane) { return threads[number(t) / WARP_SIZE * WARP_SIZE + lane]; }
 
 // ---- switching
 
@@ -103,14 +74,6 @@ void become(Thread* t) {
     current = t;
     cuda_on_cpu_running.thread = t->index;
 }
-
-void leave(State state) {  // to the scheduler; returns when the thread is resumed
-    Thread* t = current;
-    t->state = state;
-    fibers::switch_to(t->context, scheduler_context);
-}
-
-void complete_collective(Thread* t, unsigned mask);
 
 void thread_ended(State state) {
     Thread* t = current;
@@ -170,132 +133,6 @@ void resume(Thread* t) {
     current = nullptr;
 }
 
-// ---- warp collectives
-
-const char* const COLLECTIVE_NAMES[] = {"__syncwarp", "a shuffle", "a vote", "a match", "a reduction"};
-
-// A GPU waits for none that has returned, but who names it in a mask expects a value of it.
-void check_returned(Thread* t) {
-    unsigned absent = t->mask & warp_of(t).returned;
-    if (!absent || t->collective == SYNC_WARP) return;
-    Thread* running = current;
-    current = t;
-    report(WARP_MASK, t->site, "%s with mask 0x%08x names lanes that never come (0x%08x): they have returned",
-           COLLECTIVE_NAMES[t->collective], t->mask, absent);
-    current = running;
-}
-
-// If all lanes of the mask that still exist wait with this very mask, they get their values and may go on.
-void complete_collective(Thread* t, unsigned mask) {
-    Warp& w = warp_of(t);
-    unsigned lanes = mask & w.present;
-    for (unsigned i = 0; i < WARP_SIZE; i++) {
-        if (!(lanes >> i & 1)) continue;
-        const Thread& other = lane_of(t, i);
-        if (other.state != State::AT_COLLECTIVE || other.mask != mask || other.collective != t->collective) return;
-    }
-    check_returned(t);
-    int number = 0;
-    while (w.results[number].unread) number++;
-    Result& result = w.results[number];
-    result.lanes = lanes;
-    result.unread = __builtin_popcount(lanes);
-    for (unsigned i = 0; i < WARP_SIZE; i++) {
-        if (!(lanes >> i & 1)) continue;
-        Thread& other = lane_of(t, i);
-        result.values[i] = other.value;
-        other.result = number;
-        other.state = State::READY;
-    }
-    if (checking() && t->collective == SYNC_WARP) {  // every lane is now behind all that the others did
-        uint32_t latest[WARP_SIZE] = {};
-        for (unsigned i = 0; i < WARP_SIZE; i++)
-            if (lanes >> i & 1)
-                for (unsigned j = 0; j < WARP_SIZE; j++) latest[j] = std::max(latest[j], w.clock[i][j]);
-        for (unsigned i = 0; i < WARP_SIZE; i++)
-            if (lanes >> i & 1) {
-                memcpy(w.clock[i], latest, sizeof latest);
-                w.clock[i][i]++;
-            }
-    }
-}
-
-// Lanes that wait in this lane's mask, but for something else, will never meet it.
-void check_masks(const Thread* t) {
-    for (unsigned i = 0; i < WARP_SIZE; i++) {
-        if (!((t->mask & warp_of(t).present) >> i & 1)) continue;
-        const Thread& other = lane_of(t, i);
-        if (other.state != State::AT_COLLECTIVE) continue;
-        if (other.mask == t->mask && other.collective == t->collective) continue;
-        report(WARP_MASK, t->site, "%s with mask 0x%08x waits for lane %u, which is at %s with mask 0x%08x (line %d)",
-               COLLECTIVE_NAMES[t->collective], t->mask, i, COLLECTIVE_NAMES[other.collective], other.mask,
-               other.site->line);
-        return;
-    }
-}
-
-// ---- block barriers
-
-// All threads that wait are at the barrier, or there is nobody left. False: the block cannot go on.
-bool release_barrier() {
-    uint32_t waiting = 0, votes = 0;
-    for (const Thread& t : threads)
-        if (t.state == State::AT_BARRIER) waiting++, votes += t.predicate != 0;
-    for (Thread& t : threads) {
-        if (t.state != State::AT_BARRIER) continue;
-        t.answer = t.vote == VOTE_COUNT ? (int)votes : t.vote == VOTE_AND ? votes == waiting : votes > 0;
-        t.state = State::READY;
-    }
-    epoch++;
-    at_barrier = 0;
-    if (counting()) count_barrier(), flush_requests();
-    return true;
-}
-
-// A barrier must be reached by all threads of the block, and be the same for all of them.
-void check_barrier() {
-    Thread* first = nullptr;
-    for (Thread& t : threads) {
-        if (t.state != State::AT_BARRIER) continue;
-        if (!first) first = &t;
-        if (t.site == first->site) continue;
-        current = &t;
-        report(DIVERGENT_BARRIER, t.site, "this thread waits at the barrier of line %d, but thread %u at that of line %d",
-               t.site->line, number(first), first->site->line);
-        break;
-    }
-    current = first;
-    uint32_t gone = ended - failed;
-    if (gone) {
-        const Thread* absent = nullptr;
-        for (const Thread& t : threads)
-            if (t.state == State::ENDED) {
-                absent = &t;
-                break;
-            }
-        report(DIVERGENT_BARRIER, first->site, "%u of %zu threads reach this barrier; %u have returned (thread %u for one)",
-               at_barrier, threads.size(), gone, number(absent));
-    }
-    current = nullptr;
-}
-
-void report_stuck_warp() {
-    for (Thread& t : threads) {
-        if (t.state != State::AT_COLLECTIVE) continue;
-        current = &t;
-        unsigned missing = 0;
-        for (unsigned i = 0; i < WARP_SIZE; i++)
-            if ((t.mask & warp_of(&t).present) >> i & 1) {
-                const Thread& other = lane_of(&t, i);
-                if (other.state != State::AT_COLLECTIVE || other.mask != t.mask) missing |= 1u << i;
-            }
-        report(WARP_MASK, t.site, "%s with mask 0x%08x waits for lanes that never come (0x%08x)",
-               COLLECTIVE_NAMES[t.collective], t.mask, missing);
-        current = nullptr;
-        return;
-    }
-}
-
 // ---- blocks
 
 void start_block(uint32_t block) {
@@ -335,8 +172,7 @@ void run_block() {
             report_stuck_warp();
             given_up = true;
         } else if (at_barrier) {
-            check_barrier();
-            release_barrier();
+            pass_barrier();
         }
     }
     for (Thread& t : threads) {  // what is left of a launch that was given up
@@ -346,6 +182,12 @@ void run_block() {
 }
 
 }  // namespace
+
+void scheduling::leave(State state) {
+    Thread* t = current;
+    t->state = state;
+    fibers::switch_to(t->context, scheduler_context);
+}
 
 // ---- what the other parts ask
 
@@ -381,42 +223,6 @@ void check_time() {
 }
 
 // ---- what kernels call
-
-int cuda_on_cpu_barrier(Vote vote, int predicate, const Site* site) {
-    current->vote = vote;
-    current->predicate = predicate;
-    current->site = site;
-    at_barrier++;
-    leave(State::AT_BARRIER);
-    return current->answer;
-}
-
-Gathered cuda_on_cpu_gather(Collective kind, unsigned mask, uint64_t value, const Site* site) {
-    Thread* t = current;
-    unsigned lane = number(t) % WARP_SIZE;
-    t->site = site;
-    t->collective = kind;
-    t->mask = mask;
-    t->value = value;
-    if (!(mask >> lane & 1)) {
-        report(WARP_MASK, site, "lane %u calls %s with mask 0x%08x, which leaves it out", lane, COLLECTIVE_NAMES[kind], mask);
-        end_thread();
-    }
-    check_masks(t);
-    t->state = State::AT_COLLECTIVE;
-    complete_collective(t, mask);
-    if (t->state == State::AT_COLLECTIVE) leave(State::AT_COLLECTIVE);
-    Result& result = warp_of(t).results[t->result];
-    result.unread--;
-    return {result.values, result.lanes};
-}
-
-void cuda_on_cpu_bad_source_lane(int lane, const Site* site) {
-    report(WARP_MASK, site, "a shuffle reads lane %d, which takes no part in it: the value is undefined", lane);
-}
-
-// Which lanes happen to run together is up to the hardware; here it is all of the warp.
-unsigned cuda_on_cpu_active_lanes() { return warp_of(current).present | warp_of(current).returned; }
 
 void cuda_on_cpu_stop(const char* what, const Site* site) {
     report(STOPPED, site, "%s", what);
