@@ -73,7 +73,7 @@ from minidl.ops.smooth_l1_loss import smooth_l1_loss
 from minidl.ops.softmax import log_softmax, softmax
 from minidl.ops.softplus import softplus
 from minidl.ops.sorting import argsort, sort, topk
-from minidl.ops.to_device import to_device
+from minidl.ops.to_device import to_device as to_device  # what Tensor.to calls, as torch has it
 from minidl.ops.unfold import fold, unfold
 from minidl.ops.where import where
 
@@ -174,7 +174,6 @@ __all__ = [
     "sub",
     "sum",
     "tanh",
-    "to_device",
     "topk",
     "transpose",
     "unfold",
