@@ -61,6 +61,8 @@ def choose(direction: str, s: Geometry) -> str:
     """
     if conv2d_depthwise.fits(s) and s.groups > 1:
         return "depthwise"
+    if not conv2d_implicit.fits(s):  # images of more than 2^31 elements
+        return "direct"
     if direction == "backward_weight":
         return "implicit" if s.filters >= TAPS and s.taps >= TAPS else "direct"
     rows, sums = (s.filters, s.channels) if direction == "forward" else (s.channels, s.filters)

@@ -6,6 +6,7 @@ not 1 that one runs over g with zeros in between: right, but with s² times the 
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from minidl.kernels.cuda.arrays import THREADS, blocks, pick
@@ -22,6 +23,16 @@ BLOCKS = 512
 
 #: Pixels that a block of the gradient of the weight sums at least.
 LEAST_PIXELS = 256
+
+
+def fits(s: Geometry) -> bool:
+    """Whether the table's 32-bit offsets reach every tap of a group, forward and backward.
+
+    >>> s = Geometry((1, 64, 512, 512), (64, 64, 3, 3), (512, 512), (1, 1), (1, 1), (1, 1), 1)
+    >>> fits(s), fits(s._replace(x_shape=(1, 64, 8192, 8192)))
+    (True, False)
+    """
+    return all(side.channels * prod(side.x_shape[2:]) < 2**31 for side in (s, s.adjoint()))
 
 
 def _table(s: Geometry, like: Any) -> Any:

@@ -22,8 +22,9 @@ TILE_THREADS = 128
 
 
 def fits(s: Geometry) -> bool:
-    """Whether this is a 3x3 convolution with stride and dilation 1."""
-    return s.kernel == (3, 3) and s.stride == (1, 1) and s.dilation == (1, 1)
+    """Whether this is a 3x3 convolution with stride and dilation 1, which the implicit product can repeat."""
+    plain = s.kernel == (3, 3) and s.stride == (1, 1) and s.dilation == (1, 1)
+    return plain and conv2d_implicit.fits(s)
 
 
 def forward(

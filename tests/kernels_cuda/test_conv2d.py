@@ -300,6 +300,13 @@ def test_winograds_matrices_are_the_derived_ones():
     assert winograd_matrices.FILE.read_text(encoding="utf-8") == winograd_matrices.text()
 
 
+def test_pictures_beyond_32_bit_offsets_are_left_to_the_definition():
+    huge = Case("huge", (1, 64, 8192, 8192), (64, 64, 3, 3), padding=(1, 1)).geometry
+    assert {conv2d.choose(direction, huge) for direction in conv2d.DIRECTIONS} == {"direct"}
+    with pytest.raises(ValueError, match="'winograd' cannot do"):
+        conv2d.algorithm_for("forward", huge, "winograd")
+
+
 def test_winograd_fits_three_by_three_only():
     assert conv2d_winograd.fits(CASES[2].geometry)
     for change in ({"stride": (2, 1)}, {"dilation": (1, 2)}, {"weight": (6, 5, 3, 1)}):
