@@ -122,8 +122,8 @@ def same(got: Any, want: Any, slack: float, where: str) -> None:
 POOLS = {
     "odd": (
         (2, 3, 9, 11),
-        {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 1), "dilation": (1, 2)},
-        (5, 11),
+        {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 1), "dilation": (2, 3)},
+        (4, 10),
     ),
     "pairs": (
         (1, 3, 8, 12),
@@ -145,10 +145,16 @@ POOLS = {
         {"kernel": (17, 17), "stride": (1, 2), "padding": (2, 0), "dilation": (1, 1)},
         (6, 2),
     ),
+    "large": (  # more than one block in each direction
+        (1, 2, 18, 136),
+        {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0), "dilation": (1, 1)},
+        (9, 68),
+    ),
 }
 _POOL_VERSIONS = {
     "odd": (("v1", "v2"), ("v1", "v2")),
     "pairs": (("v1", "v2", "v3"), ("v1", "v2", "v3")),
+    "large": (("v1", "v2", "v3"), ("v1", "v2", "v3")),
     "rest": (("v1", "v2"), ("v1", "v2", "v3")),
     "over": (("v1", "v2"), ("v1", "v2")),
     "wide": (("v2_wide",), ("v2_wide",)),
@@ -181,7 +187,7 @@ def _max_pool() -> Iterator[Case]:
 
 
 def _avg_pool() -> Iterator[Case]:
-    for name in ("odd", "pairs", "over"):
+    for name in ("odd", "pairs", "over", "large"):
         shape, window, out = POOLS[name]
         window = {k: v for k, v in window.items() if k != "dilation"}
         if name == "odd":
@@ -232,7 +238,7 @@ def _interpolate() -> Iterator[Case]:
         ("bilinear", lambda n, o: taps_of._linear(n, o, None, False), ("v1", "v2")),
         ("bicubic", lambda n, o: taps_of._cubic(n, o, None, True), ("v1", "v2")),
     ):
-        for size, out in (((5, 7), (9, 14)), ((9, 4), (4, 3))):
+        for size, out in (((5, 7), (9, 14)), ((9, 4), (4, 3)), ((6, 20), (12, 40))):
             taps = (OnHost(make(size[0], out[0])), OnHost(make(size[1], out[1])))
 
             def forward(draw: Draw, taps: Any = taps, size: Any = size) -> Any:
@@ -241,7 +247,7 @@ def _interpolate() -> Iterator[Case]:
             def backward(draw: Draw, taps: Any = taps, size: Any = size, out: Any = out) -> Any:
                 return (draw(2, 3, *out), (2, 3, *size), *taps), {}
 
-            title = f"{name}-{'up' if out > size else 'down'}"
+            title = f"{name}-{out[1]}"
             yield from (Case("interpolate", "forward", v, title, forward) for v in versions)
             yield from (Case("interpolate", "backward", v, title, backward, 32) for v in ("v1", "v2"))
 
