@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
@@ -115,10 +116,12 @@ def cross_entropy(
             raise ValueError(
                 f"cross_entropy: probabilities as target have no ignore_index (got {ignore_index})"
             )
-        return reduced(_of_probabilities(input, target, weight, label_smoothing), reduction)
-    labels = check_labels("cross_entropy", input, target, weight, ignore_index, label_smoothing)
-    losses = CrossEntropy.apply(input, labels=labels, shape=target.shape)
-    return reduced(losses, reduction, labels.total_weight())
+        with on(input.data):
+            return reduced(_of_probabilities(input, target, weight, label_smoothing), reduction)
+    with on(input.data):
+        labels = check_labels("cross_entropy", input, target, weight, ignore_index, label_smoothing)
+        losses = CrossEntropy.apply(input, labels=labels, shape=target.shape)
+        return reduced(losses, reduction, labels.total_weight())
 
 
 def _of_probabilities(z: Tensor, q: Tensor, weight: Any, smoothing: float) -> Tensor:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
@@ -74,6 +75,7 @@ def nll_loss(
     check_reduction("nll_loss", reduction)
     check_scores("nll_loss", input)
     target = moved(target, input)
-    labels = check_labels("nll_loss", input, target, weight, ignore_index)
-    losses = NllLoss.apply(input, labels=labels, shape=target.shape)
-    return reduced(losses, reduction, labels.total_weight())
+    with on(input.data):
+        labels = check_labels("nll_loss", input, target, weight, ignore_index)
+        losses = NllLoss.apply(input, labels=labels, shape=target.shape)
+        return reduced(losses, reduction, labels.total_weight())

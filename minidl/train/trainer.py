@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl import ops, random
-from minidl._device import CPU, Device, move
+from minidl._device import CPU, Device, move, on
 from minidl._tensor import Tensor
 from minidl.errors import InputError
 from minidl.nn.utils import clip_grad_norm_
@@ -159,7 +159,8 @@ class Trainer:
             self.running.steps += 1
         self.schedule.step()
         self.step += 1
-        prediction = move(logits.data.argmax(axis=1), CPU)
+        with on(logits.data):
+            prediction = move(logits.data.argmax(axis=1), CPU)
         self.running.confusion += confusion_matrix(host_masks, prediction, self.data.num_classes, ignore)
         return value
 
