@@ -68,7 +68,7 @@ def _step(
         table = tensors.table(xp, [(*row, row[0].size) for row in arrays])
         per_row = xp.asarray(np.array(own, real))
         MODULE.launch(
-            f"adam_step_{version}", work.count, THREADS, table, per_row, work.tensor, work.piece,
+            f"adam_step_{version}", work.total, THREADS, table, per_row, work.tensor, work.piece,
             *first, real(eps), *last, tensors.PIECE, like=like, through=[a for row in arrays for a in row],
         )  # fmt: skip
     for _, copies in prepared:

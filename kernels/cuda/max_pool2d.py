@@ -93,7 +93,7 @@ def backward(
     version = pick(version, choose_backward(kernel, stride, dilation), BACKWARD)
     if not g.size or not math.prod(x_shape):
         return xp.zeros(x_shape, g.dtype)
-    window = (*kernel, *stride, *padding, *dilation)
+    window: tuple[int, ...] = (*kernel, *stride, *padding, *dilation)
     name = f"max_pool2d_backward_{version}"
     if version == "v1":
         dx = xp.zeros(x_shape, g.dtype)

@@ -20,10 +20,10 @@ _WARPS = THREADS // 32
 
 
 class Groups(NamedTuple):
-    """``count`` groups of ``runs`` runs of ``length`` contiguous numbers."""
+    """``number`` groups of ``runs`` runs of ``length`` contiguous numbers."""
 
     runs: int
-    count: int
+    number: int
     length: int
 
 
@@ -31,7 +31,7 @@ def grouped(shape: tuple[int, ...], groups: int | None) -> Groups:
     """The groups of an array (N, C, M).
 
     >>> grouped((2, 6, 5), None), grouped((2, 6, 5), 3)
-    (Groups(runs=2, count=6, length=5), Groups(runs=1, count=6, length=10))
+    (Groups(runs=2, number=6, length=5), Groups(runs=1, number=6, length=10))
     """
     n, c, m = shape
     return Groups(n, c, m) if groups is None else Groups(1, n * groups, c // max(1, groups) * m)
@@ -50,7 +50,7 @@ def choose(groups: Groups) -> str:
     """
     if groups.runs * groups.length < 32:
         return "v1"
-    return "v3" if groups.count < 512 and pieces(groups) > 1 else "v2"
+    return "v3" if groups.number < 512 and pieces(groups) > 1 else "v2"
 
 
 def choose_apply(m: int) -> str:
@@ -77,19 +77,21 @@ def forward(
 def statistics(x: Any, groups: int | None, version: str | None = None) -> tuple[Any, Any]:
     """μ and σ² of each group; 0 where it has no values."""
     xp, shape = namespace(x), grouped(x.shape, groups)
-    mean, var = (xp.zeros(shape.count, x.dtype) for _ in range(2))
+    mean, var = (xp.zeros(shape.number, x.dtype) for _ in range(2))
     if not x.size:
         return mean, var
     version = pick(version, choose(shape), STATISTICS)
     name = f"normalize_statistics_{version}"
     if version == "v3":
-        parts, each = xp.empty((shape.count, pieces(shape) * _WARPS, 3), x.dtype), pieces(shape) * _WARPS
-        grid = (min(shape.count, MOST_BLOCKS), pieces(shape))
+        parts, each = xp.empty((shape.number, pieces(shape) * _WARPS, 3), x.dtype), pieces(shape) * _WARPS
+        grid = (min(shape.number, MOST_BLOCKS), pieces(shape))
         MODULE.launch("normalize_moments_v3", grid, THREADS, x, parts, *shape, like=x)
-        MODULE.launch(name, blocks(shape.count, _WARPS), THREADS, parts, mean, var, shape.count, each, like=x)
+        MODULE.launch(
+            name, blocks(shape.number, _WARPS), THREADS, parts, mean, var, shape.number, each, like=x
+        )
     else:
-        grid = blocks(shape.count, THREADS if version == "v1" else 1)
-        MODULE.launch(name, grid, THREADS, x, mean, var, *shape, like=x)
+        work = blocks(shape.number, THREADS if version == "v1" else 1)
+        MODULE.launch(name, work, THREADS, x, mean, var, *shape, like=x)
     return mean, var
 
 
@@ -158,11 +160,11 @@ def group_means(
 ) -> tuple[Any, Any]:
     """With h = γ g: the means of h and of h x̂ over each group."""
     xp, shape, (_, c, m) = namespace(x), grouped(x.shape, groups), x.shape
-    mean_h, mean_hx = (xp.zeros(shape.count, x.dtype) for _ in range(2))
+    mean_h, mean_hx = (xp.zeros(shape.number, x.dtype) for _ in range(2))
     if x.size:
         version = pick(version, "v1" if shape.runs * shape.length < 32 else "v2", MEANS)
         MODULE.launch(
-            f"normalize_means_{version}", blocks(shape.count, THREADS if version == "v1" else 1), THREADS,
+            f"normalize_means_{version}", blocks(shape.number, THREADS if version == "v1" else 1), THREADS,
             g, x, weight, mean, inv_std, mean_h, mean_hx, c, m, *shape, like=x,
         )  # fmt: skip
     return mean_h, mean_hx
@@ -188,7 +190,7 @@ def parameters(
             n,
             c,
             m,
-            shape.count,
+            shape.number,
             shape.length,
             like=x,
         )
@@ -198,7 +200,7 @@ def parameters(
         )
     else:
         MODULE.launch(
-            "normalize_parameters_v2", -(-c // 32), (32, 8), *arrays, n, c, shape.count, shape.length, like=x
+            "normalize_parameters_v2", -(-c // 32), (32, 8), *arrays, n, c, shape.number, shape.length, like=x
         )
     return dweight, dbias
 
@@ -227,7 +229,9 @@ def _each(name: str, arrays: tuple[Any, ...], x: Any, groups: int | None) -> Non
     """Launch a kernel that does something with each number."""
     shape, (n, c, m) = grouped(x.shape, groups), x.shape
     if name.endswith("v1"):
-        MODULE.launch(name, blocks(x.size), THREADS, *arrays, x.size, c, m, shape.count, shape.length, like=x)
+        MODULE.launch(
+            name, blocks(x.size), THREADS, *arrays, x.size, c, m, shape.number, shape.length, like=x
+        )
     else:
         grid = (blocks(m), min(n * c, MOST_BLOCKS))
-        MODULE.launch(name, grid, THREADS, *arrays, n * c, c, m, shape.count, shape.length, like=x)
+        MODULE.launch(name, grid, THREADS, *arrays, n * c, c, m, shape.number, shape.length, like=x)

@@ -54,7 +54,7 @@ def _step(rows: Sequence[Row], numbers: tuple[Any, ...], nesterov: bool, version
         work = tensors.pieces(xp, [row[0].size for row in arrays])
         described = [(*row, row[0].size, first) for row, (*_, first) in zip(arrays, rows, strict=True)]
         MODULE.launch(
-            f"sgd_step_{version}", work.count, THREADS, tensors.table(xp, described), work.tensor, work.piece,
+            f"sgd_step_{version}", work.total, THREADS, tensors.table(xp, described), work.tensor, work.piece,
             *numbers, nesterov, tensors.PIECE, like=like,
             through=[a for row in arrays for a in row if a is not None],
         )  # fmt: skip

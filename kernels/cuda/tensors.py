@@ -24,7 +24,7 @@ class Pieces(NamedTuple):
 
     tensor: Any
     piece: Any
-    count: int
+    total: int
 
 
 def check(operation: str, rows: Sequence[tuple[Any, ...]]) -> None:
