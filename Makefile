@@ -7,6 +7,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+CUDA ?= cuda12x
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -14,11 +15,11 @@ SOURCES := pyproject.toml setup.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint parity proof mutants bench results soak fixtures clean
+.PHONY: help demo test lint parity proof mutants mutants-cuda bench results soak gpu fixtures clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */\1\t/' | while IFS='	' read -r name text; do \
-		printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */\1\t/' | while IFS='	' read -r name text; do \
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 # ---------------------------------------------------------------------------------------------
 # The environment. A stamp file for each set of extras: nothing is installed twice.
@@ -67,6 +68,9 @@ proof: $(VENV)/with-test $(VENV)/with-parity  ## the table of operations and wha
 mutants: $(VENV)/with-test $(VENV)/with-parity  ## change the code line by line: do the tests notice? (hours; ARGS="--sample 20")
 	PYTHONPATH=tests "$(BIN)/python" -m mutation --write $(ARGS)
 
+mutants-cuda: $(VENV)/with-test  ## small mistakes in the CUDA kernels: does the simulator notice? (needs g++; hours; ARGS="--sample 20")
+	PYTHONPATH=tests "$(BIN)/python" -m mutation_cuda --write $(ARGS)
+
 lint: $(VENV)/with-lint  ## style, format, types and import directions
 	.ci/lint "$(BIN)"
 
@@ -80,6 +84,9 @@ results: $(VENV)/with-bench  ## the trainings of docs/results.md (long; real dat
 
 soak: $(VENV)/with-test  ## kill a training 20 times and compare it bit for bit (minutes)
 	PYTHONPATH=.:tests "$(BIN)/python" -m soak.kills --report docs/proof/soak.json
+
+gpu: $(VENV)/with-test $(VENV)/with-$(CUDA)  ## on a machine with an NVIDIA GPU: confirm there what is only simulated elsewhere (minutes; CUDA=cuda13x)
+	PYTHONPATH=tests "$(BIN)/python" -m oracles.gpu_report $(ARGS)
 
 fixtures: $(VENV)/with-test $(VENV)/with-parity  ## make torch's stored trajectories anew, and their report
 	PYTHONPATH=.:tests "$(BIN)/python" -m parity.trajectory

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 from minidl import _collector as _collector  # before anything large
 from minidl import _kernels as _kernels  # first: it makes minidl.kernels importable in a clone
 from minidl import autograd, dispatch, ops, random
+from minidl._device import Device as device
+from minidl._factories import arange, full, ones, ones_like, zeros, zeros_like
 from minidl._gradcheck import GradcheckError, gradcheck, gradgradcheck
-from minidl._tensor import Tensor, tensor
+from minidl._tensor import Tensor, from_dlpack, tensor
 from minidl.autograd import Function, is_grad_enabled, no_grad
 from minidl.dispatch import get_num_threads, set_num_threads, use
 from minidl.ops import cat
 from minidl.random import manual_seed
 
 if TYPE_CHECKING:
-    from minidl import errors, models, nn, optim, segmentation, testing, train
+    from minidl import cuda, errors, models, nn, optim, segmentation, testing, train
     from minidl.nn.fused import fuse
 
 __version__ = "0.1.0"
@@ -32,10 +34,15 @@ __all__ = [
     "Function",
     "GradcheckError",
     "Tensor",
+    "arange",
     "autograd",
     "cat",
+    "cuda",
+    "device",
     "dispatch",
     "errors",
+    "from_dlpack",
+    "full",
     "fuse",
     "get_num_threads",
     "gradcheck",
@@ -45,6 +52,8 @@ __all__ = [
     "models",
     "nn",
     "no_grad",
+    "ones",
+    "ones_like",
     "ops",
     "optim",
     "random",
@@ -54,10 +63,12 @@ __all__ = [
     "testing",
     "train",
     "use",
+    "zeros",
+    "zeros_like",
 ]
 
 #: Imported when first named, so that ``import minidl`` stays as quick as importing NumPy.
-_LAZY = ("errors", "models", "nn", "optim", "segmentation", "testing", "train")
+_LAZY = ("cuda", "errors", "models", "nn", "optim", "segmentation", "testing", "train")
 
 
 def __getattr__(name: str) -> Any:

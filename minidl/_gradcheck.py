@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl._device import CPU, move
 from minidl._tensor import Tensor
 from minidl.autograd import enable_grad, grad, no_grad
 
@@ -79,7 +80,7 @@ def gradcheck(
         def scalar() -> float:
             with no_grad():
                 values = _run(fn, tensors)
-            return float(sum(np.vdot(v, y.data) for v, y in zip(cotangents, values, strict=True)))
+            return float(sum(np.vdot(v, move(y.data, CPU)) for v, y in zip(cotangents, values, strict=True)))
 
         for position, gradient in zip(checked, analytic, strict=True):
             count = gradient.size if max_elements is None else min(max_elements, gradient.size)
@@ -130,8 +131,8 @@ def gradgradcheck(
     tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     checked = _checked(tensors)
     rng = np.random.default_rng([seed, 1])
-    shapes = [y.shape for y in _run(fn, tensors) if y.requires_grad]
-    cotangents = [Tensor(rng.standard_normal(shape), requires_grad=True) for shape in shapes]
+    places = [(y.shape, y.device) for y in _run(fn, tensors) if y.requires_grad]
+    cotangents = [Tensor(move(rng.standard_normal(shape), place), True) for shape, place in places]
 
     def gradients(*both: Any) -> tuple[Tensor, ...]:
         given, seeds = both[: len(tensors)], both[len(tensors) :]
@@ -182,8 +183,8 @@ def _analytic(
     try:
         for y, v in zip(outputs, cotangents, strict=True):
             if y.requires_grad:
-                y.backward(Tensor(v), retain_graph=True)
-        return [np.zeros(x.shape) if x.grad is None else x.grad.data.copy() for x in inputs]
+                y.backward(Tensor(move(v, y.device)), retain_graph=True)
+        return [np.zeros(x.shape) if x.grad is None else move(x.grad.data, CPU, copy=True) for x in inputs]
     finally:
         for x, grad in zip(inputs, before, strict=True):
             x.grad = grad
@@ -230,9 +231,9 @@ def _slopes(
     value = x.data[index].item()
     try:
         x.data[index] = value + h
-        right, above = scalar(), x.data[index] - value  # the step that was really made, after rounding
+        right, above = scalar(), x.data[index].item() - value  # the step that was really made, after rounding
         x.data[index] = value - h
-        left, below = scalar(), value - x.data[index]
+        left, below = scalar(), value - x.data[index].item()
     finally:
         x.data[index] = value
     return (right - left) / (above + below), abs((right - centre) / above - (centre - left) / below)

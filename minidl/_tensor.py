@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minidl._device import CPU, Device, device_of, move, on
 from minidl._methods import Methods
+from minidl._placement import Placement, on_host
+from minidl.dispatch import array_module
 
 if TYPE_CHECKING:
     from minidl.autograd import Node
@@ -53,14 +56,15 @@ class HookHandle:
         self.remove()
 
 
-class Tensor(Methods):
+class Tensor(Placement, Methods):
     """An n-dimensional array that can be differentiated.
 
     Made by :func:`minidl.tensor` or by operations. Its arithmetic operators and methods are those of
-    :class:`~minidl._methods.Methods`.
+    :class:`~minidl._methods.Methods`; what it has to do with devices is in
+    :class:`~minidl._placement.Placement`.
 
     Attributes:
-        data: the array itself (NumPy on the host). Writing into it is not noticed by the tape.
+        data: the array itself (NumPy on the host, CuPy on a GPU). Writing into it is not noticed by the tape.
         grad: the gradient, a Tensor of the same shape and memory order, or ``None`` before ``backward()``.
         requires_grad: whether operations on this tensor are recorded.
         grad_fn: the node of the tape that made this tensor; ``None`` for a leaf.
@@ -218,7 +222,7 @@ class Tensor(Methods):
 
         def keep(gradient: Tensor) -> None:
             total = gradient.data if self.grad is None else self.grad.data + gradient.data
-            self.grad = Tensor(np.array(total, order="C"))
+            self.grad = Tensor(array_module(total).array(total, order="C"))
 
         self.register_hook(keep)
 
@@ -229,21 +233,6 @@ class Tensor(Methods):
         return result
 
     # -- values ----------------------------------------------------------------------------------------------
-
-    def numpy(self) -> np.ndarray[Any, Any]:
-        """The array itself, sharing memory; read-only if the tensor requires a gradient.
-
-        (torch refuses here and asks for ``detach()``; ``x.detach().numpy()`` works the same in both.) Writing
-        into the array of a tensor that belongs to no graph is possible and is *not* noticed by the tape.
-        """
-        array: np.ndarray[Any, Any] = self.data if isinstance(self.data, np.ndarray) else self.data.get()
-        if self.requires_grad:
-            array = array.view()
-            array.flags.writeable = False
-        return array
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def item(self) -> Any:
         """The value of a tensor with one element, as a Python number.
@@ -257,21 +246,26 @@ class Tensor(Methods):
 
     def tolist(self) -> Any:
         """Nested Python lists of the values."""
-        return self.numpy().tolist()
+        return on_host(self).tolist()
 
     def copy_(self, source: Any) -> Tensor:
-        """Overwrite the values in place; the tape notices if a pending backward needed the old ones."""
+        """Overwrite the values in place, from any device; the tape notices if a backward needs the old."""
         self._forbid_in_place("copy_")
-        array = source.data if isinstance(source, Tensor) else np.asarray(source)
+        array = source.data if isinstance(source, Tensor) or device_of(source) != CPU else np.asarray(source)
         if array.shape != self.shape:
             raise ValueError(f"copy_: cannot copy shape {array.shape} into a tensor of shape {self.shape}")
-        self.data[...] = array
+        with on(self.data):
+            self.data[...] = move(array, self.device)
         self.mark_changed()
         return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._forbid_in_place("__setitem__")
-        self.data[plain_index(index)] = value.data if isinstance(value, Tensor) else value
+        new = value.data if isinstance(value, Tensor) else value
+        if isinstance(new, np.ndarray | np.generic) or device_of(new) != CPU:
+            new = move(np.asarray(new) if isinstance(new, np.generic) else new, self.device)
+        with on(self.data):
+            self.data[plain_index(index, self.data)] = new
         self.mark_changed()
 
     def mark_changed(self) -> None:
@@ -305,8 +299,10 @@ class Tensor(Methods):
         return int(self.item())
 
     def __repr__(self) -> str:
-        text = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
-        suffix = "" if self.dtype in (DEFAULT_DTYPE, np.int64, np.bool_) else f", dtype={self.dtype}"
+        text = np.array2string(on_host(self), separator=", ", prefix="tensor(")
+        suffix = "" if isinstance(self.data, np.ndarray) else f", device={str(self.device)!r}"
+        if self.dtype not in (DEFAULT_DTYPE, np.int64, np.bool_):
+            suffix += f", dtype={self.dtype}"
         if self._node is not None:
             suffix += f", grad_fn={self._node!r}"
         elif self.requires_grad:
@@ -314,22 +310,28 @@ class Tensor(Methods):
         return f"tensor({text}{suffix})"
 
 
-def plain_index(index: Any) -> Any:
-    """An index as NumPy wants it: tensors in it become arrays."""
+def plain_index(index: Any, data: Any = None) -> Any:
+    """An index as arrays want it: tensors in it become arrays, lists those of the device of ``data``."""
     if isinstance(index, tuple):
-        return tuple(plain_index(i) for i in index)
-    return index.data if isinstance(index, Tensor) else index
+        return tuple(plain_index(i, data) for i in index)
+    if isinstance(index, Tensor):
+        index = index.data
+    elif isinstance(index, list) and device_of(data) != CPU:
+        index = np.asarray(index)
+    return move(index, device_of(data)) if isinstance(index, np.ndarray) and data is not None else index
 
 
-def tensor(array: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
+def tensor(array: Any, requires_grad: bool = False, dtype: Any = None, device: Any = None) -> Tensor:
     """A new leaf with a copy of ``array``.
 
     Args:
         array: numbers, nested lists, a NumPy array or a Tensor.
         requires_grad: record operations on it, so that ``backward()`` fills in ``.grad``.
         dtype: element type; by default an array's own, float32 for Python floats, int64 for Python integers.
+        device: where it is to live; by default where the array does, which for numbers is the host.
 
     Raises:
+        DeviceUnavailable: this machine has no such device.
         RuntimeError: a gradient is asked for something that is not floating-point.
         TypeError: the elements are not numbers.
 
@@ -346,13 +348,13 @@ def tensor(array: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor
     data = (
         np.array(array, dtype=dtype, order="C")
         if isinstance(array, np.ndarray) or is_python
-        else array.copy()
+        else array.astype(array.dtype if dtype is None else dtype, order="C", copy=True)
     )
     if data.dtype.kind not in "fiub":
         raise TypeError(f"tensor: elements must be numbers, got {data.dtype}")
     if is_python and dtype is None and data.dtype == np.float64 and not _holds_float64(array):
         data = data.astype(DEFAULT_DTYPE)
-    return Tensor(data, requires_grad)
+    return Tensor(data if device is None else move(data, Device(device)), requires_grad)
 
 
 def _holds_float64(array: Any) -> bool:
@@ -360,3 +362,31 @@ def _holds_float64(array: Any) -> bool:
     while isinstance(array, list | tuple) and array:
         array = array[0]
     return hasattr(array, "dtype")
+
+
+def from_dlpack(array: Any) -> Tensor:
+    """A tensor that shares the memory of another library's array, on the host or on a GPU.
+
+    Args:
+        array: anything with ``__dlpack__``: of NumPy, torch, CuPy, JAX, ..., or a Tensor.
+
+    Raises:
+        BufferError: the array cannot be shared: it needs a gradient, or lives where minidl cannot read.
+        DeviceUnavailable: it lives on a GPU, but CuPy cannot use it.
+
+    >>> import numpy
+    >>> a = numpy.zeros(2); x = from_dlpack(a); a[0] = 1; x.tolist()
+    [1.0, 0.0]
+    """
+    source = array.data if isinstance(array, Tensor) else array
+    if device_of(source) != CPU:
+        with on(source):
+            return Tensor(array_module(source).from_dlpack(source))
+    if int(source.__dlpack_device__()[0]) == CUDA_IN_DLPACK:
+        return Tensor(Device("cuda").namespace().from_dlpack(source))
+    shared = np.from_dlpack(source)
+    return Tensor(shared)
+
+
+#: DLPack's number for memory of a CUDA device.
+CUDA_IN_DLPACK = 2

@@ -2,16 +2,17 @@
 
 Two questions are kept apart:
 
-* *Where do the data live?* The array's type says so: a NumPy array is on the host, a CuPy array on a GPU.
-  :func:`array_module` gives the matching namespace, and element-wise ops are written against that.
+* *Where do the data live?* The array's type says so: a NumPy array is on the host, a CuPy array on a GPU, one
+  of ``kernels/sim`` on a simulated GPU. :func:`array_module` gives the matching namespace, and element-wise
+  ops are written against that.
 * *Which implementation of a hot loop runs there?* A preference local to the current context:
   ``minidl.use("numpy")`` picks the readable reference kernels (``kernels/reference/``),
   ``minidl.use("numba")`` the compiled ones (``kernels/cpu/``). A tape node keeps the kernels that its forward
   used, so that its backward uses the same. Where nobody has said anything, :func:`default_backend` decides.
 
 A kernel is found by name: function ``forward`` in file ``max_pool2d.py`` of the backend's folder. Where a
-backend has no such function, the reference kernel of the same device runs instead, and a
-:class:`KernelFallbackWarning` says so once.
+backend of the host has no such function, the reference kernel runs instead, and a
+:class:`KernelFallbackWarning` says so once. On a device there is no other way to compute it, and it raises.
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ from typing import Any, cast
 
 import numpy as np
 
+from minidl.kernels.cuda.device import kind_of, namespace
+
 #: Backends for host arrays and the package that holds the kernels of each. The first one is the reference.
 HOST_BACKENDS = {"numpy": "minidl.kernels.reference", "numba": "minidl.kernels.cpu"}
 REFERENCE = "numpy"
+#: Kinds of devices and the package of their kernels: a simulated device runs the very kernels of a GPU.
+DEVICE_BACKENDS = {"cuda": "minidl.kernels.cuda", "cuda_sim": "minidl.kernels.cuda"}
 #: What is preferred where nobody says otherwise: the first of these whose package is installed.
 DEFAULTS = ("numba", "numpy")
 
@@ -178,15 +183,15 @@ def default_backend() -> str:
 
 
 def array_module(array: Any) -> types.ModuleType:
-    """The namespace whose functions work on ``array``: ``numpy``, or ``cupy`` for an array on a GPU.
+    """The namespace whose functions work on ``array``: ``numpy``, or a device's (``cupy``, or its stand-in).
 
     >>> import numpy
     >>> array_module(numpy.zeros(3)) is numpy
     True
     """
-    if type(array).__module__.partition(".")[0] == "cupy":
-        return importlib.import_module("cupy")  # already imported: the array is one of its own
-    return np
+    if type(array) is np.ndarray or kind_of(array) is None:
+        return np
+    return namespace(array)
 
 
 class Kernels:
@@ -200,6 +205,11 @@ class Kernels:
         if name.startswith("__"):
             raise AttributeError(name)
         kernel = _find(self.backend, self.operation, name)
+        if kernel is None and self.backend in DEVICE_BACKENDS:
+            raise NotImplementedError(
+                f"{self.operation}.{name}: there is no CUDA kernel for this operation (nor can the reference "
+                "kernel run there, which is NumPy's); move the tensors to the CPU with .cpu()"
+            )
         if kernel is None and self.backend != REFERENCE:
             warnings.warn(
                 f"{self.operation}.{name}: no kernel in backend {self.backend!r}; "
@@ -226,7 +236,7 @@ class Kernels:
 
 
 def _find(backend: str, operation: str, name: str) -> Callable[..., Any] | None:
-    module_name = f"{HOST_BACKENDS[backend]}.{operation}"
+    module_name = f"{DEVICE_BACKENDS.get(backend) or HOST_BACKENDS[backend]}.{operation}"
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -252,6 +262,9 @@ def kernels(operation: str, array: Any) -> Kernels:
     ...     kernels("conv2d", numpy.zeros(1))
     <kernels of conv2d in backend 'numpy'>
     """
+    kind = kind_of(array)
+    if kind is not None:
+        return _kernels(operation, kind)
     if not isinstance(array, np.ndarray):
         raise NotImplementedError(f"{operation}: no kernels for arrays of type {type(array).__name__}")
     found = _kernels(operation, backend())

@@ -9,6 +9,7 @@ Environment variables:
 import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import hypothesis
 import pytest
@@ -144,6 +145,14 @@ def _threads_as_before() -> Iterator[None]:
     before = threads._count
     yield
     threads._count = before
+
+
+@pytest.fixture
+def xp(request: pytest.FixtureRequest) -> ModuleType:
+    """A namespace of device arrays: see ``KINDS`` in oracles/devices.py. Without parameter, the stand-in."""
+    from oracles import devices
+
+    return devices.namespace_or_skip(getattr(request, "param", "cuda_sim"))
 
 
 @pytest.fixture(scope="session")

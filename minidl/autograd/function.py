@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import dispatch
+from minidl._device import in_memory, place_of
 from minidl._tensor import Tensor
 from minidl.autograd import anomaly
 from minidl.autograd.node import Node
@@ -94,8 +95,14 @@ class Function:
         """Run forward and record it if any input requires a gradient. Returns a Tensor or a tuple of them."""
         arrays = _distinct(tuple(x.data if isinstance(x, Tensor) else x for x in inputs))
         node = Node(cls, inputs, arrays)
+        device = place_of(cls.operation, arrays)
         with np.errstate(all="ignore"):  # infinities and NaN travel silently, as in torch
-            result = cls.forward(node, *arrays, **options)
+            if device is None:
+                result = cls.forward(node, *arrays, **options)
+            else:
+                with device.context():
+                    what = cls.operation()
+                    result = in_memory(device, what, arrays, lambda: cls.forward(node, *arrays, **options))
         results = result if isinstance(result, tuple) else (result,)
         tensors = tuple(Tensor(y) for y in results)
         outputs = tuple(t.data for t in tensors)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from minidl._device import device_of, in_memory
 from minidl._tensor import Hook, HookHandle, Tensor, Version
 from minidl.autograd.grad_mode import is_grad_enabled
 
@@ -168,16 +169,30 @@ class Node:
         """
         if self._saved is None:
             _ = self.saved  # raises
-        full = [
-            np.zeros(shape, dtype) if g is None else g
-            for g, shape, dtype in zip(cotangents, self.output_shapes, self.output_dtypes, strict=True)
-        ]
+        present = next(g.data if isinstance(g, Tensor) else g for g in cotangents if g is not None)
+        device = device_of(present)
         with np.errstate(all="ignore"):
-            result = self._on_graph(full) if create_graph else self.function.backward(self, *full)
+            if device.index is None:
+                result = self._from_all(cotangents, create_graph, np)
+            else:
+                xp = device.namespace()
+                with device.context():
+                    what = f"the backward of {self.function.operation()}"
+                    result = in_memory(
+                        device, what, (present,), lambda: self._from_all(cotangents, create_graph, xp)
+                    )
         result = result if isinstance(result, tuple) else (result,)
         if len(result) != len(self.edges):
             raise RuntimeError(f"{self.name()}: gave {len(result)} gradients for {len(self.edges)} inputs")
         return result
+
+    def _from_all(self, cotangents: list[Any | None], create_graph: bool, xp: Any) -> Any:
+        """Run the backward, with zeros for outputs that nobody used."""
+        full = [
+            xp.zeros(shape, dtype) if g is None else g
+            for g, shape, dtype in zip(cotangents, self.output_shapes, self.output_dtypes, strict=True)
+        ]
+        return self._on_graph(full) if create_graph else self.function.backward(self, *full)
 
     def _on_graph(self, cotangents: list[Any]) -> Any:
         rule = self.function.tensor_backward

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from minidl import dispatch
+from minidl._device import CPU, device_of, move, on, place_of
 from minidl._tensor import Hook, Tensor
 from minidl.autograd import anomaly
 from minidl.autograd.grad_mode import set_grad_enabled
@@ -228,8 +229,9 @@ class _Walk:
 
 def _sum(present: Any, cotangent: Any) -> Any:
     """Two cotangents that meet. Not in place: the same array may be the cotangent of several tensors."""
-    if isinstance(present, np.ndarray) and isinstance(cotangent, np.ndarray):
-        return dispatch.kernels("arithmetic", present).add(present, cotangent)
+    if not isinstance(present, Tensor | np.generic) and not isinstance(cotangent, Tensor | np.generic):
+        with on(present):
+            return dispatch.kernels("arithmetic", present).add(present, cotangent)
     return present + cotangent
 
 
@@ -277,15 +279,23 @@ def _seed(operation: str, tensor: Tensor, gradient: Any, create_graph: bool) -> 
                 f"{operation}: a tensor of shape {tensor.shape} is no scalar; pass the gradient, "
                 "an array of that shape"
             )
-        gradient = xp.ones_like(tensor.data)
-    shape = gradient.shape if isinstance(gradient, Tensor) else np.shape(gradient)
+        with on(tensor.data):
+            gradient = xp.ones_like(tensor.data)
+    shape = tuple(gradient.shape) if hasattr(gradient, "shape") else np.shape(gradient)
     if shape != tensor.shape:
         raise RuntimeError(f"{operation}: gradient of shape {shape} for a tensor of shape {tensor.shape}")
     if not create_graph:
-        array = gradient.data if isinstance(gradient, Tensor) else xp.asarray(gradient)
-        return array.astype(tensor.dtype, copy=False)
-    gradient = gradient if isinstance(gradient, Tensor) else Tensor(xp.asarray(gradient))
+        array = gradient.data if isinstance(gradient, Tensor) else _there(gradient, tensor)
+        place_of(lambda: operation, (tensor.data, array))
+        with on(array):
+            return array.astype(tensor.dtype, copy=False)
+    gradient = gradient if isinstance(gradient, Tensor) else Tensor(_there(gradient, tensor))
     return gradient if gradient.dtype == tensor.dtype else gradient.astype(tensor.dtype)
+
+
+def _there(gradient: Any, tensor: Tensor) -> Any:
+    """Numbers and host arrays as an array where the tensor lives."""
+    return move(np.asarray(gradient) if device_of(gradient) == CPU else gradient, tensor.device)
 
 
 def _check(node: Node, position: int, edge: tuple[Node, int] | Tensor, cotangent: Any) -> None:
@@ -321,9 +331,11 @@ def _accumulate(leaf: Tensor, box: list[Any]) -> None:
     elif isinstance(box[0], Tensor):
         leaf.grad = leaf.grad + box[0]
     elif leaf.grad.requires_grad:  # it is part of a graph, which must not change
-        leaf.grad = Tensor(leaf.grad.data + box[0])
+        with on(leaf.data):
+            leaf.grad = Tensor(leaf.grad.data + box[0])
     else:
-        leaf.grad.data += box[0]
+        with on(leaf.data):
+            leaf.grad.data += box[0]
         leaf.grad.mark_changed()
 
 
@@ -341,6 +353,7 @@ def _owned(box: list[Any], like: Any) -> Tensor:
         and memory.in_order_of(box[0], like)
     ):
         return Tensor(box[0])
-    copy = dispatch.array_module(like).empty_like(like)
-    copy[...] = box[0]
+    with on(like):
+        copy = dispatch.array_module(like).empty_like(like)
+        copy[...] = box[0]
     return Tensor(copy)

@@ -1,6 +1,7 @@
 """The command line, ``minidl train`` and the other :data:`COMMANDS`: thin calls into the library.
 
-Exit codes: 0 done; 2 something the user gave cannot be used (one line on stderr says what and what to do);
+Exit codes: 0 done; 1 ``cuda-check`` found mistakes; 2 something the user gave cannot be used (one line on
+stderr says what and what to do);
 130 stopped by Ctrl-C, 143 by SIGTERM, 141 the reader of the output went away (``minidl ... | head``).
 """
 
@@ -26,6 +27,7 @@ COMMANDS = {
     "predict": "minidl.cli.predict",
     "bench": "minidl.cli.bench",
     "plan": "minidl.cli.plan",
+    "cuda-check": "minidl.cli.cuda_check",
 }
 
 
@@ -72,6 +74,7 @@ def cli(threads: int | None) -> None:
     minidl predict RUN photo.png --out results    masks for new pictures
     minidl bench                                  speed and memory beside other libraries
     minidl plan                                   how each convolution of a network is computed
+    minidl cuda-check kernel.cu                   find the races in a CUDA kernel, without a GPU
     """
     from minidl import dispatch
     from minidl.kernels.threads import available_cores

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from minidl.cli.options import check_writable, make_folder, on_command_line, read_data
+from minidl._device import Device
+from minidl.cli.options import (
+    check_writable,
+    device_option,
+    make_folder,
+    on_command_line,
+    read_data,
+    where,
+)
 from minidl.cli.progress import Progress
 from minidl.cli.report import Sheet, write_json
 from minidl.cli.stopping import stop_on_signals, train_or_stop
@@ -41,8 +49,9 @@ STEPS, BATCH, RATE = 140, 8, 1e-2
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of pictures and training."
 )
+@device_option
 @click.pass_context
-def command(ctx: click.Context, out: Path, resume: bool, steps: int, seed: int) -> int:
+def command(ctx: click.Context, out: Path, resume: bool, steps: int, seed: int, device: Device) -> int:
     """Generate pictures of touching cells, train a small U-Net on them, and measure it on pictures that it
     has not seen.
 
@@ -60,12 +69,12 @@ def command(ctx: click.Context, out: Path, resume: bool, steps: int, seed: int) 
     with Progress(BATCH) as progress:
         data = read_data(out / "data", progress)
         if not (resume and _trained(out)):
-            trainer = Trainer(data, _config(steps, seed), out, resume, reporter=progress)
+            trainer = Trainer(data, _config(steps, seed), out, resume, reporter=progress, device=device)
             with stop_on_signals() as stop:
-                go_on = ["minidl", "demo", "--out", str(out), "--resume"]
+                go_on = ["minidl", "demo", "--out", str(out), "--resume", *where(device)]
                 if not train_or_stop(trainer, stop, go_on, progress):
                     return stop.exit_code
-        run = load_run(out)
+        run = load_run(out, device)
         sheet, samples = Sheet(data, "test"), data.samples("test")
         progress.phase("evaluating", len(samples))
         result = evaluate_samples(

@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from minidl.cli.options import as_in_training, check_writable, data_options, make_folder, read_data
+from minidl._device import Device
+from minidl.cli.options import (
+    as_in_training,
+    check_writable,
+    data_options,
+    device_option,
+    make_folder,
+    read_data,
+)
 from minidl.cli.progress import Progress
 from minidl.cli.report import Sheet, write_json
 from minidl.errors import InputError
@@ -41,13 +49,16 @@ Examples:
     help="Class (id or name) that separates cells: adds V_rand, V_info and pixel error.",
 )
 @data_options
-def command(run: Path, data: Path, split: str, out: Path | None, boundary: str | None, **options: Any) -> int:
+@device_option
+def command(
+    run: Path, data: Path, split: str, out: Path | None, boundary: str | None, device: Device, **options: Any
+) -> int:
     """Measure a trained network: IoU, precision, recall and F1 of each class, on images that have masks.
 
     RUN is the folder that 'minidl train --out' wrote (its best checkpoint is used), or a checkpoint file. If
     DATA is the folder that it was trained on, the data options of the training hold here, too.
     """
-    trained = load_run(run)
+    trained = load_run(run, device)
     folder = out or (run if run.is_dir() else run.parent) / f"evaluation-{split}"
     check_writable(folder)
     with Progress() as progress:

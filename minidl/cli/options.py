@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
+from minidl._device import Device
 from minidl.cli.progress import Progress
 from minidl.errors import InputError
+from minidl.kernels.cuda.errors import DeviceUnavailable
 from minidl.segmentation.folder import DataSet, scan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -47,6 +49,33 @@ def data_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def device_option(command: Command) -> Command:
+    """``--device``: one name and one meaning in every command that computes."""
+    return click.option(
+        "--device",
+        default="cpu",
+        show_default=True,
+        metavar="NAME",
+        callback=_device,
+        help="Where to compute: cpu; cuda or cuda:N, a GPU; cuda_sim, CUDA kernels on the CPU, slowly.",
+    )(command)
+
+
+def _device(ctx: click.Context, option: click.Parameter, name: str) -> Device:
+    try:
+        device = Device(name).check()
+    except (ValueError, DeviceUnavailable) as error:
+        raise InputError(f"--device: {error}") from None
+    if device.index is not None:
+        device.context().use()
+    return device
+
+
+def where(device: Device) -> list[str]:
+    """The option as it must be given again, for a command that is printed."""
+    return [] if device.index is None else ["--device", str(device)]
 
 
 def as_in_training(root: Path, given: dict[str, Any], trained_on: dict[str, Any]) -> dict[str, Any]:

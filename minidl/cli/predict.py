@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from minidl.cli.options import check_writable, make_folder
+from minidl._device import Device
+from minidl.cli.options import check_writable, device_option, make_folder
 from minidl.cli.progress import Progress
 from minidl.errors import InputError
 from minidl.segmentation.files import read_image, write_png
@@ -35,7 +36,8 @@ Examples:
     show_default=True,
     help="Also write each picture with its mask drawn over it.",
 )
-def command(run: Path, images: tuple[Path, ...], out: Path, overlays: bool) -> int:
+@device_option
+def command(run: Path, images: tuple[Path, ...], out: Path, overlays: bool, device: Device) -> int:
     """Write the mask of each image (files, or folders of them): NAME.png with the class id of every pixel,
     shown in the classes' colours, and NAME_overlay.png to look at. Images of any size.
 
@@ -43,7 +45,7 @@ def command(run: Path, images: tuple[Path, ...], out: Path, overlays: bool) -> i
 
     All images are read once before the first mask is written: if one is bad, nothing is written.
     """
-    trained = load_run(run)
+    trained = load_run(run, device)
     paths = _all_images(images)
     check_writable(out)
     _check_outputs(paths, out, overlays)

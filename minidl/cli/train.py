@@ -14,9 +14,11 @@ from minidl.cli.options import (
     as_in_training,
     check_writable,
     data_options,
+    device_option,
     on_command_line,
     read_data,
     to_keep,
+    where,
 )
 from minidl.cli.progress import Progress
 from minidl.cli.report import write_overlays
@@ -194,6 +196,7 @@ Examples:
     show_default=True,
     help="Threads that prepare batches ahead; any number gives the same result.",
 )
+@device_option
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -221,7 +224,8 @@ def command(ctx: click.Context, data: Path, out: Path, resume: bool, **options: 
         reading = as_in_training(data, reading, load_checkpoint(out / "last.safetensors").data)
     with Progress() as progress:
         found = read_data(data, progress, reading)
-        trainer = Trainer(found, config, out, resume, progress, to_keep(reading), options["workers"])
+        more = options["workers"], options["device"]
+        trainer = Trainer(found, config, out, resume, progress, to_keep(reading), *more)
         progress.images_per_step = trainer.config.batch_size
         parameters = sum(p.numel() for p in trainer.model.parameters())
         click.echo(
@@ -229,7 +233,7 @@ def command(ctx: click.Context, data: Path, out: Path, resume: bool, **options: 
             f" results go to {out}"
         )
         with stop_on_signals() as stop:
-            go_on = ["minidl", "train", str(data), "--out", str(out), "--resume"]
+            go_on = ["minidl", "train", str(data), "--out", str(out), "--resume", *where(options["device"])]
             if not train_or_stop(trainer, stop, go_on, progress):
                 return stop.exit_code
     write_overlays(out, found, "val")
@@ -270,7 +274,7 @@ def _config(ctx: click.Context, options: dict[str, Any]) -> TrainConfig:
 
 
 def _refuse_options_with_resume(ctx: click.Context) -> None:
-    allowed = {"data", "out", "resume", "workers", *DATA_OPTIONS}
+    allowed = {"data", "out", "resume", "workers", "device", *DATA_OPTIONS}
     for name in ctx.params:
         if name not in allowed and on_command_line(ctx, name):
             raise InputError(f"--{name.replace('_', '-')}: a resumed run keeps its own options; leave it out")

@@ -11,10 +11,12 @@ The first keeps the direction of the step (Pascanu, Mikolov and Bengio 2013). Bo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
+from minidl._device import on
 from minidl._tensor import DEFAULT_DTYPE, Tensor
 from minidl.dispatch import array_module
 
@@ -59,7 +61,7 @@ def clip_grad_norm_(
         return Tensor(np.zeros((), DEFAULT_DTYPE))
     dtype = np.result_type(*(g.dtype for g in grads))
     with np.errstate(all="ignore"):  # infinities and NaN travel silently
-        total = np.asarray(_norm(grads, norm_type), dtype)
+        total = dtype.type(_norm(grads, norm_type))
         if error_if_nonfinite and not np.isfinite(total):
             raise RuntimeError(
                 f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {total}, so they cannot "
@@ -67,9 +69,10 @@ def clip_grad_norm_(
             )
         factor = np.minimum(dtype.type(max_norm) / (total + dtype.type(1e-6)), dtype.type(1))
         for g in grads:
-            g.data *= factor.astype(g.dtype)
+            with on(g.data):
+                g.data *= factor.astype(g.dtype)
             g.mark_changed()
-    return Tensor(total)
+    return Tensor(np.asarray(total))
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
@@ -93,7 +96,8 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     if not clip_value >= 0:
         raise ValueError(f"clip_grad_value_: clip_value must be 0 or more, got {clip_value}")
     for g in _gradients(parameters):
-        array_module(g.data).clip(g.data, -clip_value, clip_value, out=g.data)
+        with on(g.data):
+            array_module(g.data).clip(g.data, -clip_value, clip_value, out=g.data)
         g.mark_changed()
 
 
@@ -105,6 +109,12 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 def _norm(grads: list[Tensor], order: float) -> float:
     """The norm of all gradients together, in float64."""
     if math.isinf(order):
-        return float(np.max([float(abs(g.data).max()) for g in grads if g.numel() > 0], initial=0.0))
-    powers = (float((abs(g.data).astype(np.float64) ** order).sum()) for g in grads)
+        return float(np.max([_of_one(g, lambda a: a.max()) for g in grads if g.numel() > 0], initial=0.0))
+    powers = (_of_one(g, lambda a: (a.astype(np.float64) ** order).sum()) for g in grads)
     return float(np.float64(sum(powers)) ** (1 / order))
+
+
+def _of_one(g: Tensor, measure: Callable[[Any], Any]) -> float:
+    """A number of a gradient's absolute values."""
+    with on(g.data):
+        return float(measure(abs(g.data)))

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 
 from minidl import random
+from minidl._device import move, on
 from minidl._tensor import Tensor
 
 _GAINS = {
@@ -129,6 +130,7 @@ def _fan(tensor: Tensor, mode: str) -> int:
 
 
 def _fill(tensor: Tensor, values: object) -> Tensor:
-    tensor.data[...] = values
+    with on(tensor.data):  # drawn on the host: one seed gives one network everywhere
+        tensor.data[...] = move(values, tensor.device)
     tensor.mark_changed()
     return tensor

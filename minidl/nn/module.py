@@ -8,8 +8,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minidl import _origin, dispatch
+from minidl._device import CPU, move, on
+from minidl._placement import destination
 from minidl._tensor import Hook, HookHandle, Tensor, tensor
 from minidl.autograd import anomaly
+from minidl.dispatch import array_module
 from minidl.nn import state
 
 Self = TypeVar("Self", bound="Module")
@@ -32,7 +35,9 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         source = data if isinstance(data, Tensor) else tensor(data)
-        super().__init__(np.asarray(source.data, order="C"), requires_grad)
+        with on(source.data):
+            data = array_module(source.data).asarray(source.data, order="C")
+        super().__init__(data, requires_grad)
         if self.data is source.data:
             self._version = source._version
 
@@ -236,11 +241,11 @@ class Module:
     # -- state -----------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Copies of all parameters and buffers as arrays, under torch's keys.
+        """Copies of all parameters and buffers as NumPy arrays, under torch's keys, wherever they live.
 
         A module's parameters come before its buffers; what two modules share comes under both names.
         """
-        return {name: np.array(tensor.data, order="C") for name, tensor in state.named_state(self)}
+        return {name: np.array(move(t.data, CPU), order="C") for name, t in state.named_state(self)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> None:
         """Copy arrays (or anything ``np.asarray`` takes) into the parameters and buffers of the same names.
@@ -280,11 +285,39 @@ class Module:
 
     def astype(self: Self, dtype: Any) -> Self:
         """Convert all floating-point parameters and buffers in place."""
+        return self.to(dtype=dtype)
+
+    def to(self: Self, *args: Any, device: Any = None, dtype: Any = None) -> Self:
+        """Move all parameters and buffers to a device, or convert floating-point ones to a dtype, or both.
+
+        The module itself is changed and returned; gradients are forgotten where a dtype changes. What an
+        optimizer has gathered stays where it was: make optimizers afterwards.
+
+        Raises:
+            DeviceUnavailable: this machine has no such device.
+
+        >>> from minidl import nn
+        >>> nn.Linear(2, 1).to("cuda_sim").weight.device
+        device(type='cuda_sim', index=0)
+        """
+        where, dtype = destination(args, device, dtype)
         for _, each in [*self.named_parameters(), *self.named_buffers()]:
-            if each.dtype.kind == "f":
-                each.data = each.data.astype(dtype)
+            if where is not None and each.device != where:
+                each.data = move(each.data, where)
+                each.grad = None if each.grad is None else each.grad.to(where)
+            if dtype is not None and each.dtype.kind == "f":
+                with on(each.data):
+                    each.data = each.data.astype(dtype)
                 each.grad = None
         return self
+
+    def cpu(self: Self) -> Self:
+        """Move everything to the host."""
+        return self.to("cpu")
+
+    def cuda(self: Self, device: int = 0) -> Self:
+        """Move everything to a GPU."""
+        return self.to(f"cuda:{device}")
 
     def double(self: Self) -> Self:
         """Convert to float64, as gradient checks need it."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minidl import ops
+from minidl._device import on
 from minidl._tensor import DEFAULT_DTYPE, Tensor
 from minidl.autograd import is_recomputing
 from minidl.nn.module import Module, Parameter
@@ -90,7 +91,8 @@ class BatchNorm2d(_RunningNorm):
     def _record_batch(self) -> float:
         """Count the batch. Returns its share in the running statistics."""
         if not is_recomputing():  # a checkpointed forward that runs again is the same batch
-            self.num_batches_tracked.data += 1
+            with on(self.num_batches_tracked.data):
+                self.num_batches_tracked.data += 1
         return 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
 
 

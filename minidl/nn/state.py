@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minidl._device import CPU, device_of, move, on
 from minidl._tensor import Tensor
 
 if TYPE_CHECKING:
@@ -39,14 +40,16 @@ def load(module: Module, state_dict: Mapping[str, Any], strict: bool) -> None:
         name: _checked(name, state_dict[name], tensor) for name, tensor in own.items() if name in state_dict
     }
     for name, array in arrays.items():
-        own[name].data[...] = array
+        with on(own[name].data):
+            own[name].data[...] = move(array, own[name].device)
         own[name].mark_changed()
 
 
 def _checked(name: str, value: Any, tensor: Tensor) -> np.ndarray[Any, Any]:
     """``value`` as an array that can be copied into ``tensor``."""
     try:
-        array = np.asarray(value)
+        value = value.data if isinstance(value, Tensor) else value
+        array = np.asarray(value) if device_of(value) == CPU else move(value, CPU)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"load_state_dict: {name} is not an array ({error})") from error
     if array.dtype.kind not in "fiub":

@@ -9,7 +9,7 @@ the modules they come from (``minidl.ops.conv2d`` is the function); code that ne
 
 import sys as _sys
 
-from minidl import _methods, _operators
+from minidl import _methods, _operators, _placement
 from minidl.ops.absolute import abs, sign
 from minidl.ops.activations import hardswish, relu, sigmoid, silu, tanh
 from minidl.ops.adaptive_avg_pool2d import adaptive_avg_pool2d
@@ -73,6 +73,7 @@ from minidl.ops.smooth_l1_loss import smooth_l1_loss
 from minidl.ops.softmax import log_softmax, softmax
 from minidl.ops.softplus import softplus
 from minidl.ops.sorting import argsort, sort, topk
+from minidl.ops.to_device import to_device as to_device  # what Tensor.to calls, as torch has it
 from minidl.ops.unfold import fold, unfold
 from minidl.ops.where import where
 
@@ -183,4 +184,4 @@ __all__ = [
 
 # Tensor's operators and methods forward to the functions here; their module cannot import them itself, since
 # the operations need tensors first.
-_operators.ops = _methods.ops = _sys.modules[__name__]
+_operators.ops = _methods.ops = _placement.ops = _sys.modules[__name__]

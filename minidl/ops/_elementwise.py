@@ -131,7 +131,7 @@ def floating(operation: str, x: Any) -> Tensor:
 
 def shapes_of(operation: str, *values: Any) -> tuple[tuple[int, ...], ...]:
     """The shapes of operands (numbers have none), which must broadcast."""
-    shapes = tuple(() if value is None else np.shape(value) for value in values)
+    shapes = tuple(tuple(getattr(value, "shape", ())) for value in values)
     broadcast(operation, *shapes)
     return shapes
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl._device import CPU, device_of, move, place_of
 from minidl._tensor import Tensor
 from minidl.dispatch import array_module
 
@@ -69,9 +70,11 @@ def class_view(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return (1, shape[0], 1) if len(shape) == 1 else (shape[0], shape[1], math.prod(shape[2:]))
 
 
-def as_tensor(value: Any, dtype: Any = None) -> Tensor:
-    """A tensor as it is; anything else as a tensor, of the dtype if one is given."""
-    return value if isinstance(value, Tensor) else Tensor(np.asarray(value, dtype))
+def moved(value: Any, input: Tensor, dtype: Any = None) -> Tensor:
+    """A tensor as it is, which must live where the input does; anything else as a tensor there."""
+    if isinstance(value, Tensor):
+        return value
+    return Tensor(move(np.asarray(value, dtype) if device_of(value) == CPU else value, input.device))
 
 
 def check_scores(operation: str, input: Tensor) -> None:
@@ -99,6 +102,7 @@ def check_labels(
             f"{operation}: logits (N, C, ...) of shape {input.shape} do not fit "
             f"targets (N, ...) of shape {target.shape}"
         )
+    place_of(lambda: operation, (input.data, target.data))
     n, classes, m = class_view(input.shape)
     ids = target.data.astype(np.int64, copy=False).reshape(n, m)
     class_weights = check_weight(operation, weight, input)
@@ -119,7 +123,8 @@ def check_weight(operation: str, weight: Any, input: Tensor) -> Any:
     classes = class_view(input.shape)[1]
     if weight is None:
         return array_module(input.data).ones(classes, input.dtype)
-    weight = as_tensor(weight, input.dtype)
+    weight = moved(weight, input, input.dtype)
+    place_of(lambda: operation, (input.data, weight.data))
     if weight.shape != (classes,):
         raise ValueError(f"{operation}: weight must have shape ({classes},), got {weight.shape}")
     if weight.dtype != input.dtype:

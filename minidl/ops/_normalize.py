@@ -18,11 +18,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node, is_recomputing
-from minidl.dispatch import kernels
+from minidl.dispatch import array_module, kernels
 from minidl.ops.reductions import mean as mean_of
 from minidl.ops.reductions import sum as sum_of
 
@@ -91,7 +89,7 @@ class NormalizeBy(Function):
         ctx: Node, x: Any, weight: Any, bias: Any, *, view: View, mean: Any, var: Any, eps: float
     ) -> Any:
         ctx.kernels, ctx.view = kernels("normalize", x), view
-        mean, inv_std = mean.astype(x.dtype), (1 / np.sqrt(var + eps)).astype(x.dtype)
+        mean, inv_std = mean.astype(x.dtype), (1 / array_module(var).sqrt(var + eps)).astype(x.dtype)
         ctx.save(x, weight, mean, inv_std)
         return ctx.kernels.forward_given(x.reshape(view.rows), weight, bias, mean, inv_std).reshape(x.shape)
 

@@ -28,7 +28,7 @@ class Add(Function):
     @staticmethod
     def forward(ctx: Node, x: Any, y: Any) -> Any:
         ctx.shapes = shapes_of("add", x, y)
-        if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
+        if hasattr(x, "strides") and hasattr(y, "strides"):  # neither is a number
             return kernels("arithmetic", x).add(x, y)
         return x + y
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 
+from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.ops._normalize import (
     Normalize,
@@ -87,6 +88,7 @@ def batch_norm(
         )
     y, mean, var = BatchNorm.apply(input, weight, bias, view=view, eps=eps)
     if count > 0:
-        update_running(running_mean, mean.data, momentum)
-        update_running(running_var, var.data * (count / (count - 1)), momentum)
+        with on(mean.data):
+            update_running(running_mean, mean.data, momentum)
+            update_running(running_var, var.data * (count / (count - 1)), momentum)
     return y

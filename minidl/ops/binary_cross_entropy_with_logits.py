@@ -22,7 +22,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
-from minidl.ops._labels import as_tensor
+from minidl.ops._labels import moved
 from minidl.ops._reduce import check_pair, check_reduction, reduced
 from minidl.ops._shapes import broadcast
 from minidl.ops.activations import sigmoid
@@ -110,7 +110,7 @@ def binary_cross_entropy_with_logits(
 def _constant(name: str, value: Any, input: Tensor) -> Tensor:
     """A weight without its gradient, which must broadcast to the input's shape."""
     operation = "binary_cross_entropy_with_logits"
-    value = as_tensor(value, input.dtype).detach()
+    value = moved(value, input, input.dtype).detach()
     if value.dtype != input.dtype:
         raise TypeError(f"{operation}: {name} is {value.dtype}, but the input {input.dtype}")
     if broadcast(operation, value.shape, input.shape) != input.shape:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from minidl._device import on, place_of
 from minidl._tensor import Tensor
 from minidl.dispatch import array_module
 from minidl.ops._elementwise import as_tensor, operands, shapes_of
@@ -17,13 +18,15 @@ from minidl.ops._elementwise import as_tensor, operands, shapes_of
 def _arrays(operation: str, *values: Any) -> list[Any]:
     arrays = [v.data if isinstance(v, Tensor) else v for v in operands(operation, *values)]
     shapes_of(operation, *arrays)
+    place_of(lambda: operation, arrays)
     return arrays
 
 
 def _compare(name: str, ufunc: str, x: Any, y: Any) -> Tensor:
     arrays = _arrays(name, x, y)
-    xp = array_module(next(a for a in arrays if hasattr(a, "strides")))
-    return Tensor(getattr(xp, ufunc)(*arrays))
+    first = next(a for a in arrays if hasattr(a, "strides"))
+    with on(first):
+        return Tensor(getattr(array_module(first), ufunc)(*arrays))
 
 
 def eq(input: Any, other: Any) -> Tensor:
@@ -106,7 +109,8 @@ def isnan(input: Tensor) -> Tensor:
     tensor([False,  True, False])
     """
     x = as_tensor("isnan", input).data
-    return Tensor(array_module(x).isnan(x))
+    with on(x):
+        return Tensor(array_module(x).isnan(x))
 
 
 def isinf(input: Tensor) -> Tensor:
@@ -117,7 +121,8 @@ def isinf(input: Tensor) -> Tensor:
     tensor([False, False,  True])
     """
     x = as_tensor("isinf", input).data
-    return Tensor(array_module(x).isinf(x))
+    with on(x):
+        return Tensor(array_module(x).isinf(x))
 
 
 def isfinite(input: Tensor) -> Tensor:
@@ -128,7 +133,8 @@ def isfinite(input: Tensor) -> Tensor:
     tensor([ True, False, False])
     """
     x = as_tensor("isfinite", input).data
-    return Tensor(array_module(x).isfinite(x))
+    with on(x):
+        return Tensor(array_module(x).isfinite(x))
 
 
 def logical_not(input: Tensor) -> Tensor:
@@ -139,7 +145,8 @@ def logical_not(input: Tensor) -> Tensor:
     tensor([ True, False])
     """
     x = as_tensor("logical_not", input).data
-    return Tensor(array_module(x).logical_not(x))
+    with on(x):
+        return Tensor(array_module(x).logical_not(x))
 
 
 def _bitwise(name: str, x: Any, y: Any, apply: Callable[[Any, Any], Any]) -> Tensor:

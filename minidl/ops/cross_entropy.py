@@ -28,10 +28,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
-from minidl.ops._labels import Labels, as_tensor, check_labels, check_scores, check_weight, class_view
+from minidl.ops._labels import Labels, check_labels, check_scores, check_weight, class_view, moved
 from minidl.ops._reduce import check_reduction, reduced
 from minidl.ops.reductions import sum as sum_of
 from minidl.ops.softmax import log_softmax, softmax
@@ -109,16 +110,18 @@ def cross_entropy(
     check_scores("cross_entropy", input)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}")
-    target = as_tensor(target)
+    target = moved(target, input)
     if target.dtype.kind == "f" and target.shape == input.shape:
         if ignore_index >= 0:
             raise ValueError(
                 f"cross_entropy: probabilities as target have no ignore_index (got {ignore_index})"
             )
-        return reduced(_of_probabilities(input, target, weight, label_smoothing), reduction)
-    labels = check_labels("cross_entropy", input, target, weight, ignore_index, label_smoothing)
-    losses = CrossEntropy.apply(input, labels=labels, shape=target.shape)
-    return reduced(losses, reduction, labels.total_weight())
+        with on(input.data):
+            return reduced(_of_probabilities(input, target, weight, label_smoothing), reduction)
+    with on(input.data):
+        labels = check_labels("cross_entropy", input, target, weight, ignore_index, label_smoothing)
+        losses = CrossEntropy.apply(input, labels=labels, shape=target.shape)
+        return reduced(losses, reduction, labels.total_weight())
 
 
 def _of_probabilities(z: Tensor, q: Tensor, weight: Any, smoothing: float) -> Tensor:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
@@ -128,7 +129,9 @@ def _extremum(name: str, shared: type[Shared], along: type[Along], x: Tensor, di
         raise TypeError(f"{name}: dim must be one dimension, got {dim!r}; a{name} takes several")
     axes = dims(dim, x.shape, name)
     if not axes:
-        return Extremum(shared.apply(x, axes=(), keepdim=False), Tensor(np.zeros((), np.int64)))
+        return Extremum(
+            shared.apply(x, axes=(), keepdim=False), Tensor(array_module(x.data).zeros((), np.int64))
+        )
     _require_elements(name, x, axes)
     return Extremum(*along.apply(x, axis=axes[0], keepdim=keepdim))
 
@@ -237,5 +240,6 @@ def _position(operation: str, x: Tensor, dim: int | None, keepdim: bool) -> Tens
     _require_elements(operation, x, axes)
     axis = None if dim is None or not axes else axes[0]
     xp = array_module(x.data)
-    index = xp.asarray(getattr(x.data, operation)(axis=axis), np.int64)
+    with on(x.data):
+        index = xp.asarray(getattr(x.data, operation)(axis=axis), np.int64)
     return Tensor(keep(index, x.shape, axes) if keepdim else index)

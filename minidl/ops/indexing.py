@@ -82,7 +82,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     >>> minidl.tensor([[1, 2], [3, 4]])[:, 0]
     tensor([1, 3])
     """
-    index = plain_index(index)
+    index = plain_index(index, x.data)
     if not _is_basic(index):
         index = copy.deepcopy(index)  # the backward must see the arrays or lists in it as they are now
     try:

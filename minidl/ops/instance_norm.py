@@ -18,6 +18,7 @@ import math
 
 import numpy as np
 
+from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.ops._normalize import (
     Normalize,
@@ -84,7 +85,8 @@ def instance_norm(
     view = channel_view(input.shape, c)
     y, mean, var = InstanceNorm.apply(input, weight, bias, view=view, eps=eps)
     if input.numel() > 0:
-        update_running(running_mean, mean.data.reshape(n, c).mean(axis=0, dtype=np.float64), momentum)
-        unbiased = var.data.reshape(n, c).mean(axis=0, dtype=np.float64) * (pixels / (pixels - 1))
-        update_running(running_var, unbiased, momentum)
+        with on(mean.data):
+            update_running(running_mean, mean.data.reshape(n, c).mean(axis=0, dtype=np.float64), momentum)
+            unbiased = var.data.reshape(n, c).mean(axis=0, dtype=np.float64) * (pixels / (pixels - 1))
+            update_running(running_var, unbiased, momentum)
     return y

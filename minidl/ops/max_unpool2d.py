@@ -22,8 +22,8 @@ import numpy as np
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.dispatch import array_module
-from minidl.ops._planes import Gather, gather
+from minidl.dispatch import kernels
+from minidl.ops._planes import Gather
 from minidl.ops._shapes import Pair, pair, require_image
 
 
@@ -33,32 +33,20 @@ class MaxUnpool2d(Function):
     @staticmethod
     def forward(ctx: Node, x: Any, index: Any, *, size: Pair) -> Any:
         ctx.save(index)
-        ctx.size = size
-        return _put(x, index, size)
+        ctx.kernels, ctx.size = kernels("max_unpool2d", x), size
+        return ctx.kernels.put(x, index, size)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (index,) = ctx.saved
-        return gather(g, index) * _stayed(index, ctx.size).astype(g.dtype), None
+        stayed = ctx.kernels.stayed(index, ctx.size).astype(g.dtype)
+        return ctx.kernels.gather(g, index) * stayed, None
 
     @staticmethod
     def tensor_backward(ctx: Node, g: Tensor) -> Any:
         (index,) = ctx.saved
-        stayed = Tensor(_stayed(index.data, ctx.size).astype(g.dtype))
+        stayed = Tensor(ctx.kernels.stayed(index.data, ctx.size).astype(g.dtype))
         return Gather.apply(g, index) * stayed, None
-
-
-def _put(x: Any, index: Any, size: Pair) -> Any:
-    n, c, h, w = x.shape
-    y = array_module(x).zeros((n, c, size[0] * size[1]), x.dtype)
-    array_module(x).put_along_axis(y, index.reshape(n, c, h * w), x.reshape(n, c, h * w), axis=2)
-    return y.reshape(n, c, *size)
-
-
-def _stayed(index: Any, size: Pair) -> Any:
-    """Where the value that was put at its pixel is still there: true but for pixels named more than once."""
-    number = array_module(index).arange(index.size).reshape(index.shape)
-    return gather(_put(number, index, size), index) == number
 
 
 def max_unpool2d(

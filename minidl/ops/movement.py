@@ -47,7 +47,7 @@ class Permute(Function):
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        return g.transpose(np.argsort(ctx.order_))
+        return g.transpose(np.argsort(ctx.order_).tolist())
 
     @staticmethod
     def tensor_backward(ctx: Node, g: Tensor) -> Tensor:

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
-from minidl.ops._labels import Labels, as_tensor, check_labels, check_scores, class_view
+from minidl.ops._labels import Labels, check_labels, check_scores, class_view, moved
 from minidl.ops._reduce import check_reduction, reduced
 
 
@@ -73,7 +74,8 @@ def nll_loss(
     """
     check_reduction("nll_loss", reduction)
     check_scores("nll_loss", input)
-    target = as_tensor(target)
-    labels = check_labels("nll_loss", input, target, weight, ignore_index)
-    losses = NllLoss.apply(input, labels=labels, shape=target.shape)
-    return reduced(losses, reduction, labels.total_weight())
+    target = moved(target, input)
+    with on(input.data):
+        labels = check_labels("nll_loss", input, target, weight, ignore_index)
+        losses = NllLoss.apply(input, labels=labels, shape=target.shape)
+        return reduced(losses, reduction, labels.total_weight())

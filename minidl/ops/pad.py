@@ -126,7 +126,8 @@ def _sources(n: int, width: tuple[int, int], mode: str) -> Any:
 def _unfolded(x: Any, widths: Widths, mode: str) -> Any:
     for axis, width in enumerate(widths):
         if width != (0, 0):
-            x = array_module(x).take(x, _sources(x.shape[axis], width, mode), axis=axis)
+            xp = array_module(x)
+            x = xp.take(x, xp.asarray(_sources(x.shape[axis], width, mode)), axis=axis)
     return x
 
 

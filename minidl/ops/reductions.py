@@ -43,7 +43,8 @@ def accurate_sum(x: Any, axes: tuple[int, ...]) -> Any:
     """
     if isinstance(x, Tensor):
         return Sum.apply(x, axes=axes, keepdim=True)
-    return kernels("reductions", np.asarray(x)).sum(np.asarray(x), axes)
+    x = array_module(x).asarray(x)
+    return kernels("reductions", x).sum(x, axes)
 
 
 def drop(y: Any, axes: tuple[int, ...], keepdim: bool) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
@@ -81,7 +82,7 @@ def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = Fals
     """
     axes = dims(dim, x.shape, "sort")
     if not axes:
-        return Sorted(clone(x), Tensor(np.zeros((), np.int64)))
+        return Sorted(clone(x), Tensor(array_module(x.data).zeros((), np.int64)))
     return Sorted(*Sort.apply(x, axis=axes[0], descending=descending, count=x.shape[axes[0]]))
 
 
@@ -93,7 +94,10 @@ def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = F
     tensor([0, 2, 1])
     """
     axes = dims(dim, x.shape, "argsort")
-    return Tensor(_order(x.data, axes[0], descending) if axes else np.zeros((), np.int64))
+    with on(x.data):
+        return Tensor(
+            _order(x.data, axes[0], descending) if axes else array_module(x.data).zeros((), np.int64)
+        )
 
 
 def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Sorted:
@@ -122,5 +126,5 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     if not 0 <= k <= extent:
         raise ValueError(f"topk: k must lie in 0..{extent}, got {k} (shape {x.shape}, dimension {dim})")
     if not axes:
-        return Sorted(clone(x), Tensor(np.zeros((), np.int64)))
+        return Sorted(clone(x), Tensor(array_module(x.data).zeros((), np.int64)))
     return Sorted(*Topk.apply(x, axis=axes[0], descending=largest, count=k))

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from minidl._device import device_of
 from minidl._tensor import DEFAULT_DTYPE, Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
 from minidl.ops._elementwise import operand, operands, shapes_of, summed_to
+from minidl.ops.to_device import to_device
 
 
 class Where(Function):
@@ -69,7 +71,7 @@ def where(condition: Any, input: Any, other: Any) -> Tensor:
         raise TypeError(f"where: condition must be a bool tensor, got {condition.dtype}")
     x, y = operand("where", input), operand("where", other)
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
-        return Where.apply(condition, _alone(x, y), y)
+        return Where.apply(condition, to_device(_alone(x, y), _place(condition)), y)
     return Where.apply(condition, *operands("where", x, y))
 
 
@@ -77,3 +79,7 @@ def _alone(x: float, y: float) -> Tensor:
     """The first of two numbers as a tensor in the dtype of both, since there is no tensor to give one."""
     dtype = np.result_type(np.asarray(x).dtype, np.asarray(y).dtype)
     return Tensor(np.asarray(x, DEFAULT_DTYPE if dtype.kind == "f" else dtype))
+
+
+def _place(condition: Any) -> Any:
+    return device_of(condition.data if isinstance(condition, Tensor) else condition)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
+from minidl._device import on
 from minidl._tensor import Tensor
-from minidl.dispatch import kernels
+from minidl.dispatch import array_module, kernels
 from minidl.optim.optimizer import Array, Optimizer, check_range
 
 
@@ -63,7 +62,9 @@ class Adam(Optimizer):
             return
         for w, _, state in rows:
             if not state:
-                state.update(step=0, exp_avg=np.zeros_like(w), exp_avg_sq=np.zeros_like(w))
+                xp = array_module(w)
+                with on(w):
+                    state.update(step=0, exp_avg=xp.zeros_like(w), exp_avg_sq=xp.zeros_like(w))
             state["step"] = int(state["step"]) + 1
         kernels("adam", rows[0][0]).step(
             [(w, g, state["exp_avg"], state["exp_avg_sq"], state["step"]) for w, g, state in rows],

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl._device import CPU, move
 from minidl._tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -87,14 +88,17 @@ class Optimizer:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of state and options in torch's layout, {"state": {index: ...}, "param_groups": [...]}."""
+        """Copies of state and options in torch's layout, {"state": {index: ...}, "param_groups": [...]}.
+
+        Arrays come as NumPy arrays, wherever the parameters live; loading puts them there again.
+        """
         groups, start = [], 0
         for group in self.param_groups:
             count = len(group["params"])
             groups.append({**group, "params": list(range(start, start + count))})
             start += count
         state = {
-            index: {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in values.items()}
+            index: {k: move(v, CPU, copy=True) if hasattr(v, "strides") else v for k, v in values.items()}
             for index, values in self.state.items()
         }
         return {"state": state, "param_groups": groups}
@@ -124,7 +128,9 @@ class Optimizer:
                         f"{type(self).__name__}: saved {name} of parameter {index} has shape {value.shape}, "
                         f"not {parameters[index].shape}"
                     )
-                state[index][name] = value.copy() if isinstance(value, np.ndarray) else value
+                if isinstance(value, np.ndarray):
+                    value = move(value, parameters[index].device, copy=True)
+                state[index][name] = value
         self.state = state
         for own, saved in zip(self.param_groups, groups, strict=True):
             own.update({k: v for k, v in saved.items() if k != "params"})

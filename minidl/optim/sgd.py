@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
+from minidl._device import on
 from minidl._tensor import Tensor
-from minidl.dispatch import kernels
+from minidl.dispatch import array_module, kernels
 from minidl.optim.optimizer import Array, Optimizer, check_range
 
 
@@ -67,7 +66,8 @@ class SGD(Optimizer):
         for w, g, state in rows:
             first = bool(group["momentum"]) and "momentum_buffer" not in state
             if first:
-                state["momentum_buffer"] = np.empty_like(w)
+                with on(w):
+                    state["momentum_buffer"] = array_module(w).empty_like(w)
             given.append((w, g, state["momentum_buffer"] if group["momentum"] else None, first))
         options = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
         kernels("sgd", rows[0][0]).step(given, *(group[name] for name in options))

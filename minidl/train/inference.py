@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl import fuse, ops
+from minidl._device import CPU, Device, move
 from minidl._tensor import Tensor
 from minidl.autograd import no_grad
 from minidl.errors import InputError
@@ -50,8 +51,8 @@ class Run:
         return np.array(self.data["colours"], np.uint8)
 
 
-def load_run(path: str | Path) -> Run:
-    """Load ``best.safetensors`` of a run's folder, or a checkpoint file itself.
+def load_run(path: str | Path, device: str | Device = "cpu") -> Run:
+    """Load ``best.safetensors`` of a run's folder, or a checkpoint file itself, onto a device.
 
     Raises:
         InputError: there is none, or it is damaged.
@@ -68,7 +69,7 @@ def load_run(path: str | Path) -> Run:
         norm = Normalisation(tuple(saved.normalisation["mean"]), tuple(saved.normalisation["std"]))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: does not fit its own configuration ({error}); train again") from None
-    return Run(path, model.eval(), norm, saved.data, saved.step)
+    return Run(path, model.to(device).eval(), norm, saved.data, saved.step)
 
 
 def _without_best(folder: Path) -> str:
@@ -112,11 +113,12 @@ def probabilities(
     model.eval()
     size = model.valid_size(model.multiple * 4)
     margin = (size - model.output_size(size)) // 2
+    device = next(model.parameters()).device
 
     def forward(tiles: Array) -> Array:
         with no_grad():
-            logits = model(Tensor(np.ascontiguousarray(normalisation(tiles))))
-            return ops.softmax(logits, dim=1).data
+            logits = model(Tensor(move(np.ascontiguousarray(normalisation(tiles)), device)))
+            return move(ops.softmax(logits, dim=1).data, CPU)
 
     return tiling.predict(
         forward,

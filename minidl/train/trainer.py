@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl import ops, random
+from minidl._device import CPU, Device, move, on
 from minidl._tensor import Tensor
 from minidl.errors import InputError
 from minidl.nn.utils import clip_grad_norm_
@@ -20,6 +21,7 @@ from minidl.train import checkpoint as checkpoints
 from minidl.train import history, run_folder
 from minidl.train.batches import Batches, Cache, Normalisation, Statistics, statistics
 from minidl.train.config import TrainConfig
+from minidl.train.feed import feed
 from minidl.train.inference import Evaluation, describe_data, evaluate_samples
 from minidl.train.reporting import Reporter, Silent
 from minidl.train.running import Running
@@ -42,6 +44,7 @@ class Trainer:
         reporter: is told what happens.
         data_options: the arguments that ``data`` was scanned with; kept in the checkpoints.
         workers: threads that prepare batches ahead; the result is the same for any number of them.
+        device: where the network is trained; a checkpoint does not depend on it.
 
     Raises:
         InputError: the data do not fit, ``out`` holds a run already (or none, with ``resume``).
@@ -56,10 +59,12 @@ class Trainer:
         reporter: Reporter | None = None,
         data_options: dict[str, Any] | None = None,
         workers: int = 1,
+        device: str | Device = "cpu",
     ) -> None:
         if workers < 0:
             raise InputError(f"workers: {workers} does not do; give a whole number of 0 or more")
         self.data, self.out, self.workers = data, Path(out), workers
+        self.device = Device(device).check()
         self.reporter: Reporter = reporter or Silent()
         self.data_options = data_options
         run_folder.check(self.out, resume)
@@ -73,7 +78,7 @@ class Trainer:
         random.manual_seed(self.config.seed)
         options = {**self.config.model, "in_channels": data.in_channels, "num_classes": data.num_classes}
         self.architecture = saved.architecture if saved else options
-        self.model = build_model(self.architecture)
+        self.model = build_model(self.architecture).to(self.device)
         self.normalisation = Normalisation(found.mean, found.std)
         self.batches = self._batches(found)
         self.class_weights = found.class_weights() if self.config.class_weights == "balanced" else None
@@ -113,8 +118,8 @@ class Trainer:
         self._validate_if_due(should_stop)  # the run may have been stopped while it was validating
         self.reporter.phase("training", self.total, self.step)
         with closing(self.batches.iterate(self.step, self.total, self.workers)) as batches:
-            for images, masks in batches:
-                loss = self._step(images, masks)
+            for images, masks, host_masks in feed(batches, self.device):
+                loss = self._step(images, masks, host_masks)
                 iou = Scores.from_confusion(self.running.confusion).mean_iou
                 self.reporter.advance(1, loss=loss, IoU=iou)
                 if self._validate_if_due(should_stop) and self.step < self.total:
@@ -129,16 +134,16 @@ class Trainer:
         self._validate(should_stop)
         return True
 
-    def _step(self, images: np.ndarray[Any, Any], masks: np.ndarray[Any, Any]) -> float:
-        """One optimizer step. Returns the loss."""
+    def _step(self, images: Any, masks: Any, host_masks: np.ndarray[Any, Any]) -> float:
+        """One optimizer step on arrays of the device. Returns the loss."""
         self.model.train()
         self.optimizer.zero_grad()
         logits = self.model(Tensor(images))
-        masks = _crop_like(masks, logits.shape[2:])
+        masks, host_masks = (_crop_like(m, logits.shape[2:]) for m in (masks, host_masks))
         ignore = self.data.ignore_index
-        loss = ops.cross_entropy(logits, masks, self.class_weights, ignore_index=ignore)
+        loss = ops.cross_entropy(logits, Tensor(masks), self.class_weights, ignore_index=ignore)
         value = float(loss.item())
-        unlabelled = bool((masks == ignore).all())  # then the loss is 0/0, and there is nothing to learn
+        unlabelled = bool((host_masks == ignore).all())  # then the loss is 0/0, and there is nothing to learn
         if not np.isfinite(value) and not unlabelled:
             rate = self.schedule.get_last_lr()[0]
             raise InputError(
@@ -154,8 +159,9 @@ class Trainer:
             self.running.steps += 1
         self.schedule.step()
         self.step += 1
-        prediction = logits.data.argmax(axis=1)
-        self.running.confusion += confusion_matrix(masks, prediction, self.data.num_classes, ignore)
+        with on(logits.data):
+            prediction = move(logits.data.argmax(axis=1), CPU)
+        self.running.confusion += confusion_matrix(host_masks, prediction, self.data.num_classes, ignore)
         return value
 
     def _validate(self, should_stop: Callable[[], bool]) -> None:
@@ -286,7 +292,7 @@ class Trainer:
         return Batches(self.cache, self.train_samples, size, augmentation, self.normalisation, seed, margin)
 
 
-def _crop_like(masks: np.ndarray[Any, Any], size: tuple[int, ...]) -> np.ndarray[Any, Any]:
+def _crop_like(masks: Any, size: tuple[int, ...]) -> Any:
     """The middle of the masks: what a network without padding has outputs for."""
     top, left = (masks.shape[1] - size[0]) // 2, (masks.shape[2] - size[1]) // 2
     return masks[:, top : top + size[0], left : left + size[1]]

@@ -23,7 +23,7 @@ def test_help_lists_the_commands_in_order(call):
     said = call("--help")
     assert said.code == 0 and said.err == ""
     listed = [line.split()[0] for line in said.out.partition("Commands:")[2].splitlines() if line.strip()]
-    assert listed == [*COMMANDS, "bench", "plan"]
+    assert listed == [*COMMANDS, "bench", "plan", "cuda-check"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

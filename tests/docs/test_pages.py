@@ -14,9 +14,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from oracles.devices import compiler_or_skip
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LESSONS = ("backprop", "convolution", "cpu-kernels", "engine", "equations", "own-op")
+
+#: Pages whose code runs CUDA kernels on the CPU.
+NEED_COMPILER = ("cuda",)
 
 _FENCE = re.compile(r"^(```+)(\S*)[^\n]*\n(.*?)^\1[ ]*$\n?", re.MULTILINE | re.DOTALL)
 
@@ -48,6 +53,8 @@ def prose(page: str) -> str:
 
 
 def run_page(page: Path) -> None:
+    if page.stem in NEED_COMPILER:
+        compiler_or_skip()
     namespace: dict[str, Any] = {"__name__": "page"}
     for block in blocks(page.read_text(encoding="utf-8")):
         if block.language == "python":

@@ -1,0 +1,100 @@
+// ---- versions (written by tables.py) ------------------------------------------------------------
+// In float and int, on sm_80; in brackets registers on all architectures. For each output
+// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs.
+// kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
+// adam_step_v1                            27 (27-32)       0      100%
+// adam_step_v2                            40 (32-41)       0       75%
+// adam_step_v3                            60 (60-66)       0       50%
+// ---- end of versions ----------------------------------------------------------------------------
+// One step of Adam or AdamW.
+//
+//   w *= shrink,  g += added * w                      weight decay: decoupled, or added to the gradient
+//   m += (1 - beta1) (g - m),  v = beta2 v + (1 - beta2) g^2
+//   w -= rate * m / (sqrt(v) / root + eps)            rate = lr / (1 - beta1^t),  root = sqrt(1 - beta2^t)
+//
+// 7 numbers are moved for some 15 operations: memory counts, and, with a hundred parameters of which most are
+// small, the time that a launch takes, a few microseconds.
+#include "common.cuh"
+
+struct Adam {
+    REAL new1, old2, new2, root, eps, rate, shrink, added;
+};
+
+__device__ __forceinline__ void adam(REAL& w, REAL g, REAL& m, REAL& v, const Adam& a) {
+    w *= a.shrink;
+    g += a.added * w;
+    m += a.new1 * (g - m);
+    v = a.old2 * v + a.new2 * (g * g);
+    w -= a.rate * (m / (MATH(sqrt)(v) / a.root + a.eps));
+}
+
+__device__ __forceinline__ Adam adam_of(
+    REAL new1, REAL old2, REAL new2, REAL root, REAL eps, REAL rate, REAL shrink, REAL added) {
+    Adam a;
+    a.new1 = new1;
+    a.old2 = old2;
+    a.new2 = new2;
+    a.root = root;
+    a.eps = eps;
+    a.rate = rate;
+    a.shrink = shrink;
+    a.added = added;
+    return a;
+}
+
+// Version 1: a launch for each parameter.
+extern "C" __global__ void __launch_bounds__(256) adam_step_v1(
+    REAL* __restrict__ w, const REAL* __restrict__ g, REAL* __restrict__ m, REAL* __restrict__ v, REAL new1,
+    REAL old2, REAL new2, REAL root, REAL eps, REAL rate, REAL shrink, REAL added, INDEX count) {
+    const Adam a = adam_of(new1, old2, new2, root, eps, rate, shrink, added);
+    for (INDEX i = first_index(); i < count; i += index_step()) adam(w[i], g[i], m[i], v[i], a);
+}
+
+// Version 2: one launch for all parameters. Row p of `table` has the addresses of its w, g, m, v and its number of
+// elements, row p of `numbers` what depends on its step, root and rate. Every parameter is cut into pieces of
+// `piece` elements, and block b does piece_of[b] of parameter parameter_of[b].
+extern "C" __global__ void __launch_bounds__(256) adam_step_v2(
+    const long long* __restrict__ table, const REAL* __restrict__ numbers, const int* __restrict__ parameter_of,
+    const int* __restrict__ piece_of, REAL new1, REAL old2, REAL new2, REAL eps, REAL shrink, REAL added,
+    int piece) {
+    const long long* row = table + parameter_of[blockIdx.x] * 5;
+    const REAL* own = numbers + parameter_of[blockIdx.x] * 2;
+    REAL* w = reinterpret_cast<REAL*>(row[0]);
+    const REAL* g = reinterpret_cast<const REAL*>(row[1]);
+    REAL* m = reinterpret_cast<REAL*>(row[2]);
+    REAL* v = reinterpret_cast<REAL*>(row[3]);
+    const Adam a = adam_of(new1, old2, new2, own[0], eps, own[1], shrink, added);
+    const long long begin = (long long)piece_of[blockIdx.x] * piece, end = min(row[4], begin + piece);
+    for (long long i = begin + threadIdx.x; i < end; i += blockDim.x) adam(w[i], g[i], m[i], v[i], a);
+}
+
+// Version 3: 128 bits with each load and store. All addresses must be multiples of 16 bytes, and `piece` one of
+// VECTOR_WIDTH; the elements after a parameter's last whole vector go one by one.
+extern "C" __global__ void __launch_bounds__(256, 2) adam_step_v3(
+    const long long* __restrict__ table, const REAL* __restrict__ numbers, const int* __restrict__ parameter_of,
+    const int* __restrict__ piece_of, REAL new1, REAL old2, REAL new2, REAL eps, REAL shrink, REAL added,
+    int piece) {
+    const long long* row = table + parameter_of[blockIdx.x] * 5;
+    const REAL* own = numbers + parameter_of[blockIdx.x] * 2;
+    REAL* w = reinterpret_cast<REAL*>(row[0]);
+    const REAL* g = reinterpret_cast<const REAL*>(row[1]);
+    REAL* m = reinterpret_cast<REAL*>(row[2]);
+    REAL* v = reinterpret_cast<REAL*>(row[3]);
+    const Adam a = adam_of(new1, old2, new2, own[0], eps, own[1], shrink, added);
+    const long long begin = (long long)piece_of[blockIdx.x] * piece, end = min(row[4], begin + piece);
+    const long long whole = end - end % VECTOR_WIDTH;
+    for (long long i = begin + threadIdx.x * VECTOR_WIDTH; i < whole; i += blockDim.x * VECTOR_WIDTH) {
+        REAL ws[VECTOR_WIDTH], gs[VECTOR_WIDTH], ms[VECTOR_WIDTH], vs[VECTOR_WIDTH];
+        load_vector(ws, w + i);
+        load_vector(gs, g + i);
+        load_vector(ms, m + i);
+        load_vector(vs, v + i);
+#pragma unroll
+        for (int k = 0; k < VECTOR_WIDTH; ++k) adam(ws[k], gs[k], ms[k], vs[k], a);
+        store_vector(w + i, ws);
+        store_vector(m + i, ms);
+        store_vector(v + i, vs);
+    }
+    for (long long i = whole + threadIdx.x; i < end; i += blockDim.x) adam(w[i], g[i], m[i], v[i], a);
+}

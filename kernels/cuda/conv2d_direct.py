@@ -1,0 +1,51 @@
+"""Convolution from its definition, on a device: any convolution, no other memory (``conv2d.cu``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl.kernels.cuda.arrays import THREADS, blocks, pick
+from minidl.kernels.cuda.conv2d_geometry import Geometry
+from minidl.kernels.cuda.device import namespace
+from minidl.kernels.cuda.launch import Module
+
+MODULE = Module("conv2d.cu")
+VERSIONS = ("v1", "v2")
+FILTERS = 4  # that a thread of v2 computes
+
+
+def forward(
+    x: Any, weight: Any, bias: Any, s: Geometry, relu: bool = False, version: str | None = None
+) -> Any:
+    """y; v2 unless a group has a single filter."""
+    y = namespace(x).empty(s.y_shape, x.dtype)
+    version = pick(version, "v2" if s.filters > 1 else "v1", VERSIONS)
+    each = FILTERS if version == "v2" else 1
+    count = s.pixels * s.groups * -(-s.filters // each)
+    arguments = (x, weight, bias, y, count, *s.sizes, s.groups, int(relu))
+    MODULE.launch(f"conv2d_forward_{version}", blocks(count), THREADS, *arguments, like=x)
+    return y
+
+
+def backward_data(g: Any, weight: Any, s: Geometry) -> Any:
+    """The cotangent of x, gathered."""
+    dx = namespace(g).empty(s.x_shape, g.dtype)
+    arguments = (g, weight, dx, dx.size, *s.sizes, s.groups)
+    MODULE.launch("conv2d_backward_data_v1", blocks(dx.size), THREADS, *arguments, like=g)
+    return dx
+
+
+def backward_weight(g: Any, x: Any, s: Geometry) -> Any:
+    """The cotangent of the weight, a block for each of its elements."""
+    gradient = namespace(g).empty(s.weight_shape, g.dtype)
+    arguments = (g, x, gradient, s.x_shape[0], *s.sizes, s.groups)
+    MODULE.launch("conv2d_backward_weight_v1", gradient.size, THREADS, *arguments, like=g)
+    return gradient
+
+
+def backward_bias(g: Any) -> Any:
+    """The cotangent of the bias, a block for each."""
+    n, k, oh, ow = g.shape
+    db = namespace(g).empty((k,), g.dtype)
+    MODULE.launch("conv2d_backward_bias_v1", k, THREADS, g, db, n, k, oh * ow, like=g)
+    return db

@@ -1,0 +1,333 @@
+"""``minidl cuda-check``: run a CUDA kernel on the CPU and say what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from minidl.errors import InputError
+
+if TYPE_CHECKING:
+    from minidl.kernels.sim.module import RawKernel
+
+#: What a parameter gets that no --arg names.
+ELEMENTS, NUMBER = 1024, {"f": 1.0, "i": 1024, "u": 1024, "b": 1}
+FILLS = ("random", "zeros", "ones", "arange", "unset")
+
+
+@click.command(
+    "cuda-check",
+    epilog="""\b
+Examples:
+  minidl cuda-check sum.cu
+  minidl cuda-check sum.cu --arg x=float32:1000:random --arg n=1000 --block 256
+  minidl cuda-check conv.cu --kernel conv_v2 --grid 4x4 --block 16x16 --arg x=image.npy
+  minidl cuda-check conv.cu --define TILE=32 --order 0 --order 1 --save y=result.npy
+""",
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--kernel", help="Name of the kernel; may be left out if the file has but one.")
+@click.option(
+    "--arg",
+    "specs",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A parameter: a number, null, FILE.npy, or DTYPE:SHAPE[:FILL] with a SHAPE as 1024 or 3x32x32 and "
+    "a FILL of random (the default), zeros, ones, arange, unset (reading it is a finding) or a number "
+    f"[default: {ELEMENTS} elements; {NUMBER['i']}; {NUMBER['f']}].",
+)
+@click.option(
+    "--grid", metavar="XxYxZ", help="Blocks [default: one thread for each element of the largest array]."
+)
+@click.option("--block", metavar="XxYxZ", help="Threads of a block [default: 256, or __launch_bounds__].")
+@click.option(
+    "--shared",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Bytes of extern __shared__ memory.",
+)
+@click.option(
+    "--order",
+    "orders",
+    type=click.IntRange(min=0),
+    multiple=True,
+    help="Turns of threads and blocks: 0 ascending, 1 descending, more: shuffled; repeatable [default: 0].",
+)
+@click.option(
+    "--define", "-D", "defines", metavar="NAME[=VALUE]", multiple=True, help="A macro for the compiler."
+)
+@click.option(
+    "--include", "-I", "includes", type=click.Path(path_type=Path), multiple=True, help="A folder of headers."
+)
+@click.option(
+    "--save", "saves", metavar="NAME=FILE.npy", multiple=True, help="Write an array as the kernel left it."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random arrays.")
+@click.option(
+    "--time-limit", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds; 0: none."
+)
+@click.option("--no-counts", is_flag=True, help="Leave out the table of accesses to memory.")
+def command(
+    file: Path,
+    kernel: str | None,
+    specs: tuple[str, ...],
+    grid: str | None,
+    block: str | None,
+    shared: int,
+    orders: tuple[int, ...],
+    defines: tuple[str, ...],
+    includes: tuple[Path, ...],
+    saves: tuple[str, ...],
+    seed: int,
+    time_limit: float,
+    no_counts: bool,
+) -> int:
+    """Run a kernel of a .cu file on the CPU, without a GPU, and look at every access to memory.
+
+    Reported are accesses out of bounds or misaligned, races between threads and between blocks, reads of
+    unwritten shared memory, barriers and shuffles that not all threads reach, each with its line, block and
+    thread; and how much memory each line moves, how well coalesced, with how many bank conflicts.
+
+    Exit code 1: there are findings.
+    """
+    from minidl.kernels.sim.checking import check_kernel
+
+    options = (*(f"-D{d}" for d in defines), *(f"-I{i}" for i in includes))
+    with _one_line(file):
+        chosen = _kernel(file, kernel, options)
+        chosen_specs = _named(specs, "--arg", chosen.parameters)
+        targets = _targets(saves, chosen)
+        args, unset, said = _arguments(chosen, chosen_specs, np.random.default_rng(seed))
+        threads = _extents("--block", block) if block else (min(256, chosen.max_threads_per_block),)
+        blocks = _extents("--grid", grid) if grid else _cover(args, threads)
+        shape = f"grid {_text(blocks)}, block {_text(threads)}"
+        click.echo(f"{chosen.name}: {shape}, {', '.join(said) or 'no arguments'}")
+        with _interruptible():
+            found = check_kernel(
+                chosen,
+                blocks,
+                threads,
+                args,
+                shared_mem=shared,
+                orders=orders or (0,),
+                unset=unset,
+                time_limit=time_limit,
+            )
+    click.echo(found.report() if not no_counts else found.report().removesuffix(f"\n{found.counts}"))
+    for name, path in targets.items():
+        np.save(path, args[chosen.parameters.index(name)])
+        click.echo(f"{path} has {name}")
+    return 1 if found.findings else 0
+
+
+@contextmanager
+def _one_line(file: Path) -> Iterator[None]:
+    """What the simulator says of a wrong file or argument, as the user's error."""
+    from minidl.kernels.sim import CompileError, NoCompiler, SourceError
+
+    try:
+        yield
+    except CompileError as error:
+        lines = [line for line in str(error).splitlines() if re.search(r"\berror\b", line)]
+        first = lines[0] if lines else str(error).splitlines()[0]
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        raise InputError(f"the compiler refuses {first}{more}; correct it") from None
+    except (NoCompiler, SourceError) as error:
+        raise InputError(str(error)) from None
+    except InputError:
+        raise
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C ends the process while compiled code runs, in which Python would not notice it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _kernel(file: Path, name: str | None, options: tuple[str, ...]) -> RawKernel:
+    from minidl.kernels.sim import checked
+    from minidl.kernels.sim.checking import the_kernel
+
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; give a CUDA C source (.cu)")
+    try:
+        kernel = the_kernel(file, name, options)
+    except UnicodeDecodeError:
+        raise InputError(f"{file}: not a text file; give a CUDA C source (.cu)") from None
+    with checked():
+        kernel.compile()
+    return kernel
+
+
+def _named(given: tuple[str, ...], option: str, known: tuple[str, ...]) -> dict[str, str]:
+    """``NAME=VALUE`` options as a dictionary whose names are all known."""
+    named: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not value:
+            raise InputError(f"{option} {text}: write NAME=VALUE")
+        if name not in known:
+            raise InputError(
+                f"{option} {text}: no parameter is called {name}; they are {', '.join(known) or 'none'}"
+            )
+        if name in named:
+            raise InputError(f"{option} {text}: {name} is given twice; give it once")
+        named[name] = value
+    return named
+
+
+def _targets(saves: tuple[str, ...], kernel: RawKernel) -> dict[str, Path]:
+    arrays = tuple(
+        n for n, (letter, _, _) in zip(kernel.parameters, _signature(kernel), strict=True) if letter == "P"
+    )
+    targets = {name: Path(value) for name, value in _named(saves, "--save", arrays).items()}
+    for path in targets.values():
+        if path.suffix != ".npy" or path.is_dir() or not path.absolute().parent.is_dir():
+            raise InputError(f"--save {path}: give the path of a .npy file in a folder that is there")
+    return targets
+
+
+def _signature(kernel: RawKernel) -> list[tuple[str, str, str]]:
+    from minidl.kernels.sim import checked
+
+    with checked():
+        return kernel.signature
+
+
+def _extents(option: str, text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d{1,10}(x\d{1,10}){0,2}", text):
+        raise InputError(f"{option} {text}: write one to three numbers, as 256 or 16x16")
+    return tuple(int(number) for number in text.split("x"))
+
+
+def _text(extents: tuple[int, ...]) -> str:
+    return "x".join(map(str, extents))
+
+
+def _cover(args: list[Any], threads: tuple[int, ...]) -> tuple[int]:
+    largest = max((a.size for a in args if isinstance(a, np.ndarray)), default=1)
+    return (max(1, -(-largest // int(np.prod(threads)))),)
+
+
+def _arguments(
+    kernel: RawKernel, specs: Mapping[str, str], rng: np.random.Generator
+) -> tuple[list[Any], list[str], list[str]]:
+    """The arguments, the names of those that count as unset, and what they are in words."""
+    args: list[Any] = []
+    unset: list[str] = []
+    said: list[str] = []
+    for name, (letter, pointee, access) in zip(kernel.parameters, _signature(kernel), strict=True):
+        spec = specs.get(name)
+        if letter != "P":
+            args.append(_number(name, spec, letter))
+            said.append(f"{name} = {args[-1]}")
+            continue
+        dtype = np.dtype(pointee if pointee not in "vSP" else "uint8" if pointee == "v" else "uint64")
+        default = f"{dtype}:{ELEMENTS}:{'random' if access == 'r' else 'zeros'}"
+        spec = spec or default
+        array = None if spec == "null" else _array(name, spec, rng)
+        args.append(array)
+        if spec.endswith(":unset"):
+            unset.append(name)
+        said.append(f"{name} = {'null' if array is None else f'{array.dtype}[{_text(array.shape)}]'}")
+    return args, unset, said
+
+
+def _number(name: str, spec: str | None, letter: str) -> np.generic:
+    if letter == "S":
+        raise InputError(f"parameter {name} is a struct by value, which is not simulated; pass an array")
+    dtype = np.dtype(letter)
+    if spec is None:
+        return dtype.type(
+            min(NUMBER[dtype.kind], np.iinfo(dtype).max) if dtype.kind in "iu" else NUMBER[dtype.kind]
+        )
+    stated, colon, text = spec.rpartition(":")
+    if colon and stated != str(dtype):
+        raise InputError(f"--arg {name}={spec}: the parameter is a number of {dtype}; write {name}=NUMBER")
+    try:
+        value = float(text) if dtype.kind == "f" else int(text)
+    except ValueError:
+        raise InputError(
+            f"--arg {name}={spec}: the parameter is a number of {dtype}; write {name}=NUMBER"
+        ) from None
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+        raise InputError(f"--arg {name}={spec}: does not fit into {dtype}; give a smaller number")
+    if dtype.kind == "b" and value not in (0, 1):
+        raise InputError(f"--arg {name}={spec}: a bool; give 0 or 1")
+    return dtype.type(value)
+
+
+def _array(name: str, spec: str, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    if spec.endswith(".npy"):
+        return _load(name, Path(spec))
+    match = re.fullmatch(r"(\w+):(\d{1,12}(?:x\d{1,12})*)(?::([^:]+))?", spec)
+    if match is None:
+        raise InputError(f"--arg {name}={spec}: an array; write FILE.npy, null or DTYPE:SHAPE[:FILL]")
+    try:
+        dtype = np.dtype(match[1])
+    except TypeError:
+        raise InputError(
+            f"--arg {name}={spec}: {match[1]} is no dtype; give float32, int32, uint8, ..."
+        ) from None
+    if dtype.kind not in "fiub":
+        raise InputError(f"--arg {name}={spec}: {dtype} is no number; give float32, int32, uint8, ...")
+    shape = tuple(int(extent) for extent in match[2].split("x"))
+    if np.prod(shape, dtype=float) * dtype.itemsize > 2**31:
+        raise InputError(f"--arg {name}={spec}: more than 2 GiB; give a smaller shape")
+    return _filled(name, spec, shape, dtype, match[3] or "random", rng)
+
+
+def _filled(
+    name: str, spec: str, shape: tuple[int, ...], dtype: np.dtype[Any], fill: str, rng: np.random.Generator
+) -> np.ndarray[Any, Any]:
+    size = int(np.prod(shape))
+    if fill == "random":
+        values = (
+            rng.standard_normal(size)
+            if dtype.kind == "f"
+            else rng.integers(0, 10 if dtype.kind != "b" else 2, size)
+        )
+    elif fill == "arange":
+        values = np.arange(size)
+    elif fill == "unset":
+        return np.full(size * dtype.itemsize, 0xA5, np.uint8).view(dtype).reshape(shape)
+    elif fill in ("zeros", "ones"):
+        values = np.full(size, int(fill == "ones"))
+    else:
+        try:
+            values = np.full(size, float(fill) if dtype.kind == "f" else int(fill))
+        except (ValueError, OverflowError):
+            raise InputError(
+                f"--arg {name}={spec}: fill {fill}; give {', '.join(FILLS)} or a number"
+            ) from None
+    return values.astype(dtype).reshape(shape)
+
+
+def _load(name: str, path: Path) -> np.ndarray[Any, Any]:
+    if not path.is_file():
+        raise InputError(f"--arg {name}={path}: no such file; give a .npy file")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError):
+        raise InputError(
+            f"--arg {name}={path}: not a .npy file of numbers; write it with numpy.save"
+        ) from None
+    return np.ascontiguousarray(array)
