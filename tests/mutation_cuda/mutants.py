@@ -60,9 +60,9 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """Names the mutant as long as its line and what surrounds it stay what they are."""
-        text = f"{self.file}|{self.before}|{self.after}|{self.source.replace(self.after, '')}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Names the mutant as long as the file's code (not its comments) is what it was."""
+        code = " ".join(without_comments(self.source).split())
+        return hashlib.sha256(f"{self.file}|{code}".encode()).hexdigest()[:16]
 
 
 def mutants(file: str, source: str) -> Iterator[Mutant]:

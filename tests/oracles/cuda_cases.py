@@ -141,9 +141,9 @@ POOLS = {
         (3, 2),
     ),
     "wide": (
-        (1, 2, 18, 19),
+        (1, 1, 18, 83),
         {"kernel": (17, 17), "stride": (1, 2), "padding": (2, 0), "dilation": (1, 1)},
-        (6, 2),
+        (6, 34),
     ),
     "large": (  # more than one block in each direction
         (1, 2, 18, 136),
