@@ -108,6 +108,46 @@ def test_findings_are_exit_code_1(call):
     assert code == 1 and "a null pointer" in out
 
 
+def test_an_index_that_misses_its_array_by_far_is_not_taken_for_another_array(call, tmp_path):
+    (tmp_path / "far.cu").write_text(
+        'extern "C" __global__ void far(const float* a, const float* b, float* c) {\n'
+        "    int i = threadIdx.x;\n"
+        "    c[i] = a[i + 900] + b[i];\n"
+        "}\n"
+    )
+    arrays = [f"{name}=float32:64" for name in "abc"]
+    code, out, _ = call("far.cu", *(x for a in arrays for x in ("--arg", a)), "--grid", "1", "--block", "64")
+    found = [
+        line for line in out.splitlines() if line.startswith("  ") and ":" in line and "access" not in line
+    ]
+    assert code == 1 and found[0] == "  out of bounds: a[900] of an array of 64 elements"
+    assert not [line for line in found if "race" in line or "b[" in line or "c[" in line]
+
+
+def test_one_array_for_two_parameters_is_one_array(tmp_path):
+    from minidl.kernels.sim.checking import check_kernel, the_kernel
+
+    kernel = the_kernel(
+        'extern "C" __global__ void twice(const float* x, float* y) { y[threadIdx.x] = 2 * x[threadIdx.x]; }',
+        None,
+    )
+    array = np.arange(8, dtype=np.float32)
+    assert not check_kernel(kernel, (1,), (8,), (array, array), orders=(0, 1)).findings
+    assert array.tolist() == [0, 2, 4, 6, 8, 10, 12, 14]
+
+
+def test_arrays_that_overlap_still_do(tmp_path):
+    from minidl.kernels.sim.checking import check_kernel, the_kernel
+
+    kernel = the_kernel(
+        'extern "C" __global__ void shift(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }',
+        None,
+    )
+    whole = np.arange(8, dtype=np.float32)
+    found = check_kernel(kernel, (1,), (4,), (whole[:4], whole[1:5])).findings
+    assert [f.kind for f in found] == ["race"]  # thread 0 writes what thread 1 reads
+
+
 def test_a_kernel_of_several(call):
     code, out, _ = call("two.cu", "--kernel", "b", "--grid", "2x1", "--block", "1x1x1")
     assert code == 1 and "race" in out and "m = uint8[1024], k = int64[1024]" in out
