@@ -124,8 +124,8 @@ def check_kernel(
 def _apart(args: Sequence[Any]) -> list[Any]:
     """Copies that lie far from one another, so that an index that misses its array hits no other.
 
-    They begin where a GPU's arrays may: at multiples of 256 bytes. Arrays that share memory stay what they are,
-    and so do those that a launch refuses.
+    They begin where a GPU's arrays may: at multiples of 256 bytes. Arrays that share memory stay what they
+    are, and so do those that a launch refuses.
     """
     arrays = {id(a): a for a in args if isinstance(a, np.ndarray) and a.flags.c_contiguous}
     if any(np.may_share_memory(a, b) for a, b in combinations(arrays.values(), 2)):
