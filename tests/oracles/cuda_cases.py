@@ -141,7 +141,7 @@ POOLS = {
         (3, 2),
     ),
     "wide": (
-        (1, 1, 18, 83),
+        (1, 2, 18, 83),
         {"kernel": (17, 17), "stride": (1, 2), "padding": (2, 0), "dilation": (1, 1)},
         (6, 34),
     ),
@@ -360,6 +360,11 @@ NORMS = {
 def _normalize() -> Iterator[Case]:
     from minidl.kernels.reference import normalize as reference
 
+    def long(draw: Draw) -> Any:  # several pieces of each group
+        return (draw(1, 2, 9001) + 3, 2), {}
+
+    for v in ("v1", "v2", "v3"):
+        yield Case("normalize", "statistics", v, "long", long, 32, expected=expected_statistics)
     for name, (shape, groups) in NORMS.items():
 
         def drawn(draw: Draw, shape: Any = shape) -> tuple[Any, ...]:
