@@ -7,7 +7,7 @@
 // interpolate_forward_v2                  57 (57-61)       0       50%
 // interpolate_forward_v3                  14 (14-20)       0      100%
 // interpolate_backward_v1                 64 (48-64)       0       50%
-// interpolate_backward_v2                 40 (32-64)       0       75%
+// interpolate_backward_v2                 66 (48-72)       0       38%
 // ---- end of versions ----------------------------------------------------------------------------
 // Resampling: along each axis, output i is a weighted sum of few input pixels, its taps.
 //
@@ -115,7 +115,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) interpolate_backward_v1(
 // Version 2: one thread for each pixel sums over the outputs that read it: the same matrices, transposed, as lists
 // (row r is read by the entries v_start[r] ... v_start[r+1] - 1 of v_output and v_weight). Each pixel is written
 // once, without atomics and zeros before, and sums in a fixed order.
-extern "C" __global__ void __launch_bounds__(256) interpolate_backward_v2(
+extern "C" __global__ void __launch_bounds__(256, 2) interpolate_backward_v2(
     const REAL* __restrict__ g, REAL* __restrict__ dx, const int* __restrict__ v_start,
     const int* __restrict__ v_output, const REAL* __restrict__ v_weight /* or null */,
     const int* __restrict__ h_start, const int* __restrict__ h_output,

@@ -7,12 +7,12 @@
 // softmax_log_forward_v1                  61 (56-86)       0       50%
 // softmax_forward_v2                      25 (25-32)       0      100%
 // softmax_log_forward_v2                  56 (56-72)       0       50%
-// softmax_forward_v3                      26 (25-32)       0      100%
+// softmax_forward_v3                      26 (25-33)       0      100%
 // softmax_log_forward_v3                  26 (26-32)       0      100%
 // softmax_forward_v4                      23 (22-26)     128      100%
 // softmax_log_forward_v4                  20 (20-24)     128      100%
 // softmax_backward_v1                     32 (32-63)       0      100%
-// softmax_log_backward_v1                 32 (32-42)       0      100%
+// softmax_log_backward_v1                 32 (32-64)       0      100%
 // softmax_backward_v2                     55 (44-57)       0       50%
 // softmax_log_backward_v2                 40 (38-40)       0       75%
 // softmax_backward_v3                     21 (18-22)     128      100%
@@ -134,12 +134,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v2(
 
 // Version 3, for contiguous lines: a warp for each. In versions 1 and 2 the 32 threads of a warp would read 32
 // lines at places `extent` apart, a line of memory for each number; here they read neighbours.
-extern "C" __global__ void __launch_bounds__(256) softmax_forward_v3(
+extern "C" __global__ void __launch_bounds__(256, 2) softmax_forward_v3(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent) {
     for (INDEX line = first_index() / WARP; line < lines; line += index_step() / WARP)
         line_by_warp(z + line * extent, p + line * extent, extent, false);
 }
-extern "C" __global__ void __launch_bounds__(256) softmax_log_forward_v3(
+extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v3(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent) {
     for (INDEX line = first_index() / WARP; line < lines; line += index_step() / WARP)
         line_by_warp(z + line * extent, p + line * extent, extent, true);
@@ -200,7 +200,7 @@ extern "C" __global__ void __launch_bounds__(256) softmax_backward_v1(
         line_backward(g + start, p + start, dz + start, extent, inner, false);
     }
 }
-extern "C" __global__ void __launch_bounds__(256) softmax_log_backward_v1(
+extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_backward_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ p, REAL* __restrict__ dz, INDEX lines, int extent,
     INDEX inner) {
     for (INDEX line = first_index(); line < lines; line += index_step()) {
