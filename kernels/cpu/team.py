@@ -28,6 +28,7 @@ import os
 import struct
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -185,6 +186,7 @@ class Team:
         words = np.zeros(ARGUMENTS + MOST_ARGUMENTS + 8, np.int64)
         self.job = words[-words.ctypes.data // 8 % 8 :]
         self.address = self.job.ctypes.data
+        self.rows: tuple[Array, ...] = ()
 
     def grow(self, count: int) -> None:
         """Have at least so many helpers."""
@@ -205,6 +207,7 @@ class Team:
             entry.write(words, i * size, args)
         table = np.array(cuts, np.int64)  # begin, end, row
         table[:, 2] = words.ctypes.data + 8 * size * table[:, 2]
+        self.rows = words, table  # as long as helpers may read them
         return self._run(entry, 0, len(cuts), helpers, table.ctypes.data)
 
     def _run(self, entry: Entry, pieces: int, parts: int, helpers: int, table: int) -> int:
@@ -238,33 +241,40 @@ def deal(kernel: Any, pieces: int, parts: int, threads: int, args: tuple[Any, ..
         RuntimeError: the kernel raised an exception (compiled code can hardly: out of memory).
     """
     entry = entry_of(kernel, args)
-    if entry is None or not _team.lock.acquire(blocking=False):
+    if entry is None:
         return False
-    try:
-        status = _team.work(entry, pieces, parts, threads - 1, args)
-    finally:
-        _team.lock.release()
-    _check(kernel, status)
-    return True
+    return _with_team(kernel, args, lambda team: team.work(entry, pieces, parts, threads - 1, args))
 
 
 def deal_rows(kernel: Any, rows: list[tuple[Any, ...]], cuts: list[Cut], threads: int) -> bool:
     """Call ``kernel(begin, end, worker, *rows[row])`` for all the cuts; else as :func:`deal`."""
     entries = {entry_of(kernel, args) for args in rows}
     entry = entries.pop()
-    if entry is None or entries or not _team.lock.acquire(blocking=False):
+    if entry is None or entries:
+        return False
+    helpers = min(threads, len(cuts)) - 1
+    return _with_team(kernel, rows, lambda team: team.work_on_rows(entry, rows, cuts, helpers))
+
+
+#: Teams whose caller was interrupted, with the arrays that their helpers may still read and write.
+_left_alone: list[Any] = []
+
+
+def _with_team(kernel: Any, arrays: Any, work: Callable[[Team], int]) -> bool:
+    global _team
+    team = _team
+    if not team.lock.acquire(blocking=False):
         return False
     try:
-        status = _team.work_on_rows(entry, rows, cuts, min(threads, len(cuts)) - 1)
-    finally:
-        _team.lock.release()
-    _check(kernel, status)
-    return True
-
-
-def _check(kernel: Any, status: int) -> None:
+        status = work(team)
+    except BaseException:  # Ctrl-C, while helpers are at work or are yet to be woken
+        _left_alone.append((team, arrays))  # the lock stays closed: nobody gets this team again
+        _team = Team()
+        raise
+    team.lock.release()
     if status:
         raise RuntimeError(f"{kernel.__name__}: the compiled kernel failed with status {status}")
+    return True
 
 
 def _after_fork() -> None:

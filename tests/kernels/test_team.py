@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 import time
 
@@ -127,6 +128,31 @@ def test_a_kernel_that_fails_is_named_when_all_are_done():
     seen = np.zeros(5, np.int64)
     given_to(5, None, seen, np.zeros(5, np.int64))  # and the team goes on
     assert (seen == 1).all()
+
+
+def test_after_an_interruption_nothing_is_spoilt():
+    """Ctrl-C while the caller sleeps and its helper works: another team is made, the helper goes on alone."""
+    turns, sums = np.array([10, 100_000_000]), np.full((2, 2), -1.0)
+    before = team._team
+
+    def deal_on():
+        for _ in range(100):  # the long piece must be the helper's for the caller to sleep
+            threads.deal(_slow, 2, turns, sums, parts=2)
+
+    timer = threading.Timer(0.05, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        deal_on()
+    timer.join()
+    assert team._team is not before
+    for _ in range(50):
+        seen = np.zeros(5, np.int64)
+        given_to(5, None, seen, np.zeros(5, np.int64))
+        assert (seen == 1).all()
+    until = time.monotonic() + 30
+    while (sums[:, 0] < 0).any() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (sums[:, 0] >= 0).all()  # what was begun came to its end, in memory that was kept
 
 
 @compiled

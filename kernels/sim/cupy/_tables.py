@@ -99,7 +99,7 @@ class ufunc:
             "bitwise_or",
             "bitwise_xor",
         ):
-            raise NotImplementedError(f"`{self.name}.at` is not supported yet")
+            raise NotImplementedError(f"`{self.name}.at`: CuPy has none")
         rest = () if b is None else (b,)
         self._run(self._numpy.at, (a, wrapped(indices, a), *rest))
 
