@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
 import time
 
@@ -139,11 +140,16 @@ def test_after_an_interruption_nothing_is_spoilt():
         for _ in range(100):  # the long piece must be the helper's for the caller to sleep
             threads.deal(_slow, 2, turns, sums, parts=2)
 
+    # Who started the tests may have set the signal to be ignored, as shells do for what runs in the background.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.05, _thread.interrupt_main)
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        deal_on()
-    timer.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            deal_on()
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert team._team is not before
     for _ in range(50):
         seen = np.zeros(5, np.int64)
