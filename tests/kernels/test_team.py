@@ -140,7 +140,7 @@ def test_after_an_interruption_nothing_is_spoilt():
         for _ in range(100):  # the long piece must be the helper's for the caller to sleep
             threads.deal(_slow, 2, turns, sums, parts=2)
 
-    # Who started the tests may have set the signal to be ignored, as shells do for what runs in the background.
+    # Who started the tests may have set the signal to be ignored, as shells do in the background.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.05, _thread.interrupt_main)
     timer.start()
