@@ -156,29 +156,63 @@ def _row_statistics(x: Array, start: int, size: int) -> tuple[float, float]:
     zero = fill(load(x, start, 1), 0.0)
     mean = 0.0
     for block in range(start, start + whole, BLOCK * width):
-        s = zero
-        for i in range(block, min(block + BLOCK * width, start + whole), width):
-            s = s + load(x, i, width)
-        mean += np.float64(total(s))
+        mean += _sum(x, block, min(block + BLOCK * width, start + whole), zero)
     for i in range(start + whole, start + size):
         mean += np.float64(x[i])
     centre = x.dtype.type(mean / size)
     m = fill(zero, np.float64(centre))
     deviation, square = 0.0, 0.0
     for block in range(start, start + whole, BLOCK * width):
-        r, q = zero, zero
-        for i in range(block, min(block + BLOCK * width, start + whole), width):
-            d = load(x, i, width) - m
-            r = r + d
-            q = fma(d, d, q)
-        deviation += np.float64(total(r))
-        square += np.float64(total(q))
+        one, two = _deviations(x, block, min(block + BLOCK * width, start + whole), m, zero)
+        deviation += one
+        square += two
     for i in range(start + whole, start + size):
         apart = np.float64(x[i] - centre)
         deviation += apart
         square += apart * apart
     left = deviation / size  # what rounding left of the deviations' mean
     return centre + left, square / size - left * left
+
+
+# An addition takes four cycles, but two can begin in each: one sum alone would wait for itself. Hence four.
+
+
+@compiled
+def _sum(x: Array, first: int, last: int, zero: Any) -> float:
+    """The sum of whole vectors."""
+    width = lanes(x)
+    a, b, c, d = zero, zero, zero, zero
+    i = first
+    while i + 4 * width <= last:
+        a = a + load(x, i, width)
+        b = b + load(x, i + width, width)
+        c = c + load(x, i + 2 * width, width)
+        d = d + load(x, i + 3 * width, width)
+        i += 4 * width
+    while i < last:
+        a = a + load(x, i, width)
+        i += width
+    return np.float64(total((a + b) + (c + d)))
+
+
+@compiled
+def _deviations(x: Array, first: int, last: int, m: Any, zero: Any) -> tuple[float, float]:
+    """The sums of x - m and of its squares."""
+    width = lanes(x)
+    a, b, c, d = zero, zero, zero, zero
+    p, q, r, s = zero, zero, zero, zero
+    i = first
+    while i + 4 * width <= last:
+        e, f = load(x, i, width) - m, load(x, i + width, width) - m
+        g, h = load(x, i + 2 * width, width) - m, load(x, i + 3 * width, width) - m
+        a, b, c, d = a + e, b + f, c + g, d + h
+        p, q, r, s = fma(e, e, p), fma(f, f, q), fma(g, g, r), fma(h, h, s)
+        i += 4 * width
+    while i < last:
+        e = load(x, i, width) - m
+        a, p = a + e, fma(e, e, p)
+        i += width
+    return np.float64(total((a + b) + (c + d))), np.float64(total((p + q) + (r + s)))
 
 
 @compiled

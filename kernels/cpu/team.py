@@ -7,7 +7,7 @@ from a common counter, all of that in compiled code.
 
 A helper that is done looks for more work for a moment (:data:`SPIN`), since in a network the next kernel
 follows at once, and then goes to sleep in Python; so does a caller whose helpers take longer. OpenMP does the
-same, but turns for some milliseconds.
+same, but turns for some milliseconds. A helper that is woken is kept from its caller's core (``cores.py``).
 
 A job is an array of int64: the counter, the pieces and parts, two addresses (the kernel's machine code, and a
 small piece of code that calls it), the kernel's exit status, and then a word for each argument. An array's
@@ -36,6 +36,7 @@ import numpy as np
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.atomics import add, exchange, invoke, pause, read, replace, write
 from minidl.kernels.cpu.calls import MOST_ARGUMENTS, Entry, entry_of
+from minidl.kernels.cpu.cores import UNKNOWN, current_core, keep_away
 
 Array = np.ndarray[Any, Any]
 
@@ -159,12 +160,17 @@ class Helper:
         self.go, self.done = threading.Lock(), threading.Lock()
         self.go.acquire()
         self.done.acquire()
-        threading.Thread(target=self._live, daemon=True, name="minidl").start()
+        self.thread = threading.Thread(target=self._live, daemon=True, name="minidl")
+        self.thread.start()
+        self.avoided = UNKNOWN  # the core that it was last told to keep away from
 
-    def wake(self) -> None:
-        """Open its lock if it was asleep when it got its work."""
+    def wake(self, core: int) -> None:
+        """Open its lock if it was asleep when it got its work. Its caller runs on this core."""
         if self.controls[WOKEN]:
             self.controls[WOKEN] = 0
+            if core != self.avoided:
+                keep_away(self.thread.native_id or 0, core)
+                self.avoided = core
             self.go.release()
 
     def _live(self) -> None:
@@ -218,8 +224,9 @@ class Team:
         self.job[NEXT] = 0
         left = run(self.address, addresses, spins())
         if left == SOME_SLEEP:
+            core = current_core()
             for helper in self.helpers[:helpers]:
-                helper.wake()
+                helper.wake(core)
             left = finish(self.address, addresses, 0, spins())
         while left != ALL_DONE:
             self.helpers[left].done.acquire()
