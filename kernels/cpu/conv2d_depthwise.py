@@ -31,7 +31,7 @@ from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.conv2d_tiles import flat, residue_taps
 from minidl.kernels.cpu.products import tap_product, tap_sums
-from minidl.kernels.cpu.vectors import lanes, lanes_of, prefetch
+from minidl.kernels.cpu.vectors import lanes, lanes_of
 from minidl.kernels.layout import to_channels_last
 
 Array = np.ndarray[Any, Any]
@@ -88,9 +88,6 @@ def _row(
             j = min(j, j1 - PIXELS)
         left = j * sx - px
         place, to, first, count = row + left * K, y_at + j * y_pixel, u0 * kw, (u1 - u0) * kw
-        if many:  # what the next row of windows reads anew arrives while this one is computed
-            for ahead in range(place + kh * dy * W * K, place + (kh * dy * W + sx * PIXELS) * K, L):
-                prefetch(x, ahead)
         v0, v1 = _inside(left, dx, kw, W)
         if v1 - v0 < kw:  # a table of the taps that are inside
             first, count = taps, 0
@@ -101,10 +98,12 @@ def _row(
                     count += 1
         for start in range(0, K, L):
             k = min(start, K - L)
+            # What the next row of windows reads anew arrives while this one is computed.
+            ahead = place + kh * dy * W * K + start * (PIXELS if many else 1)
             if many:
-                _eight(x, place + k, pixel, table, first, count, w, k, bias, k, y, to + k, y_pixel)
+                _eight(x, place + k, pixel, table, first, count, w, k, bias, k, y, to + k, y_pixel, ahead)
             else:
-                _one(x, place + k, pixel, table, first, count, w, k, bias, k, y, to + k, y_pixel)
+                _one(x, place + k, pixel, table, first, count, w, k, bias, k, y, to + k, y_pixel, ahead)
         j += PIXELS if many else 1
 
 
@@ -286,20 +285,23 @@ def backward_data(
 @compiled
 def _taps_of_row(
     x: Array, at: int, step: int, offsets: Array, taps: int, g: Array, g_at: int, g_pixel: int, count: int,
-    dw: Array, dw_at: int, dw_tap: int,
+    dw: Array, dw_at: int, dw_tap: int, x_ahead: int, g_ahead: int,
 ) -> None:  # fmt: skip
-    """dw[t] += Σ_j x[j, t] · g[j] for any number of taps."""
+    """dw[t] += Σ_j x[j, t] · g[j] for any number of taps; x_ahead, g_ahead: what is read next."""
     t = 0
     while t < taps:
         to, left = dw_at + t * dw_tap, taps - t
         if left >= 9:
-            _nine_sums(x, at, step, offsets, t, g, g_at, g_pixel, count, dw, to, dw_tap)
+            _nine_sums(x, at, step, offsets, t, g, g_at, g_pixel, count, dw, to, dw_tap, x_ahead,
+                       g_ahead)  # fmt: skip
             t += 9
         elif left >= 3:
-            _three_sums(x, at, step, offsets, t, g, g_at, g_pixel, count, dw, to, dw_tap)
+            _three_sums(x, at, step, offsets, t, g, g_at, g_pixel, count, dw, to, dw_tap, x_ahead,
+                       g_ahead)  # fmt: skip
             t += 3
         else:
-            _one_sum(x, at, step, offsets, t, g, g_at, g_pixel, count, dw, to, dw_tap)
+            _one_sum(x, at, step, offsets, t, g, g_at, g_pixel, count, dw, to, dw_tap, x_ahead,
+                     g_ahead)  # fmt: skip
             t += 1
 
 
@@ -337,14 +339,14 @@ def _weights(
                 vectors = (K + L - 1) // L
                 for v in range(vectors):
                     k = min(v * L, K - L)
-                    for ahead in range(v * OW // vectors * K, (v + 1) * OW // vectors * K, L):
-                        # what the next row of windows reads arrives while this one is summed
-                        prefetch(g, cotangents + OW * K + ahead)
-                        prefetch(source, row + kh * dy * W * K + sx * ahead)
                     to, step = (v * kh * kw + u0 * kw) * L, sx * K
+                    # What the next row of windows reads arrives while this one is summed.
+                    x_ahead = row + kh * dy * W * K + v * OW * L * sx
+                    g_ahead = cotangents + OW * K + v * OW * L
                     if j1 > j0:
                         _taps_of_row(source, row + k + j0 * step, step, offsets, (u1 - u0) * kw, g,
-                                     cotangents + k + j0 * K, K, j1 - j0, sums, to, L)  # fmt: skip
+                                     cotangents + k + j0 * K, K, j1 - j0, sums, to, L, x_ahead,
+                                     g_ahead)  # fmt: skip
                     for outer in range(OW - (j1 - j0)):  # columns whose windows reach beyond the image
                         j = outer if outer < j0 else outer + j1 - j0
                         v0, v1 = _inside(j * sx - px, dx, kw, W)
@@ -352,7 +354,8 @@ def _weights(
                             for t in range(v0, v1):
                                 tap = u * kw + t
                                 _one_sum(source, row + k + j * step, step, offsets, tap, g,
-                                         cotangents + k + j * K, K, 1, sums, to + tap * L, L)  # fmt: skip
+                                         cotangents + k + j * K, K, 1, sums, to + tap * L, L, x_ahead,
+                                         g_ahead)  # fmt: skip
 
 
 def backward_weight(

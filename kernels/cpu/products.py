@@ -33,6 +33,7 @@ from minidl.kernels.cpu.vectors import (
     constant,
     emit_fma,
     emit_load,
+    emit_prefetch,
     emit_splat,
     emit_store,
     llvm_vector,
@@ -253,9 +254,12 @@ def _emit(context: Any, builder: Any, signature: Any, args: Any, rows: int, vect
 def tap_product(pixels: int) -> Any:
     """For depthwise convolution: y[r] = start + Σ_t x[r, t] · w[t], r < pixels, a vector of channels each.
 
-    ``f(x, x_at, x_pixel, table, first, taps, w, w_at, start, start_at, y, y_at, y_pixel)``: vector (r, t)
-    of x begins at x[x_at + r·x_pixel + table[2(first + t)]], that of w at w[w_at + table[2(first + t) +
-    1]]. (A table, since LLVM turns two nested loops into a dozen pointers that it keeps in memory.)
+    ``f(x, x_at, x_pixel, table, first, taps, w, w_at, start, start_at, y, y_at, y_pixel, ahead)``: vector
+    (r, t) of x begins at x[x_at + r·x_pixel + table[2(first + t)]], that of w at w[w_at + table[2(first +
+    t) + 1]]. (A table, since LLVM turns two nested loops into a dozen pointers that it keeps in memory.)
+
+    From x[ahead] on, ``pixels`` vectors will be read soon. They are asked for one by one, a tap each: asked
+    for all at once they would hold up what is read now, since a core waits for a dozen lines at a time only.
     """
 
     @intrinsic
@@ -274,11 +278,15 @@ def tap_product(pixels: int) -> Any:
         y: Any,
         y_at: Any,
         y_pixel: Any,
+        ahead: Any,
     ) -> Any:
         n = types.intp
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             bits = bits_of(x)
+            lanes = llvm_vector(bits).count
+            soon = address(context, builder, x, args[0], args[13])
+            last = ir.Constant(I64, pixels - 1)
             x_start = address(context, builder, x, args[0], args[1])
             w_start = address(context, builder, w, *args[6:8])
             begin = emit_load(builder, address(context, builder, start, *args[8:10]), bits)
@@ -293,6 +301,8 @@ def tap_product(pixels: int) -> Any:
                 x_here = builder.gep(x_start, [builder.load(pair)])
                 w_here = builder.gep(w_start, [builder.load(builder.gep(pair, [ir.Constant(I64, 1)]))])
                 weight = emit_load(builder, w_here, bits)
+                line = builder.select(builder.icmp_signed("<", loop.index, last), loop.index, last)
+                emit_prefetch(builder, builder.gep(soon, [_times(builder, line, lanes)]))
                 for place, value in zip(places, sums, strict=True):
                     pixel = emit_load(builder, builder.gep(x_here, [place]), bits)
                     builder.store(emit_fma(builder, pixel, weight, builder.load(value), bits), value)
@@ -301,7 +311,7 @@ def tap_product(pixels: int) -> Any:
                 emit_store(builder, builder.load(value), to, bits)
             return context.get_dummy_value()
 
-        return types.void(x, n, n, table, n, n, w, n, start, n, y, n, n), codegen
+        return types.void(x, n, n, table, n, n, w, n, start, n, y, n, n, n), codegen
 
     return product
 
@@ -310,9 +320,10 @@ def tap_sums(taps: int) -> Any:
     """For its weights: dw[t] += Σ_j x[j, t] · g[j], t < taps, a vector of channels each; every g is
     loaded once.
 
-    ``f(x, x_at, x_pixel, offsets, first, g, g_at, g_pixel, count, dw, dw_at, dw_tap)``: vector (j, t) of
-    x begins at x[x_at + j·x_pixel + offsets[first + t]], that of g at g[g_at + j·g_pixel], that of dw at
-    dw[dw_at + t·dw_tap].
+    ``f(x, x_at, x_pixel, offsets, first, g, g_at, g_pixel, count, dw, dw_at, dw_tap, x_ahead, g_ahead)``:
+    vector (j, t) of x begins at x[x_at + j·x_pixel + offsets[first + t]], that of g at g[g_at + j·g_pixel],
+    that of dw at dw[dw_at + t·dw_tap]. From x[x_ahead] and g[g_ahead] on, ``count`` vectors will be read
+    soon; with every j one of each is asked for.
     """
 
     @intrinsic
@@ -330,11 +341,18 @@ def tap_sums(taps: int) -> Any:
         dw: Any,
         dw_at: Any,
         dw_tap: Any,
+        x_ahead: Any,
+        g_ahead: Any,
     ) -> Any:
         n = types.intp
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             bits = bits_of(x)
+            lanes = llvm_vector(bits).count
+            soon = [
+                address(context, builder, x, args[0], args[12]),
+                address(context, builder, g, args[5], args[13]),
+            ]
             x_start, g_start = (
                 address(context, builder, x, args[0], args[1]),
                 address(context, builder, g, *args[5:7]),
@@ -351,6 +369,8 @@ def tap_sums(taps: int) -> Any:
             with cgutils.for_range(builder, args[8]) as loop:
                 x_here = builder.gep(x_start, [builder.mul(loop.index, args[2])])
                 spread = emit_load(builder, builder.gep(g_start, [builder.mul(loop.index, args[7])]), bits)
+                for line in soon:
+                    emit_prefetch(builder, builder.gep(line, [_times(builder, loop.index, lanes)]))
                 for value, place in zip(sums, places, strict=True):
                     pixel = emit_load(builder, builder.gep(x_here, [place]), bits)
                     builder.store(emit_fma(builder, pixel, spread, builder.load(value), bits), value)
@@ -358,6 +378,6 @@ def tap_sums(taps: int) -> Any:
                 emit_store(builder, builder.load(value), target, bits)
             return context.get_dummy_value()
 
-        return types.void(x, n, n, offsets, n, g, n, n, n, dw, n, n), codegen
+        return types.void(x, n, n, offsets, n, g, n, n, n, dw, n, n, n, n), codegen
 
     return product

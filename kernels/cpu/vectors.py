@@ -171,6 +171,14 @@ def emit_masked_store(builder: Any, value: Any, pointer: Any, mask: Any, bits: i
     builder.call(function, [value, place, ir.Constant(I32, bits // 8), mask])
 
 
+def emit_prefetch(builder: Any, pointer: Any) -> None:
+    """Ask for the cache line that holds an element; no address is wrong."""
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    read, into_all_caches, data = (ir.Constant(I32, value) for value in (0, 3, 1))
+    builder.call(function, [pointer, read, into_all_caches, data])
+
+
 # --- for use in kernels -------------------------------------------------------------------------------------
 
 
@@ -224,23 +232,6 @@ def store(typingctx: Any, array: Any, position: Any, value: Any, count: Any) -> 
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value, types.intp), codegen
-
-
-@intrinsic
-def prefetch(typingctx: Any, array: Any, position: Any) -> Any:
-    """Ask for the cache line that holds an element: it will be read soon. Any position may be asked for."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        bits = bits_of(signature.args[0])
-        pointer = address(context, builder, signature.args[0], *args)
-        kind = ir.FunctionType(ir.VoidType(), [llvm_element(bits).as_pointer(), I32, I32, I32])
-        name = "llvm.prefetch.p0"
-        function = cgutils.get_or_insert_function(builder.module, kind, name)
-        read, into_all_caches, data = (ir.Constant(I32, value) for value in (0, 3, 1))
-        builder.call(function, [pointer, read, into_all_caches, data])
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp), codegen
 
 
 @intrinsic
