@@ -98,12 +98,15 @@ def _row(
                     count += 1
         for start in range(0, K, L):
             k = min(start, K - L)
-            # What the next row of windows reads anew arrives while this one is computed.
-            ahead = place + kh * dy * W * K + start * (PIXELS if many else 1)
+            # What the next row of windows reads anew, and where it writes, arrives while this one is computed.
+            further = start * (PIXELS if many else 1)
+            ahead, y_ahead = place + kh * dy * W * K + further, to + OW * y_pixel + further
             if many:
-                _eight(x, place + k, pixel, table, first, count, w, k, bias, k, y, to + k, y_pixel, ahead)
+                _eight(x, place + k, pixel, table, first, count, w, k, bias, k, y, to + k, y_pixel, ahead,
+                     y_ahead)  # fmt: skip
             else:
-                _one(x, place + k, pixel, table, first, count, w, k, bias, k, y, to + k, y_pixel, ahead)
+                _one(x, place + k, pixel, table, first, count, w, k, bias, k, y, to + k, y_pixel, ahead,
+                     y_ahead)  # fmt: skip
         j += PIXELS if many else 1
 
 

@@ -254,12 +254,13 @@ def _emit(context: Any, builder: Any, signature: Any, args: Any, rows: int, vect
 def tap_product(pixels: int) -> Any:
     """For depthwise convolution: y[r] = start + Σ_t x[r, t] · w[t], r < pixels, a vector of channels each.
 
-    ``f(x, x_at, x_pixel, table, first, taps, w, w_at, start, start_at, y, y_at, y_pixel, ahead)``: vector
-    (r, t) of x begins at x[x_at + r·x_pixel + table[2(first + t)]], that of w at w[w_at + table[2(first +
+    ``f(x, x_at, x_pixel, table, first, taps, w, w_at, start, start_at, y, y_at, y_pixel, ahead, y_ahead)``:
+    vector (r, t) of x begins at x[x_at + r·x_pixel + table[2(first + t)]], that of w at w[w_at + table[2(first +
     t) + 1]]. (A table, since LLVM turns two nested loops into a dozen pointers that it keeps in memory.)
 
-    From x[ahead] on, ``pixels`` vectors will be read soon. They are asked for one by one, a tap each: asked
-    for all at once they would hold up what is read now, since a core waits for a dozen lines at a time only.
+    From x[ahead] on, ``pixels`` vectors will be read soon, and from y[y_ahead] on written. They are asked for
+    one by one, a tap each: asked for all at once they would hold up what is read now, since a core waits for
+    a dozen lines at a time only.
     """
 
     @intrinsic
@@ -279,6 +280,7 @@ def tap_product(pixels: int) -> Any:
         y_at: Any,
         y_pixel: Any,
         ahead: Any,
+        y_ahead: Any,
     ) -> Any:
         n = types.intp
 
@@ -286,6 +288,7 @@ def tap_product(pixels: int) -> Any:
             bits = bits_of(x)
             lanes = llvm_vector(bits).count
             soon = address(context, builder, x, args[0], args[13])
+            target = address(context, builder, y, args[10], args[14])
             last = ir.Constant(I64, pixels - 1)
             x_start = address(context, builder, x, args[0], args[1])
             w_start = address(context, builder, w, *args[6:8])
@@ -303,6 +306,7 @@ def tap_product(pixels: int) -> Any:
                 weight = emit_load(builder, w_here, bits)
                 line = builder.select(builder.icmp_signed("<", loop.index, last), loop.index, last)
                 emit_prefetch(builder, builder.gep(soon, [_times(builder, line, lanes)]))
+                emit_prefetch(builder, builder.gep(target, [_times(builder, line, lanes)]), write=True)
                 for place, value in zip(places, sums, strict=True):
                     pixel = emit_load(builder, builder.gep(x_here, [place]), bits)
                     builder.store(emit_fma(builder, pixel, weight, builder.load(value), bits), value)
@@ -311,7 +315,7 @@ def tap_product(pixels: int) -> Any:
                 emit_store(builder, builder.load(value), to, bits)
             return context.get_dummy_value()
 
-        return types.void(x, n, n, table, n, n, w, n, start, n, y, n, n, n), codegen
+        return types.void(x, n, n, table, n, n, w, n, start, n, y, n, n, n, n), codegen
 
     return product
 

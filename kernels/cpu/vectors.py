@@ -171,12 +171,12 @@ def emit_masked_store(builder: Any, value: Any, pointer: Any, mask: Any, bits: i
     builder.call(function, [value, place, ir.Constant(I32, bits // 8), mask])
 
 
-def emit_prefetch(builder: Any, pointer: Any) -> None:
-    """Ask for the cache line that holds an element; no address is wrong."""
+def emit_prefetch(builder: Any, pointer: Any, write: bool = False) -> None:
+    """Ask for the cache line that holds an element, to read or to write it; no address is wrong."""
     kind = ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    read, into_all_caches, data = (ir.Constant(I32, value) for value in (0, 3, 1))
-    builder.call(function, [pointer, read, into_all_caches, data])
+    to_write, into_all_caches, data = (ir.Constant(I32, value) for value in (int(write), 3, 1))
+    builder.call(function, [pointer, to_write, into_all_caches, data])
 
 
 # --- for use in kernels -------------------------------------------------------------------------------------
