@@ -1,8 +1,8 @@
 """Does the planner pick the fastest algorithm? Measured on 60 drawn convolutions, three directions each.
 
-    python benchmarks/planner.py           measure; results/planner.json and the table of docs/planner.md
-    python benchmarks/planner.py --fit     measure others, fit the constants of kernels/cpu/plan.py to them
-    python benchmarks/planner.py --page    the table alone, out of results/planner.json
+    python benchmarks/planner.py           measure; results/planner/CPU.json and the tables of docs/planner.md
+    python benchmarks/planner.py --fit     measure others, fit this CPU's constants in kernels/cpu/rates.json
+    python benchmarks/planner.py --page    the tables alone, out of results/planner
 
 The shapes are drawn with a fixed seed. Those of ``--fit`` are drawn with another one, so that the table says
 how the planner does on convolutions that its constants have not seen. About three minutes each.
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import re
 import sys
 import time
 from pathlib import Path
@@ -26,11 +25,11 @@ from minidl.bench.convolutions import applicable, measure
 from minidl.bench.machine import processor
 from minidl.bench.tables import between
 from minidl.kernels.cpu import plan
+from minidl.kernels.cpu.rates import DEFAULT, FILE, RATES, Rates, cpu_name
 from minidl.kernels.threads import get_num_threads, set_num_threads
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE, RESULTS = ROOT / "docs" / "planner.md", ROOT / "benchmarks" / "results" / "planner.json"
-SOURCE = ROOT / "kernels" / "cpu" / "plan.py"
+PAGE, RESULTS = ROOT / "docs" / "planner.md", ROOT / "benchmarks" / "results" / "planner"
 BEGIN, END = "<!-- table: begin (benchmarks/planner.py) -->", "<!-- table: end -->"
 
 SEED, FIT_SEED, SHAPES = 60, 61, 60
@@ -40,7 +39,7 @@ NEAR = 1.10
 LEAST = 5
 
 #: Where the fit begins, so that the same measurement always gives the same constants: round numbers.
-START = plan.Rates(
+START = Rates(
     products=150e9,
     narrow=0.8,
     low=0.5,
@@ -123,7 +122,7 @@ def run(shapes: list[tuple[str, plan.Problem]], budget: float) -> list[dict[str,
     return rows
 
 
-def judged(row: dict[str, Any], rates: plan.Rates = plan.RATES) -> dict[str, Any]:
+def judged(row: dict[str, Any], rates: Rates = RATES) -> dict[str, Any]:
     """A row with the planner's choice, what it expected, and how it compares with the fastest."""
     problem = problem_of(row)
     costs = {a: plan.cost(problem, a, rates) for a in row["seconds"]}
@@ -147,9 +146,7 @@ def _say(text: str) -> None:
 # --- fitting ------------------------------------------------------------------------------------------------
 
 
-def loss(
-    rates: plan.Rates, rows: list[dict[str, Any]], threads: int, home: plan.Rates, weight: float
-) -> float:
+def loss(rates: Rates, rows: list[dict[str, Any]], threads: int, home: Rates, weight: float) -> float:
     """Mean squared log of expected/measured, and ``weight`` times the log of what wrong choices cost.
 
     What the measurement does not tell stays near ``home``: constants are held by a weak spring.
@@ -169,13 +166,13 @@ def loss(
     return error / count + weight * regret / len(rows) + 0.01 * drift
 
 
-def descend(rows: list[dict[str, Any]], threads: int, start: plan.Rates, weight: float) -> plan.Rates:
+def descend(rows: list[dict[str, Any]], threads: int, start: Rates, weight: float) -> Rates:
     """The rates with the smallest loss that steps along one constant at a time find; no random numbers."""
     rates, step = start, 1.5
     least = loss(rates, rows, threads, start, weight)
     while step > 1.01:
         better = False
-        for name in plan.Rates._fields:
+        for name in Rates._fields:
             for factor in (step, 1 / step):
                 tried = rates._replace(**{name: getattr(rates, name) * factor})
                 if (value := loss(tried, rows, threads, start, weight)) < least - 1e-9:
@@ -185,25 +182,18 @@ def descend(rows: list[dict[str, Any]], threads: int, start: plan.Rates, weight:
     return rates
 
 
-def fit(rows: list[dict[str, Any]], threads: int) -> plan.Rates:
+def fit(rows: list[dict[str, Any]], threads: int) -> Rates:
     """First to the times alone, then, from there, to the choices, too."""
     rows = [{**row, "parsed": problem_of(row)} for row in rows]
     rates = descend(rows, threads, descend(rows, threads, START, 0), 5)
-    return plan.Rates(*(float(f"{value:.3g}") for value in rates))
+    return Rates(*(float(f"{value:.3g}") for value in rates))
 
 
-def write_rates(rates: plan.Rates) -> None:
-    """Put the constants into plan.py."""
-    text = SOURCE.read_text(encoding="utf-8")
-    for name, value in rates._asdict().items():
-        text, found = re.subn(rf"(?m)^(    {name}: float = )[\d.e+-]+", rf"\g<1>{_number(value)}", text)
-        assert found == 1, name
-    atomic_write(SOURCE, text)
-
-
-def _number(value: float) -> str:
-    """As a person writes it: 1.09e11, 0.85, 2.27e-08."""
-    return f"{value:.3g}".replace("e+", "e") if value >= 1e4 else repr(value)
+def write_rates(rates: Rates, name: str) -> None:
+    """Put the constants of a kind of CPU into rates.json."""
+    fitted = json.loads(FILE.read_text(encoding="utf-8"))
+    fitted[name] = rates._asdict()
+    atomic_write(FILE, json.dumps(fitted, indent=1) + "\n")
 
 
 # --- the page -----------------------------------------------------------------------------------------------
@@ -229,7 +219,9 @@ def section(record: dict[str, Any]) -> str:
     shapes = _by_shape(rows)
     good = sum(ratio <= NEAR for ratio in shapes.values())
     lines = [
-        f"Measured with {record['threads']} threads on {record['machine']}: **{len(near)} of {len(rows)}"
+        f"### {record['machine']}",
+        "",
+        f"Measured with {record['threads']} threads: **{len(near)} of {len(rows)}"
         " choices are within 10 % of the fastest algorithm**; the median choice takes"
         f" {np.median([r['ratio'] for r in rows]):.2f} times as long as the fastest, the worst"
         f" {max(r['ratio'] for r in rows):.2f} times. Of the {len(shapes)} convolutions, {good} are within"
@@ -264,15 +256,20 @@ def _by_shape(rows: list[dict[str, Any]]) -> dict[int, float]:
     return {number: picked / best for number, (picked, best) in sums.items()}
 
 
-def write_page(record: dict[str, Any]) -> None:
-    """The table into docs/planner.md."""
-    atomic_write(PAGE, between(PAGE.read_text(encoding="utf-8"), BEGIN, END, section(record)))
+def write_page() -> None:
+    """The tables of all machines into docs/planner.md."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    text = "\n".join(section(record) for record in records)
+    atomic_write(PAGE, between(PAGE.read_text(encoding="utf-8"), BEGIN, END, text))
 
 
 def main() -> int:
     """See this file's text."""
     parser = argparse.ArgumentParser(description="measure the planner's choices, or fit its constants")
-    parser.add_argument("--fit", action="store_true", help="fit the constants of kernels/cpu/plan.py")
+    parser.add_argument("--fit", action="store_true", help="fit the constants in kernels/cpu/rates.json")
+    parser.add_argument(
+        "--cpu", default=cpu_name(), help=f"under which name (default: LLVM's; {DEFAULT!r}: for all others)"
+    )
     parser.add_argument(
         "--page", action="store_true", help="write the table out of the results that are there"
     )
@@ -285,16 +282,17 @@ def main() -> int:
     set_num_threads(arguments.threads)
     began = time.monotonic()
     if arguments.page:
-        write_page(json.loads(RESULTS.read_text(encoding="utf-8")))
+        write_page()
         return 0
     if arguments.fit:
         return _fit(arguments)
     rows = [judged(row) for row in run(draw(SEED), arguments.seconds)]
     record = {"machine": processor(), "threads": arguments.threads, "seed": SEED, "rows": rows}
-    atomic_write(RESULTS, json.dumps(record, indent=1) + "\n")
-    write_page(record)
+    results = RESULTS / f"{arguments.cpu}.json"
+    atomic_write(results, json.dumps(record, indent=1) + "\n")
+    write_page()
     report(rows)
-    print(f"{time.monotonic() - began:.0f} s; {RESULTS} and {PAGE}")
+    print(f"{time.monotonic() - began:.0f} s; {results} and {PAGE}")
     return 0
 
 
@@ -307,9 +305,9 @@ def _fit(arguments: argparse.Namespace) -> int:
             atomic_write(arguments.rows, json.dumps(rows) + "\n")
     rates = fit(rows, arguments.threads)
     for name, value in rates._asdict().items():
-        print(f"{name:12} {getattr(plan.RATES, name):10.3g} -> {value:.3g}")
+        print(f"{name:12} {getattr(RATES, name):10.3g} -> {value:.3g}")
     report([judged(row, rates) for row in rows])
-    write_rates(rates)
+    write_rates(rates, arguments.cpu)
     return 0
 
 

@@ -24,11 +24,13 @@ import numpy as np
 from minidl.kernels.cpu import (
     conv2d_bias,
     conv2d_depthwise,
+    conv2d_depthwise_weight,
     conv2d_direct,
     conv2d_direct_weight,
     conv2d_im2col,
     plan,
     winograd,
+    winograd_weight,
 )
 from minidl.kernels.layout import channels_last
 from minidl.kernels.reference import conv2d as reference
@@ -53,7 +55,7 @@ def _winograd(m: int) -> Algorithm:
         return winograd.backward_data(g, weight, x_shape, padding, m)
 
     def backward_weight(g: Array, x: Array, weight_shape: tuple[int, ...], padding: Pair, **_: Any) -> Any:
-        both = winograd.backward_weight(g, x, weight_shape, padding, m)
+        both = winograd_weight.backward_weight(g, x, weight_shape, padding, m)
         return None if both is None else both[0]
 
     return Algorithm(forward, backward_data, backward_weight)
@@ -67,7 +69,7 @@ ALGORITHMS = {
     ),
     "im2col": Algorithm(conv2d_im2col.forward, conv2d_im2col.backward_data, conv2d_im2col.backward_weight),
     "depthwise": Algorithm(
-        conv2d_depthwise.forward, conv2d_depthwise.backward_data, conv2d_depthwise.backward_weight
+        conv2d_depthwise.forward, conv2d_depthwise.backward_data, conv2d_depthwise_weight.backward_weight
     ),
 }
 

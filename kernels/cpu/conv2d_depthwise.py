@@ -6,7 +6,7 @@ vectors:
 
     forward          y[j, k]  = β[k] + Σ_t x[j·s + t, k] · w[t, k]
     backward_data    the same with g and the flipped taps, one residue class of pixels after the other
-    backward_weight  dw[t, k] = Σ_j x[j·s + t, k] · g[j, k]
+    backward_weight  dw[t, k] = Σ_j x[j·s + t, k] · g[j, k]            (``conv2d_depthwise_weight.py``)
 
 Eight pixels are computed at a time, so each weight is loaded once for eight multiply-adds; the gradient of
 the weights keeps the sums of nine taps in registers, so each cotangent is loaded once for nine. All of it
@@ -30,7 +30,7 @@ import numpy as np
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.conv2d_tiles import flat, residue_taps
-from minidl.kernels.cpu.products import tap_product, tap_sums
+from minidl.kernels.cpu.tap_products import tap_product
 from minidl.kernels.cpu.vectors import lanes, lanes_of
 from minidl.kernels.layout import to_channels_last
 
@@ -39,19 +39,16 @@ Pair = tuple[int, int]
 
 #: Bytes of the rows that a block works on.
 BLOCK_BYTES = 128 * 1024
-#: Shares of the batch in a gradient of weights, whatever the number of threads.
-SHARES = 16
 
 
 #: Pixels that are computed at a time.
 PIXELS = 8
 
 _eight, _one = tap_product(PIXELS), tap_product(1)
-_nine_sums, _three_sums, _one_sum = tap_sums(9), tap_sums(3), tap_sums(1)
 
 
 @compiled
-def _spread(
+def spread_rows(
     patch: Array, first: int, last: int, x: Array, start: int, W: int, C: int, M: int,
 ) -> None:  # fmt: skip
     """Rows first..last-1 of the image at x[start], every channel M times."""
@@ -63,7 +60,7 @@ def _spread(
 
 
 @compiled
-def _inside(first: int, step: int, count: int, size: int) -> tuple[int, int]:
+def inside(first: int, step: int, count: int, size: int) -> tuple[int, int]:
     """The range of t in 0..count-1 for which first + t·step lies in 0..size-1."""
     begin = min(count, max(0, -(first // step)))
     return begin, max(begin, min(count, (size - 1 - first) // step + 1))
@@ -76,9 +73,9 @@ def _row(
 ) -> None:  # fmt: skip
     """One row of OW output pixels, whose windows begin in row ``top`` of the image at x[at]."""
     L = lanes(x)
-    u0, u1 = _inside(top, dy, kh, H)
-    j0, _ = _inside(-px, sx, OW, W)  # from here on windows begin inside, up to j1 they end inside
-    _, j1 = _inside((kw - 1) * dx - px, sx, OW, W)
+    u0, u1 = inside(top, dy, kh, H)
+    j0, _ = inside(-px, sx, OW, W)  # from here on windows begin inside, up to j1 they end inside
+    _, j1 = inside((kw - 1) * dx - px, sx, OW, W)
     j1 = max(j0, j1)
     pixel, taps, j = sx * K, kh * kw, 0
     row = at + top * W * K
@@ -88,7 +85,7 @@ def _row(
             j = min(j, j1 - PIXELS)
         left = j * sx - px
         place, to, first, count = row + left * K, y_at + j * y_pixel, u0 * kw, (u1 - u0) * kw
-        v0, v1 = _inside(left, dx, kw, W)
+        v0, v1 = inside(left, dx, kw, W)
         if v1 - v0 < kw:  # a table of the taps that are inside
             first, count = taps, 0
             for u in range(u0, u1):
@@ -98,7 +95,7 @@ def _row(
                     count += 1
         for start in range(0, K, L):
             k = min(start, K - L)
-            # What the next row of windows reads anew, and where it writes, arrives while this one is computed.
+            # What the next row of windows reads anew and where it writes arrives while this one is computed.
             further = start * (PIXELS if many else 1)
             ahead, y_ahead = place + kh * dy * W * K + further, to + OW * y_pixel + further
             if many:
@@ -130,7 +127,7 @@ def _convolve(begin: int, end: int, worker: int, sizes: Array, x: Array, w: Arra
         if spread > 1:
             first = min(H, max(0, i0 * sy - py))
             last = max(first, min(H, (i1 - 1) * sy - py + (kh - 1) * dy + 1))
-            _spread(patch, first, last, x, n * H * W * C, W, C, spread)
+            spread_rows(patch, first, last, x, n * H * W * C, W, C, spread)
             at = 0
         for i in range(i0, i1):
             to = y_at + n * y_image + i * y_row
@@ -164,7 +161,7 @@ def _run(
 ) -> None:
     """Flat x to ``out`` pixels of flat y; ``places``: where pixel (0, 0) lies, how far things are apart."""
     n, _, h, w = x_shape
-    rows, room = _rows(out, w, channels, kernel, stride, dilation, x.itemsize)
+    rows, room = rows_of_block(out, w, channels, kernel, stride, dilation, x.itemsize)
     room = room if spread > 1 else 0
     works = memory.empty(
         (threads.get_num_threads(), room + (out[1] * channels if fold > 1 else 0) + 64), x.dtype
@@ -189,7 +186,7 @@ def _run(
     threads.deal(_convolve, pieces, np.array(sizes, np.int64), x, weights, bias, y, works)
 
 
-def _rows(
+def rows_of_block(
     out: Pair, width: int, channels: int, kernel: Pair, stride: Pair, dilation: Pair, itemsize: int
 ) -> tuple[int, int]:
     """Output rows of a block, and how many numbers the rows of the image take that they need."""
@@ -197,7 +194,7 @@ def _rows(
     return rows, ((rows - 1) * stride[0] + max(0, kernel[0] - 1) * dilation[0] + 1) * width * channels
 
 
-def _filled(picture: Array, multiplier: int) -> Array:
+def filled(picture: Array, multiplier: int) -> Array:
     """With zeros for missing channels, where multiplier · channels are fewer than a vector has lanes."""
     n, c, h, w = picture.shape
     wanted = -(-lanes_of(picture.itemsize) // multiplier)
@@ -208,8 +205,8 @@ def _filled(picture: Array, multiplier: int) -> Array:
     return more
 
 
-def _filled_cotangents(g: Array, multiplier: int) -> Array:
-    """g (N, M·C, OH, OW) with zeros for the channels that :func:`_filled` adds."""
+def filled_cotangents(g: Array, multiplier: int) -> Array:
+    """g (N, M·C, OH, OW) with zeros for the channels that :func:`filled` adds."""
     wanted = -(-lanes_of(g.itemsize) // multiplier) * multiplier
     if g.shape[1] >= wanted:
         return g
@@ -238,7 +235,7 @@ def forward(
 ) -> Array:
     """x (N, C, H, W), weight (M·C, 1, kh, kw), bias (M·C) or None, to y (N, M·C, OH, OW), channels-last."""
     filters, multiplier = weight.shape[0], weight.shape[0] // groups
-    x, weight = _filled(x, multiplier), _filled_filters(weight, multiplier)
+    x, weight = filled(x, multiplier), _filled_filters(weight, multiplier)
     k, _, kh, kw = weight.shape
     y = memory.empty_channels_last((x.shape[0], k, *out), x.dtype)
     by_tap = np.ascontiguousarray(weight.reshape(k, kh * kw).T).reshape(-1)
@@ -264,7 +261,7 @@ def backward_data(
 ) -> Array:
     """Cotangent g (N, M·C, OH, OW) to that of x (N, C, H, W)."""
     multiplier, channels = weight.shape[0] // groups, x_shape[1]
-    g = _filled_cotangents(g, multiplier)
+    g = filled_cotangents(g, multiplier)
     weight = _filled_filters(weight, multiplier)
     k, _, kh, kw = weight.shape
     c, h, w = k // multiplier, *x_shape[2:]
@@ -283,109 +280,3 @@ def backward_data(
                 *(kernel, (1, 1), (py, px), (dy, dx_), 1, multiplier),
             )
     return dx if c == channels else to_channels_last(dx[:, :channels])
-
-
-@compiled
-def _taps_of_row(
-    x: Array, at: int, step: int, offsets: Array, taps: int, g: Array, g_at: int, g_pixel: int, count: int,
-    dw: Array, dw_at: int, dw_tap: int, x_ahead: int, g_ahead: int,
-) -> None:  # fmt: skip
-    """dw[t] += Σ_j x[j, t] · g[j] for any number of taps; x_ahead, g_ahead: what is read next."""
-    t = 0
-    while t < taps:
-        to, left = dw_at + t * dw_tap, taps - t
-        if left >= 9:
-            _nine_sums(x, at, step, offsets, t, g, g_at, g_pixel, count, dw, to, dw_tap, x_ahead,
-                       g_ahead)  # fmt: skip
-            t += 9
-        elif left >= 3:
-            _three_sums(x, at, step, offsets, t, g, g_at, g_pixel, count, dw, to, dw_tap, x_ahead,
-                       g_ahead)  # fmt: skip
-            t += 3
-        else:
-            _one_sum(x, at, step, offsets, t, g, g_at, g_pixel, count, dw, to, dw_tap, x_ahead,
-                     g_ahead)  # fmt: skip
-            t += 1
-
-
-@compiled
-def _weights(
-    begin: int, end: int, worker: int, sizes: Array, x: Array, g: Array, dw: Array, works: Array
-) -> None:
-    """Shares of the sums over the blocks of output rows, as dw[share, vector of channels, tap, lane]."""
-    (N, H, W, K, OH, OW, sy, sx, dy, dx, kh, kw, py, px, rows, spread, shares) = sizes
-    L, patch = lanes(x), works[worker]
-    source = patch if spread > 1 else x
-    C, high_blocks = K // spread, (OH + rows - 1) // rows
-    j0, _ = _inside(-px, sx, OW, W)
-    _, j1 = _inside((kw - 1) * dx - px, sx, OW, W)
-    j1 = max(j0, j1)
-    offsets = np.empty(kh * kw, np.int64)
-    for t in range(kh * kw):
-        offsets[t] = (t // kw * dy * W + t % kw * dx) * K
-    for share in range(begin, end):
-        sums = dw[share]
-        sums[:] = 0
-        for block in range(share * N * high_blocks // shares, (share + 1) * N * high_blocks // shares):
-            n, i0 = block // high_blocks, block % high_blocks * rows
-            i1 = min(OH, i0 + rows)
-            first, last, at = 0, H, n * H * W * K
-            if spread > 1:
-                first = min(H, max(0, i0 * sy - py))
-                last = max(first, min(H, (i1 - 1) * sy - py + (kh - 1) * dy + 1))
-                _spread(patch, first, last, x, n * H * W * C, W, C, spread)
-                at = 0
-            for i in range(i0, i1):
-                top = i * sy - py - first
-                u0, u1 = _inside(top, dy, kh, last - first)
-                row, cotangents = at + (top + u0 * dy) * W * K - px * K, (n * OH + i) * OW * K
-                vectors = (K + L - 1) // L
-                for v in range(vectors):
-                    k = min(v * L, K - L)
-                    to, step = (v * kh * kw + u0 * kw) * L, sx * K
-                    # What the next row of windows reads arrives while this one is summed.
-                    x_ahead = row + kh * dy * W * K + v * OW * L * sx
-                    g_ahead = cotangents + OW * K + v * OW * L
-                    if j1 > j0:
-                        _taps_of_row(source, row + k + j0 * step, step, offsets, (u1 - u0) * kw, g,
-                                     cotangents + k + j0 * K, K, j1 - j0, sums, to, L, x_ahead,
-                                     g_ahead)  # fmt: skip
-                    for outer in range(OW - (j1 - j0)):  # columns whose windows reach beyond the image
-                        j = outer if outer < j0 else outer + j1 - j0
-                        v0, v1 = _inside(j * sx - px, dx, kw, W)
-                        for u in range(u1 - u0):
-                            for t in range(v0, v1):
-                                tap = u * kw + t
-                                _one_sum(source, row + k + j * step, step, offsets, tap, g,
-                                         cotangents + k + j * K, K, 1, sums, to + tap * L, L, x_ahead,
-                                         g_ahead)  # fmt: skip
-
-
-def backward_weight(
-    g: Array,
-    x: Array,
-    weight_shape: tuple[int, ...],
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> Array:
-    """Cotangent g (N, M·C, OH, OW) and input x (N, C, H, W) to that of the weight (M·C, 1, kh, kw)."""
-    filters, multiplier = weight_shape[0], weight_shape[0] // groups
-    x, g = _filled(x, multiplier), _filled_cotangents(g, multiplier)
-    k, kernel, lanes = g.shape[1], (weight_shape[2], weight_shape[3]), lanes_of(x.itemsize)
-    taps = kernel[0] * kernel[1]
-    n, _, h, w = x.shape
-    out = (g.shape[2], g.shape[3])
-    rows, room = _rows(out, w, k, kernel, stride, dilation, x.itemsize)
-    shares = max(1, min(SHARES, n * -(-out[0] // rows)))
-    works = memory.empty((threads.get_num_threads(), (room if multiplier > 1 else 0) + 64), x.dtype)
-    vectors = -(-k // lanes)
-    sums = np.empty((shares, vectors * taps * lanes), x.dtype)
-    sizes = (n, h, w, k, *out, *stride, *dilation, *kernel, *padding, rows, multiplier, shares)
-    threads.deal(_weights, shares, np.array(sizes, np.int64), flat(x), flat(g), sums, works, parts=shares)
-    by_vector = sums.sum(axis=0).reshape(vectors, taps, lanes)
-    dw = np.empty((k, taps), x.dtype)
-    dw[-lanes:] = by_vector[-1].T
-    dw[: (vectors - 1) * lanes] = by_vector[:-1].transpose(0, 2, 1).reshape(-1, taps)
-    return dw[:filters].reshape(weight_shape)

@@ -174,21 +174,7 @@ def _job(
     room = (
         images * ((rows - 1) * stride[0] + max(1, need[0])) * line + LOWEST * stride[1] * c if copied else 0
     )
-    numbers = (
-        n,
-        h,
-        w,
-        c,
-        *out,
-        filters,
-        *stride,
-        *dilation,
-        *kernel,
-        *padding,
-        groups,
-        images,
-        rows,
-    )
+    numbers = (n, h, w, c, *out, filters, *stride, *dilation, *kernel, *padding, groups, images, rows)
     return (
         (*numbers, *places, copied, tail, packed_at),
         -(-n // images) * -(-out[0] // rows),
@@ -264,30 +250,9 @@ def forward(
         threads.deal(_few, -(-pixels // FEW_BLOCK), *arrays, c, k, pixels, FEW_BLOCK)
         return y
     taps = np.arange(area)
-    packed = pack(
-        flat_weight(weight),
-        groups,
-        c,
-        k // groups,
-        taps,
-        k // groups * c * area,
-        area,
-        c * area,
-    )
+    packed = pack(flat_weight(weight), groups, c, k // groups, taps, k // groups * c * area, area, c * area)
     places = (0, out[0] * out[1] * k, out[1] * k, k)
-    job = _job(
-        x.shape,
-        x.itemsize,
-        places,
-        out,
-        k,
-        (kh, kw),
-        stride,
-        padding,
-        dilation,
-        groups,
-        0,
-    )
+    job = _job(x.shape, x.itemsize, places, out, k, (kh, kw), stride, padding, dilation, groups, 0)
     _run([job], flat(x), packed, padded_bias(bias, groups, k // groups, x.dtype), flat(y))
     return y
 
@@ -323,46 +288,14 @@ def backward_data(
             else:
                 vs, dx_, px = residue_taps(first, kw, stride[1], padding[1], dilation[1])
                 columns = -(-(w - first) // stride[1])
-                packed = pack(
-                    row,
-                    groups,
-                    k // groups,
-                    per_group,
-                    (us[:, None] * kw + vs).reshape(-1),
-                    *by,
-                )
-                places = (
-                    (first_row * w + first) * c,
-                    h * w * c,
-                    stride[0] * w * c,
-                    stride[1] * c,
-                )
+                packed = pack(row, groups, k // groups, per_group, (us[:, None] * kw + vs).reshape(-1), *by)
+                places = ((first_row * w + first) * c, h * w * c, stride[0] * w * c, stride[1] * c)
             kernel = (us.size, vs.size) if us.size * vs.size else (0, 0)
-            out = (rows, columns)
-            jobs.append(
-                _job(
-                    g.shape,
-                    g.itemsize,
-                    places,
-                    out,
-                    outputs,
-                    kernel,
-                    (1, 1),
-                    (py, px),
-                    (dy, dx_),
-                    groups,
-                    size,
-                )
-            )
+            geometry = (kernel, (1, 1), (py, px), (dy, dx_), groups)
+            jobs.append(_job(g.shape, g.itemsize, places, (rows, columns), outputs, *geometry, size))
             weights.append(packed)
             size += packed.size
     if jobs:
         packed = weights[0] if len(weights) == 1 else np.concatenate(weights)
-        _run(
-            jobs,
-            flat(g),
-            packed,
-            padded_bias(None, groups, outputs // groups, g.dtype),
-            flat(dx),
-        )
+        _run(jobs, flat(g), packed, padded_bias(None, groups, outputs // groups, g.dtype), flat(dx))
     return dx

@@ -69,120 +69,21 @@ def gradient_rows(
         high = talls > 0
         if vectors == WIDE:
             if high:
-                _wide(
-                    x,
-                    a,
-                    1,
-                    x_row,
-                    x_pixel,
-                    g,
-                    g_at,
-                    g_pixel,
-                    L,
-                    dw,
-                    c,
-                    row,
-                    L,
-                    rows,
-                    pixels,
-                    accumulate,
-                )
+                _wide(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate)
             else:
-                _wide_low(
-                    x,
-                    a,
-                    1,
-                    x_row,
-                    x_pixel,
-                    g,
-                    g_at,
-                    g_pixel,
-                    L,
-                    dw,
-                    c,
-                    row,
-                    L,
-                    rows,
-                    pixels,
-                    accumulate,
-                )
+                _wide_low(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels,
+                          accumulate)  # fmt: skip
         elif vectors == 2:
             if high:
-                _pair(
-                    x,
-                    a,
-                    1,
-                    x_row,
-                    x_pixel,
-                    g,
-                    g_at,
-                    g_pixel,
-                    L,
-                    dw,
-                    c,
-                    row,
-                    L,
-                    rows,
-                    pixels,
-                    accumulate,
-                )
+                _pair(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate)
             else:
-                _pair_low(
-                    x,
-                    a,
-                    1,
-                    x_row,
-                    x_pixel,
-                    g,
-                    g_at,
-                    g_pixel,
-                    L,
-                    dw,
-                    c,
-                    row,
-                    L,
-                    rows,
-                    pixels,
-                    accumulate,
-                )
+                _pair_low(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels,
+                          accumulate)  # fmt: skip
         elif high:
-            _single(
-                x,
-                a,
-                1,
-                x_row,
-                x_pixel,
-                g,
-                g_at,
-                g_pixel,
-                L,
-                dw,
-                c,
-                row,
-                L,
-                rows,
-                pixels,
-                accumulate,
-            )
+            _single(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels, accumulate)
         else:
-            _single_low(
-                x,
-                a,
-                1,
-                x_row,
-                x_pixel,
-                g,
-                g_at,
-                g_pixel,
-                L,
-                dw,
-                c,
-                row,
-                L,
-                rows,
-                pixels,
-                accumulate,
-            )
+            _single_low(x, a, 1, x_row, x_pixel, g, g_at, g_pixel, L, dw, c, row, L, rows, pixels,
+                        accumulate)  # fmt: skip
         r += tall if high else low
         talls -= 1
 
@@ -214,12 +115,8 @@ def _products(
             for j in range(0 if beside else rows * pixels):
                 for w in range(vectors):
                     left = K - (v + w) * L
-                    store(
-                        near,
-                        j * width + w * L,
-                        load(g, g_at + j * K * groups + group * K + (v + w) * L, left),
-                        L,
-                    )
+                    store(near, j * width + w * L, load(g, g_at + j * K * groups + group * K + (v + w) * L,
+                          left), L)  # fmt: skip
             cotangents, start = (g, g_at) if beside else (near, zero)
             for run in range(runs):
                 u, t = (run, 0) if merged else (run // kw, run % kw)
@@ -272,19 +169,7 @@ def _weights(
                         (OW - 1) * sx + (kw - 1) * dx + 1,
                     )
                     if inner:
-                        copy_padded(
-                            patch,
-                            zero,
-                            high,
-                            wide,
-                            x,
-                            n * H * W * C,
-                            H,
-                            W,
-                            C,
-                            top,
-                            left,
-                        )
+                        copy_padded(patch, zero, high, wide, x, n * H * W * C, H, W, C, top, left)
                     source = patch if inner else x
                     line, at = (wide * C, 0) if inner else (W * C, ((n * H + top) * W + left) * C)
                     _products(source, at, line, C, C // groups, K // groups, sy, sx, dy, dx, kh, kw, groups,
@@ -368,28 +253,12 @@ def backward_weight(
     sums = memory.empty((shares, size), dtype)
     sizes = (n, h, w, c, *out, k, *stride, *dilation, kh, kw, *padding, groups, images, rows, shares, chunks,
              panels, copied, careful, room)  # fmt: skip
-    threads.deal(
-        *(
-            _weights,
-            shares * chunks,
-            np.array(sizes, np.int64),
-            flat(x),
-            flat(g),
-            sums,
-            works,
-        ),
-        parts=shares * chunks,
-    )
-    extents = (per_group, k // groups, runs, length, length + BEYOND)
+    pieces = shares * chunks
+    arrays = (np.array(sizes, np.int64), flat(x), flat(g), sums, works)
+    threads.deal(_weights, pieces, *arrays, parts=pieces)
+    extents = np.array((per_group, k // groups, runs, length, length + BEYOND), np.int64)
     lines = memory.empty((threads.get_num_threads(), lanes), dtype)
-    threads.deal(
-        gather_weights,
-        groups * vectors,
-        np.array(extents, np.int64),
-        sums,
-        dw.reshape(-1),
-        lines,
-    )
+    threads.deal(gather_weights, groups * vectors, extents, sums, dw.reshape(-1), lines)
     return dw
 
 

@@ -1,10 +1,10 @@
 """On which core does a thread run? Two that work together must not share one while another is idle.
 
-Linux wakes a thread where it ran last, or where the one runs that wakes it, and looks for an idle core only where
-there are enough of them for looking to pay: with two cores it often does not look. So it happens that caller and
-helper take turns on one core while the other one sleeps; and since each of them sleeps while the other works,
-nothing ever seems out of balance, and it stays so for seconds (seen: a pooling in 600 instead of 60 µs). A caller
-that wakes a helper therefore forbids it the core that it is on itself.
+Linux wakes a thread where it ran last, or where the one runs that wakes it, and looks for an idle core only
+where there are enough of them for looking to pay: with two cores it often does not look. So it happens that
+caller and helper take turns on one core while the other one sleeps; and since each of them sleeps while the
+other works, nothing ever seems out of balance, and it stays so for seconds (seen: a pooling in 600 instead of
+60 µs). A caller that wakes a helper therefore forbids it the core that it is on itself.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.cpu import activations, conv2d, winograd
+from minidl.kernels.cpu import activations, conv2d, winograd, winograd_weight
 from minidl.kernels.layout import channels_last, to_channels_last
 from minidl.kernels.reference.fused_conv2d import joined, parted
 
@@ -88,7 +88,7 @@ def _backward_weight(
 ) -> tuple[Array, Array]:
     if m := _outputs("backward_weight", x, second, weight, g.shape[2:], options):
         z = y if relu else None
-        both = winograd.backward_weight(g, x, weight.shape, options["padding"], m, z, second, doubled)
+        both = winograd_weight.backward_weight(g, x, weight.shape, options["padding"], m, z, second, doubled)
         if both is not None:
             return both
         options = {**options, "algorithm": "direct"}

@@ -6,9 +6,8 @@ of threads, and so the same bits. Its terms, for one core:
     seconds = multiplications / rate + bytes / copy rate + pieces · seconds for each
 
 with the multiplications as the algorithm does them (channels rounded up to whole vectors, pixels to whole
-tiles, Winograd's fewer). The constants were fitted to measurements by ``python benchmarks/planner.py --fit``;
-``docs/planner.md`` says how often the choice is the fastest. On another machine they are off by one factor or
-another, but the order of the algorithms changes little.
+tiles, Winograd's fewer). The constants (``rates.py``) were fitted to measurements on two kinds of CPU;
+``docs/planner.md`` says how often the choice is the fastest.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import NamedTuple
 
 from minidl.kernels.cpu.conv2d_tiles import LOW, MIDDLE, TALL
 from minidl.kernels.cpu.products import VECTORS
+from minidl.kernels.cpu.rates import RATES, Rates
 from minidl.kernels.cpu.vectors import lanes_of
 
 Pair = tuple[int, int]
@@ -70,28 +70,6 @@ class Plan(NamedTuple):
     flops: int
     bytes: int
     seconds: float
-
-
-class Rates(NamedTuple):
-    """One core's speed at this and that, for float32. Measured: ``python benchmarks/planner.py --fit``."""
-
-    products: float = 1.37e11  #: operations a second in tiles of TALL x VECTORS
-    narrow: float = 0.852  #: of that, in tiles of one vector
-    low: float = 0.5  #: of that, in the lowest tiles
-    weights: float = 0.751  #: of that, where the sum goes over pixels
-    winograd: float = 0.839  #: of that, in the products between Winograd's transforms
-    transforms: float = 1.36e10  #: bytes of transformed tiles
-    back: float = 1.55e10  #: bytes of tiles that are transformed back into results
-    columns: float = 1.73e10  #: bytes of columns, written and read
-    column: float = 1.57e-09  #: seconds for each tap of each pixel among the columns
-    copies: float = 2.75e10  #: bytes of pictures, read or written
-    packing: float = 2.41e09  #: bytes of weights, brought into the order of the products or back
-    depthwise: float = 2.47e10  #: operations a second, a tap at a time
-    tile: float = 3.82e-08  #: seconds for each tile
-    call: float = 6.7e-05  #: seconds for each call of compiled code on all threads
-
-
-RATES = Rates()
 
 
 def refusal(problem: Problem, algorithm: str) -> str | None:

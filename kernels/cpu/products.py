@@ -33,7 +33,6 @@ from minidl.kernels.cpu.vectors import (
     constant,
     emit_fma,
     emit_load,
-    emit_prefetch,
     emit_splat,
     emit_store,
     llvm_vector,
@@ -132,11 +131,11 @@ def packed_product(rows: int, vectors: int, unroll: int = 4) -> Any:
     return product
 
 
-def _times(builder: Any, stride: Any, k: int) -> Any:
+def emit_times(builder: Any, stride: Any, k: int) -> Any:
     return builder.mul(stride, ir.Constant(I64, k))
 
 
-def _alloca_sums(builder: Any, bits: int, rows: int, vectors: int) -> list[list[Any]]:
+def alloca_sums(builder: Any, bits: int, rows: int, vectors: int) -> list[list[Any]]:
     # LLVM keeps these in registers: they are only stored to and loaded from, at constant places.
     return [[cgutils.alloca_once(builder, llvm_vector(bits)) for _ in range(vectors)] for _ in range(rows)]
 
@@ -178,9 +177,9 @@ def _emit_packed(
     b_start = address(context, builder, signature.args[8], b, b_at)
     first = address(context, builder, signature.args[10], start, start_at)
     c_start = address(context, builder, signature.args[12], c, c_at)
-    a_rows = [_times(builder, a_row, r) for r in range(rows)]
+    a_rows = [emit_times(builder, a_row, r) for r in range(rows)]
     places = [ir.Constant(I64, v * lanes) for v in range(vectors)]
-    sums = _alloca_sums(builder, bits, rows, vectors)
+    sums = alloca_sums(builder, bits, rows, vectors)
     for v in range(vectors):
         value = emit_load(builder, builder.gep(first, [places[v]]), bits)
         for r in range(rows):
@@ -202,7 +201,7 @@ def _emit_packed(
             _steps(builder, depth, unroll, step)
     for r in range(rows):
         for v in range(vectors):
-            place = builder.gep(c_start, [builder.add(_times(builder, c_row, r), places[v])])
+            place = builder.gep(c_start, [builder.add(emit_times(builder, c_row, r), places[v])])
             emit_store(builder, builder.load(sums[r][v]), place, bits)
     return context.get_dummy_value()
 
@@ -215,16 +214,18 @@ def _emit(context: Any, builder: Any, signature: Any, args: Any, rows: int, vect
     a_start = address(context, builder, signature.args[0], a, a_at)
     b_start = address(context, builder, signature.args[5], b, b_at)
     c_start = address(context, builder, signature.args[9], c, c_at)
-    a_rows = [_times(builder, a_row, r) for r in range(rows)]
-    b_vectors = [_times(builder, b_vector, v) for v in range(vectors)]
+    a_rows = [emit_times(builder, a_row, r) for r in range(rows)]
+    b_vectors = [emit_times(builder, b_vector, v) for v in range(vectors)]
     targets = [
         [
-            builder.gep(c_start, [builder.add(_times(builder, c_row, r), _times(builder, c_vector, v))])
+            builder.gep(
+                c_start, [builder.add(emit_times(builder, c_row, r), emit_times(builder, c_vector, v))]
+            )
             for v in range(vectors)
         ]
         for r in range(rows)
     ]
-    sums = _alloca_sums(builder, bits, rows, vectors)
+    sums = alloca_sums(builder, bits, rows, vectors)
     before = builder.select(accumulate, ir.Constant(ir.IntType(1), 1), ir.Constant(ir.IntType(1), 0))
     with builder.if_else(before) as (then, otherwise):
         with then:
@@ -249,139 +250,3 @@ def _emit(context: Any, builder: Any, signature: Any, args: Any, rows: int, vect
         for v in range(vectors):
             emit_store(builder, builder.load(sums[r][v]), targets[r][v], bits)
     return context.get_dummy_value()
-
-
-def tap_product(pixels: int) -> Any:
-    """For depthwise convolution: y[r] = start + Σ_t x[r, t] · w[t], r < pixels, a vector of channels each.
-
-    ``f(x, x_at, x_pixel, table, first, taps, w, w_at, start, start_at, y, y_at, y_pixel, ahead, y_ahead)``:
-    vector (r, t) of x begins at x[x_at + r·x_pixel + table[2(first + t)]], that of w at w[w_at + table[2(first +
-    t) + 1]]. (A table, since LLVM turns two nested loops into a dozen pointers that it keeps in memory.)
-
-    From x[ahead] on, ``pixels`` vectors will be read soon, and from y[y_ahead] on written. They are asked for
-    one by one, a tap each: asked for all at once they would hold up what is read now, since a core waits for
-    a dozen lines at a time only.
-    """
-
-    @intrinsic
-    def product(
-        typingctx: Any,
-        x: Any,
-        x_at: Any,
-        x_pixel: Any,
-        table: Any,
-        first: Any,
-        taps: Any,
-        w: Any,
-        w_at: Any,
-        start: Any,
-        start_at: Any,
-        y: Any,
-        y_at: Any,
-        y_pixel: Any,
-        ahead: Any,
-        y_ahead: Any,
-    ) -> Any:
-        n = types.intp
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            bits = bits_of(x)
-            lanes = llvm_vector(bits).count
-            soon = address(context, builder, x, args[0], args[13])
-            target = address(context, builder, y, args[10], args[14])
-            last = ir.Constant(I64, pixels - 1)
-            x_start = address(context, builder, x, args[0], args[1])
-            w_start = address(context, builder, w, *args[6:8])
-            begin = emit_load(builder, address(context, builder, start, *args[8:10]), bits)
-            y_start = address(context, builder, y, *args[10:12])
-            pairs = address(context, builder, table, args[3], _times(builder, args[4], 2))
-            places = [_times(builder, args[2], r) for r in range(pixels)]
-            sums = _alloca_sums(builder, bits, 1, pixels)[0]
-            for value in sums:
-                builder.store(begin, value)
-            with cgutils.for_range(builder, args[5]) as loop:
-                pair = builder.gep(pairs, [_times(builder, loop.index, 2)])
-                x_here = builder.gep(x_start, [builder.load(pair)])
-                w_here = builder.gep(w_start, [builder.load(builder.gep(pair, [ir.Constant(I64, 1)]))])
-                weight = emit_load(builder, w_here, bits)
-                line = builder.select(builder.icmp_signed("<", loop.index, last), loop.index, last)
-                emit_prefetch(builder, builder.gep(soon, [_times(builder, line, lanes)]))
-                emit_prefetch(builder, builder.gep(target, [_times(builder, line, lanes)]), write=True)
-                for place, value in zip(places, sums, strict=True):
-                    pixel = emit_load(builder, builder.gep(x_here, [place]), bits)
-                    builder.store(emit_fma(builder, pixel, weight, builder.load(value), bits), value)
-            for r, value in enumerate(sums):
-                to = builder.gep(y_start, [_times(builder, args[12], r)])
-                emit_store(builder, builder.load(value), to, bits)
-            return context.get_dummy_value()
-
-        return types.void(x, n, n, table, n, n, w, n, start, n, y, n, n, n, n), codegen
-
-    return product
-
-
-def tap_sums(taps: int) -> Any:
-    """For its weights: dw[t] += Σ_j x[j, t] · g[j], t < taps, a vector of channels each; every g is
-    loaded once.
-
-    ``f(x, x_at, x_pixel, offsets, first, g, g_at, g_pixel, count, dw, dw_at, dw_tap, x_ahead, g_ahead)``:
-    vector (j, t) of x begins at x[x_at + j·x_pixel + offsets[first + t]], that of g at g[g_at + j·g_pixel],
-    that of dw at dw[dw_at + t·dw_tap]. From x[x_ahead] and g[g_ahead] on, ``count`` vectors will be read
-    soon; with every j one of each is asked for.
-    """
-
-    @intrinsic
-    def product(
-        typingctx: Any,
-        x: Any,
-        x_at: Any,
-        x_pixel: Any,
-        offsets: Any,
-        first: Any,
-        g: Any,
-        g_at: Any,
-        g_pixel: Any,
-        count: Any,
-        dw: Any,
-        dw_at: Any,
-        dw_tap: Any,
-        x_ahead: Any,
-        g_ahead: Any,
-    ) -> Any:
-        n = types.intp
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            bits = bits_of(x)
-            lanes = llvm_vector(bits).count
-            soon = [
-                address(context, builder, x, args[0], args[12]),
-                address(context, builder, g, args[5], args[13]),
-            ]
-            x_start, g_start = (
-                address(context, builder, x, args[0], args[1]),
-                address(context, builder, g, *args[5:7]),
-            )
-            table = address(context, builder, offsets, *args[3:5])
-            places = [builder.load(builder.gep(table, [ir.Constant(I64, t)])) for t in range(taps)]
-            targets = [
-                address(context, builder, dw, args[9], builder.add(args[10], _times(builder, args[11], t)))
-                for t in range(taps)
-            ]
-            sums = _alloca_sums(builder, bits, 1, taps)[0]
-            for value, target in zip(sums, targets, strict=True):
-                builder.store(emit_load(builder, target, bits), value)
-            with cgutils.for_range(builder, args[8]) as loop:
-                x_here = builder.gep(x_start, [builder.mul(loop.index, args[2])])
-                spread = emit_load(builder, builder.gep(g_start, [builder.mul(loop.index, args[7])]), bits)
-                for line in soon:
-                    emit_prefetch(builder, builder.gep(line, [_times(builder, loop.index, lanes)]))
-                for value, place in zip(sums, places, strict=True):
-                    pixel = emit_load(builder, builder.gep(x_here, [place]), bits)
-                    builder.store(emit_fma(builder, pixel, spread, builder.load(value), bits), value)
-            for value, target in zip(sums, targets, strict=True):
-                emit_store(builder, builder.load(value), target, bits)
-            return context.get_dummy_value()
-
-        return types.void(x, n, n, offsets, n, g, n, n, n, dw, n, n, n, n), codegen
-
-    return product

@@ -5,7 +5,7 @@ the matrices of ``cook_toom.py``, X a tile, W a filter, ⊙ the element-wise pro
 
     forward          Y  = Aᵀ [ Σ_c (G W Gᵀ) ⊙ (Bᵀ X B) ] A  + β
     backward_data    a forward: the cotangents are the picture, the filters turned by 180 degrees
-    backward_weight  dW = Gᵀ [ Σ_tiles (Bᵀ X B) ⊙ (A G_y Aᵀ) ] G
+    backward_weight  dW = Gᵀ [ Σ_tiles (Bᵀ X B) ⊙ (A G_y Aᵀ) ] G           (``winograd_weight.py``)
 
 The ⊙ and its sum over channels are, for each of the n·n numbers of a tile, a product of matrices: (tiles x C)
 times (C x K); backward_weight's is (C x tiles) times (tiles x K). So the arithmetic runs at the speed of a
@@ -17,6 +17,10 @@ tiles is transformed, multiplied and transformed back while it is in the second-
 **Fused.** Bias and ReLU are applied as the tiles are written; the ReLU's backward as tiles are read (the
 output tells where it was 0). The input may come in two parts instead of concatenated, the second one doubled
 by nearest upsampling: what a U-Net's decoder does. See ``winograd_tiles.py``.
+
+**Pieces.** The transformed filters take four times the room of the filters: 144 MiB for 1,024 channels to
+1,024, as much as the arrays of a whole stage. So many are made, and multiplied, in pieces of some filters;
+the picture is transformed anew for each, which costs little: where channels are many, pixels are few.
 
 **Rounding.** Transforms subtract large numbers; the error grows with m. ``benchmarks/accuracy.py`` measures
 it.
@@ -46,6 +50,10 @@ BLOCK_BYTES = 400_000
 #: WEIGHT_BYTES, beyond what a second-level cache holds, that cost is spread over more tiles. (Measured with
 #: blocks of 12 to 144 tiles of the documents' U-Net's layers; within a tenth, it matters little.)
 LEAST_TILES, MOST_TILES, WEIGHT_BYTES = 2 * ROWS, 16 * ROWS, 4_000_000
+#: Transformed filters are made in pieces of no more bytes than that: 256 filters of 1,024 channels.
+PIECE_BYTES = 40_000_000
+#: A piece has a multiple of so many filters: whole vectors of either dtype.
+LEAST_FILTERS = 2 * lanes_of(4)
 
 
 def forward(
@@ -113,52 +121,6 @@ def backward_data(
     return dx if rest is None else (dx, rest)
 
 
-def backward_weight(
-    g: Array,
-    x: Array,
-    weight_shape: tuple[int, ...],
-    padding: Pair,
-    m: int,
-    z: Array | None = None,
-    second: Array | None = None,
-    doubled: bool = False,
-) -> tuple[Array, Array] | None:
-    """Cotangent g (N, K, OH, OW) and x (N, C, H, W) to those of the weight (K, C, 3, 3) and of the bias (K).
-
-    z, second, doubled: as above. None if a result is not finite.
-    """
-    k, dtype = weight_shape[0], x.dtype
-    parts = (x.shape[1], 0 if second is None else second.shape[1], k, 0)
-    lanes = lanes_of(dtype.itemsize)
-    vectors, k_vectors = _vectors(parts[:2], lanes), _vectors((k,), lanes)
-    workers, planes = threads.get_num_threads(), (m + 2) ** 2
-    # Many channels are cut into a chunk for each thread, few tiles into shares, whose sums are added at the
-    # end.
-    chunk = -(-vectors // workers) if vectors >= 8 * workers else vectors
-    chunks = -(-vectors // chunk)
-    sizes = _sizes(m, x.shape, g.shape, padding, parts, doubled, z, chunk + k_vectors, lanes, dtype.itemsize)
-    shares = min(-(-workers // chunks), int(sizes[2]))
-    if not shares:  # an empty batch
-        return np.zeros(weight_shape, dtype), np.zeros(k, dtype)
-    block = (
-        planes * lanes + planes * _plane(sizes[1], chunk, lanes) + planes * _plane(sizes[1], k_vectors, lanes)
-    )
-    works = memory.work_space((workers, block), dtype)
-    dU = memory.work_space((shares, planes * k_vectors * vectors * lanes * lanes), dtype)
-    db = np.zeros((shares, k), np.float64)
-    flat = _flat(x), _flat(second, x), _flat(g), _flat(z, x)
-    threads.deal(
-        *(winograd_tiles.weight_products, chunks * shares, sizes, *flat, dU, db, shares, chunk, works),
-        parts=chunks * shares,
-    )
-    dw = np.empty(weight_shape, dtype)
-    sums = memory.empty((workers, (planes + 9) * lanes), dtype)
-    counts = np.array(parts, np.int64)
-    threads.deal(winograd_tiles.weights_back, k_vectors, m, dU, dw.reshape(-1), counts, sums)
-    bias = db.sum(axis=0).astype(dtype)
-    return (dw, bias) if np.isfinite(dw).all() and np.isfinite(bias).all() else None
-
-
 def _convolve(
     pictures: tuple[Array, Array | None],
     z: Array | None,
@@ -174,52 +136,127 @@ def _convolve(
     relu: bool,
 ) -> bool:
     """Whether all outputs are finite; ``outputs`` are filled."""
+    per_filter = (m + 2) ** 2 * (parts[0] + parts[1]) * weight.itemsize
+    whole = [((0, parts[2]), (0, parts[3]))]
+    if per_filter * (parts[2] + parts[3]) > PIECE_BYTES:
+        whole = [(piece, (0, 0)) for piece in pieces_of(parts[2], per_filter)]
+        whole += [((0, 0), piece) for piece in pieces_of(parts[3], per_filter)]
+    fine = [
+        _convolve_piece(
+            pictures, z, weight, turned, bias, outputs, size, padding, m, parts, piece, doubled, relu
+        )
+        for piece in whole
+    ]
+    return all(fine)
+
+
+def pieces_of(filters: int, bytes_of_each: int) -> list[Pair]:
+    """Filters first ... last - 1 of each piece: nearly equal ones, of at most PIECE_BYTES or a few vectors.
+
+    >>> pieces_of(1024, 36 * 1024 * 4), pieces_of(64, 36 * 64 * 4), pieces_of(0, 1)
+    ([(0, 256), (256, 512), (512, 768), (768, 1024)], [(0, 64)], [])
+    """
+    count = max(LEAST_FILTERS, PIECE_BYTES // max(1, bytes_of_each))
+    count = -(-filters // -(-filters // count)) if filters else 1
+    count = -(-count // LEAST_FILTERS) * LEAST_FILTERS  # whole vectors
+    return [(first, min(filters, first + count)) for first in range(0, filters, count)]
+
+
+def _convolve_piece(
+    pictures: tuple[Array, Array | None],
+    z: Array | None,
+    weight: Array,
+    turned: bool,
+    bias: Array | None,
+    outputs: tuple[Array, Array | None],
+    size: tuple[int, ...],
+    padding: Pair,
+    m: int,
+    parts: tuple[int, int, int, int],
+    piece: tuple[Pair, Pair],
+    doubled: bool,
+    relu: bool,
+) -> bool:
+    """The same for some channels of the first and of the second part of the outputs."""
     x, y = pictures[0], outputs[0]
+    (first, last), (second, end) = piece
+    strides, from_filter = parts[2:], first if last else parts[2] + second
+    parts = (parts[0], parts[1], last - first, end - second)
     lanes, workers, planes = lanes_of(x.itemsize), threads.get_num_threads(), (m + 2) ** 2
-    vectors, k_vectors = _vectors(parts[:2], lanes), _vectors(parts[2:], lanes)
-    sizes = _sizes(*(m, x.shape, y.shape, padding, parts, doubled, z, vectors + k_vectors, lanes, x.itemsize))
-    U = transformed_weights(weight, m, parts, turned)
+    vectors, k_vectors = vectors_of(parts[:2], lanes), vectors_of(parts[2:], lanes)
+    sizes = block_sizes(
+        *(m, x.shape, y.shape, padding, parts, strides, doubled, z, vectors + k_vectors, lanes, x.itemsize)
+    )
+    U = transformed_weights(weight, m, parts, turned, from_filter)
     padded_bias = np.zeros(k_vectors * lanes, x.dtype)
     if bias is not None:
-        padded_bias[: bias.size] = bias
-    block = sum(planes * _plane(sizes[1], v, lanes) for v in (vectors, k_vectors)) + (planes + 1) * lanes
+        padded_bias[: parts[2]] = bias[first:last]
+    block = sum(planes * plane_of(sizes[1], v, lanes) for v in (vectors, k_vectors)) + (planes + 1) * lanes
     works = memory.work_space((workers, block), x.dtype)
     seen = works[:, planes * lanes : (planes + 1) * lanes]
     seen[...] = 0
     low = x.dtype.type(0 if relu else -np.inf)
     threads.deal(
-        *(winograd_tiles.convolve, -(-sizes[2] // sizes[1]), sizes, _flat(x), _flat(pictures[1], x)),
-        *(_flat(z, x), U, padded_bias, low, _flat(y), _flat(outputs[1], x), works),
+        *(
+            winograd_tiles.convolve,
+            -(-sizes[2] // sizes[1]),
+            sizes,
+            flat_of(x),
+            flat_of(pictures[1], x),
+        ),
+        *(
+            flat_of(z, x),
+            U,
+            padded_bias,
+            low,
+            flat_of(y)[first:],
+            flat_of(outputs[1], x)[second:],
+            works,
+        ),
     )
     return not np.isnan(seen).any()
 
 
-def transformed_weights(weight: Array, m: int, parts: tuple[int, int, int, int], turned: bool) -> Array:
-    """U = G w Gᵀ as the products read it; ``turned`` by 180 degrees, inputs and outputs exchanged."""
+def transformed_weights(
+    weight: Array, m: int, parts: tuple[int, int, int, int], turned: bool, from_filter: int = 0
+) -> Array:
+    """U = G w Gᵀ as the products read it; ``turned`` by 180 degrees, inputs and outputs exchanged.
+
+    Args:
+        weight: all filters.
+        parts: channels of the two inputs, and of the two outputs that are wanted, ``from_filter`` on.
+    """
     lanes, workers = lanes_of(weight.itemsize), threads.get_num_threads()
-    vectors, k_vectors = _vectors(parts[:2], lanes), _vectors(parts[2:], lanes)
+    vectors, k_vectors = vectors_of(parts[:2], lanes), vectors_of(parts[2:], lanes)
     U = memory.work_space(((m + 2) ** 2 * vectors * lanes * k_vectors * lanes,), weight.dtype)
     by_first, by_second = weight.shape[1] * 9, 9
-    strides = np.array((by_second, by_first, 8) if turned else (by_first, by_second, 0), np.int64)
+    by_filter, by_channel = (by_second, by_first) if turned else (by_first, by_second)
+    strides = np.array((by_filter, by_channel, 8 if turned else 0), np.int64)
     taps = memory.empty((workers, 9 * lanes), weight.dtype)
-    arguments = (weight.reshape(-1), U, np.array(parts, np.int64), strides, taps)
+    flat = weight.reshape(-1)[from_filter * by_filter :]
+    arguments = (flat, U, np.array(parts, np.int64), strides, taps)
     threads.deal(winograd_tiles.transform_weights, k_vectors, m, *arguments)
     return U
 
 
-def _sizes(
+def block_sizes(
     m: int,
     x_shape: tuple[int, ...],
     y_shape: tuple[int, ...],
     padding: Pair,
     parts: tuple[int, int, int, int],
+    strides: tuple[int, ...],
     doubled: bool,
     z: Array | None,
     vectors: int,
     lanes: int,
     itemsize: int,
 ) -> Array:
-    """What the compiled functions ask to know, as one array: see the unpacking there."""
+    """What the compiled functions ask to know, as one array: see the unpacking there.
+
+    ``strides``: how far apart the pixels of the two outputs (or of g) lie; ``parts`` has the channels of them
+    that are looked at.
+    """
     TH, TW = -(-y_shape[2] // m), -(-y_shape[3] // m)
     tiles = x_shape[0] * TH * TW
     per_tile = (m + 2) ** 2 * vectors * lanes * itemsize
@@ -228,19 +265,20 @@ def _sizes(
     T = min(MOST_TILES, max(least, BLOCK_BYTES // per_tile // ROWS * ROWS))
     T = min(T, max(1, -(-tiles // ROWS)) * ROWS)
     return np.array(
-        (m, T, tiles, TH, TW, *x_shape[2:], *padding, *y_shape[2:], *parts, doubled, z is not None), np.int64
+        (m, T, tiles, TH, TW, *x_shape[2:], *padding, *y_shape[2:], *parts, *strides, doubled, z is not None),
+        np.int64,
     )
 
 
-def _vectors(channels: tuple[int, ...], lanes: int) -> int:
+def vectors_of(channels: tuple[int, ...], lanes: int) -> int:
     return sum(-(-c // lanes) for c in channels)
 
 
-def _plane(T: int, vectors: int, lanes: int) -> int:
+def plane_of(T: int, vectors: int, lanes: int) -> int:
     return (int(vectors * T) | 1) * lanes
 
 
-def _flat(picture: Array | None, like: Array | None = None) -> Array:
+def flat_of(picture: Array | None, like: Array | None = None) -> Array:
     """A channels-last picture as one row of numbers; an empty one of the same dtype for none."""
     if picture is None:
         assert like is not None

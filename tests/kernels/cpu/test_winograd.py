@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl.kernels import threads
-from minidl.kernels.cpu import winograd
+from minidl.kernels.cpu import winograd, winograd_weight
 from minidl.kernels.layout import is_channels_last, to_channels_last
 
 DTYPES = (np.float64, np.float32)
@@ -77,7 +77,7 @@ def test_all_three_directions(m, size, padding, seed):
         g_last = to_channels_last(g)
         dx, dw = gradients(g, x, weight, padding)
         close(winograd.backward_data(g_last, weight, x.shape, padding, m), dx, 9 * k, m, dtype)
-        actual_dw, db = winograd.backward_weight(g_last, to_channels_last(x), weight.shape, padding, m)
+        actual_dw, db = winograd_weight.backward_weight(g_last, to_channels_last(x), weight.shape, padding, m)
         assert actual_dw.flags.c_contiguous
         close(actual_dw, dw, g[:, 0].size, m, dtype)
         close(db, g.sum((0, 2, 3), dtype=np.float64), g[:, 0].size, m, dtype)
@@ -106,9 +106,47 @@ def test_two_inputs_relu_and_doubling(m, doubled, size, more, seed):
         close(parts[0], dx[:, :c], 9 * k, m, dtype)
         below = dx[:, c:].reshape(n, more, h // half, half, w // half, half).sum((3, 5))
         close(parts[1], below, 36 * k, m, dtype)
-        actual, db = winograd.backward_weight(g, first, weight.shape, (1, 1), m, y, other, doubled)
+        actual, db = winograd_weight.backward_weight(g, first, weight.shape, (1, 1), m, y, other, doubled)
         close(actual, dw, g[:, 0].size, m, dtype)
         close(db, np.where(y > 0, g, 0).sum((0, 2, 3), dtype=np.float64), g[:, 0].size, m, dtype)
+
+
+@pytest.mark.parametrize("m", [4, 2])
+@pytest.mark.parametrize("doubled", [False, True])
+def test_filters_in_pieces(m, doubled, monkeypatch):
+    """Transformed filters that are too large to be there at once: the same bits, piece by piece."""
+    n, c, more, k, h, w = 2, 45, 71, 70, 6, 10  # pieces of 32, 32 and 6 filters; of 45 and 71 channels
+    half = 2 if doubled else 1
+    x, weight, bias = draw_arrays(7, n, c, k, h, w, np.float32, more)
+    second = np.random.default_rng(8).normal(size=(n, more, h // half, w // half)).astype(np.float32)
+    whole = np.concatenate((x, second.repeat(half, 2).repeat(half, 3)), 1)
+    first, other = to_channels_last(x), to_channels_last(second)
+    g = to_channels_last(np.random.default_rng(9).normal(size=(n, k, h, w)).astype(np.float32))
+
+    def all_directions():
+        y = winograd.forward(first, weight, bias, (h, w), (1, 1), m, other, doubled, relu=True)
+        dx, dsecond = winograd.backward_data(g, weight, whole.shape, (1, 1), m, y, c, doubled)
+        return (
+            y,
+            dx,
+            dsecond,
+            *winograd_weight.backward_weight(g, first, weight.shape, (1, 1), m, y, other, doubled),
+        )
+
+    at_once = all_directions()
+    made = []
+    convert = winograd.transformed_weights
+    monkeypatch.setattr(winograd, "transformed_weights", lambda *a: made.append(a[2][2:]) or convert(*a))
+    monkeypatch.setattr(winograd, "PIECE_BYTES", 1)
+    monkeypatch.setattr(winograd, "LEAST_FILTERS", 32)
+    in_pieces = all_directions()
+    assert made == [(32, 0), (32, 0), (6, 0), (32, 0), (13, 0), (0, 32), (0, 32), (0, 7)]
+    for one, other_one in zip(at_once[:3], in_pieces[:3], strict=True):
+        np.testing.assert_array_equal(one, other_one)
+    y, _, _, dw, db = in_pieces
+    passed = np.where(y > 0, g, 0)
+    close(dw, gradients(passed, whole, weight, (1, 1))[1], g[:, 0].size, m, np.float32)
+    close(db, passed.sum((0, 2, 3), dtype=np.float64), g[:, 0].size, m, np.float32)
 
 
 @pytest.mark.parametrize("m", [4, 2])
@@ -126,7 +164,7 @@ def test_many_blocks_chunks_and_shares(m, shape):
             threads.set_num_threads(count)
             y = winograd.forward(to_channels_last(x), weight, bias, (h, w), (1, 1), m)
             got_dx = winograd.backward_data(to_channels_last(g), weight, x.shape, (1, 1), m)
-            got_dw, _ = winograd.backward_weight(
+            got_dw, _ = winograd_weight.backward_weight(
                 to_channels_last(g), to_channels_last(x), weight.shape, (1, 1), m
             )
             results[count] = y, got_dx
@@ -154,8 +192,10 @@ def test_what_is_not_finite_is_noticed(m, value):
             assert winograd.forward(bad_x, weight, bias, (9, 7), (1, 1), m) is None
             assert winograd.forward(bad_x, weight, bias, (9, 7), (1, 1), m, relu=True) is None
             assert winograd.backward_data(bad_g, weight, x.shape, (1, 1), m) is None
-            assert winograd.backward_weight(bad_g, good, weight.shape, (1, 1), m) is None
-            assert winograd.backward_weight(to_channels_last(g), bad_x, weight.shape, (1, 1), m) is None
+            assert winograd_weight.backward_weight(bad_g, good, weight.shape, (1, 1), m) is None
+            assert (
+                winograd_weight.backward_weight(to_channels_last(g), bad_x, weight.shape, (1, 1), m) is None
+            )
 
 
 def test_numbers_too_large_for_the_transforms_are_noticed():
