@@ -2,7 +2,7 @@
 
     python benchmarks/planner.py           measure; results/planner/CPU.json and the tables of docs/planner.md
     python benchmarks/planner.py --fit     measure others, fit this CPU's constants in kernels/cpu/rates.json
-    python benchmarks/planner.py --page    the tables alone, out of results/planner
+    python benchmarks/planner.py --page    the tables alone: the choices of today on what was measured before
 
 The shapes are drawn with a fixed seed. Those of ``--fit`` are drawn with another one, so that the table says
 how the planner does on convolutions that its constants have not seen. About three minutes each.
@@ -25,7 +25,7 @@ from minidl.bench.convolutions import applicable, measure
 from minidl.bench.machine import processor
 from minidl.bench.tables import between
 from minidl.kernels.cpu import plan
-from minidl.kernels.cpu.rates import DEFAULT, FILE, RATES, Rates, cpu_name
+from minidl.kernels.cpu.rates import DEFAULT, FILE, RATES, Rates, cpu_name, rates_of
 from minidl.kernels.threads import get_num_threads, set_num_threads
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -257,8 +257,12 @@ def _by_shape(rows: list[dict[str, Any]]) -> dict[int, float]:
 
 
 def write_page() -> None:
-    """The tables of all machines into docs/planner.md."""
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    """The tables of all machines into docs/planner.md: what was measured there, what is chosen there today."""
+    records = []
+    for path in sorted(RESULTS.glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        rows = [judged(row, rates_of(path.stem)) for row in record["rows"]]
+        records.append({**record, "rows": rows})
     text = "\n".join(section(record) for record in records)
     atomic_write(PAGE, between(PAGE.read_text(encoding="utf-8"), BEGIN, END, text))
 

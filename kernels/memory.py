@@ -4,7 +4,7 @@ A training step allocates the same large arrays in every step. Fresh memory of t
 operating system page by page, zeroed, at the first touch: for a U-Net's activations that costs as much time
 as writing them. So results of kernels are made with :func:`empty`, which keeps what was freed.
 
-**The rule.** Memory comes from the system in *regions* of 256 MiB, of which only what was touched exists. An
+**The rule.** Memory comes from the system in *regions* of 1 GiB, of which only what was touched exists. An
 array gets the smallest free stretch of a region that is large enough, and when the last array that looks into
 a stretch is gone (Python's own reference count says when), it is free again and becomes one with its free
 neighbours. So what is kept is what was in use at once at the most, and a little for stretches that did not
@@ -33,7 +33,7 @@ Array = np.ndarray[Any, Any]
 #: Smaller arrays come from the C library's allocator, which keeps them by itself.
 SMALLEST = 256 * 1024
 #: Bytes that the system is asked for at a time, and what stretches of them begin at multiples of: a page.
-REGION, PAGE = 2**28, 4096
+REGION, PAGE = 2**30, 4096
 #: A core remembers where some 64 pages are; a kernel that writes 36 streams at once into pages of 4 KiB
 #: spends its time looking them up (a quarter of Winograd's convolution was measured). So regions lie in huge
 #: pages, where the system has them, and begin at one.

@@ -220,7 +220,7 @@ def backward_weight(
     k, per_group, kh, kw = weight_shape
     n, c, h, w = x.shape
     out, dtype = (g.shape[2], g.shape[3]), x.dtype
-    dw = np.empty(weight_shape, dtype)
+    dw = memory.empty(weight_shape, dtype)
     pointwise = (kh, kw, *stride, *padding) == (1, 1, 1, 1, 0, 0) and out == (h, w)
     if pointwise:  # the rows of all images follow each other; short rows are put together
         n, h, w = (1, n, h * w) if h * w <= BLOCK_PIXELS else (1, n * h, w)

@@ -273,7 +273,7 @@ def backward_weight(
     """Cotangent g (N, K, OH, OW) and input x (N, C, H, W) to that of the weight (K, C/groups, kh, kw)."""
     k, c, kh, kw = weight_shape
     depth, filters, out, lanes = kh * kw * c, k // groups, (g.shape[2], g.shape[3]), lanes_of(x.itemsize)
-    dw, pixels = np.empty(weight_shape, x.dtype), x.shape[0] * g.shape[2] * g.shape[3]
+    dw, pixels = memory.empty(weight_shape, x.dtype), x.shape[0] * g.shape[2] * g.shape[3]
     if not (pixels and dw.size):
         dw[...] = 0
         return dw

@@ -48,6 +48,14 @@ def panel_width(vectors: int) -> int:
 
 
 @compiled
+def pixel_heights(vectors: int) -> tuple[int, int]:
+    """Of the taller and the lower tiles of pixels that are so many vectors wide."""
+    if vectors == WIDE:
+        return WIDE_HIGH, WIDE_LOW
+    return (ROWS, MIDDLE) if vectors == 2 else (HIGH, FLAT)
+
+
+@compiled
 def tall_tiles(count: int, tall: int, low: int) -> int:
     """How many of the tiles that cover ``count`` rows are tall; the others are low.
 
@@ -76,9 +84,7 @@ def pixels_product(
     """
     L = lanes(y)
     width = vectors * L
-    tall, low = (WIDE_HIGH, WIDE_LOW) if vectors == WIDE else (HIGH, FLAT)
-    if vectors == 2 and WIDE != 2:
-        tall, low = ROWS, MIDDLE
+    tall, low = pixel_heights(vectors)
     talls = 0 if count < tall else tall_tiles(count, tall, low)
     done = 0
     while done < count:

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import NamedTuple
+from collections import Counter
+from typing import Any, NamedTuple
 
-from minidl.kernels.cpu.conv2d_tiles import LOW, MIDDLE, TALL
-from minidl.kernels.cpu.products import VECTORS
+from minidl.kernels.cpu.conv2d_direct_weight import heights as gradient_heights
+from minidl.kernels.cpu.conv2d_tiles import pixel_heights, tall_tiles
+from minidl.kernels.cpu.products import ROWS, WIDE
 from minidl.kernels.cpu.rates import RATES, Rates
 from minidl.kernels.cpu.vectors import lanes_of
 
@@ -140,24 +142,44 @@ def _round_up(count: int, step: int) -> int:
     return -(-count // step) * step
 
 
-def _tiles(count: int, rates: Rates) -> tuple[float, int]:
-    """Rows of tiles that ``count`` rows cost (as if all were tall), and how many tiles those are."""
-    whole, rest = divmod(count, TALL)
-    if rest > MIDDLE:
-        return TALL * (whole + 1), whole + 1
-    if rest > LOW:
-        return TALL * whole + MIDDLE, whole + 1
-    return TALL * whole + (LOW / rates.low if rest else 0), whole + (rest > 0)
+def _panels(columns: int, itemsize: int) -> list[int]:
+    """The widths, in vectors, of the panels that so many columns are cut into."""
+    vectors = -(-columns // lanes_of(itemsize))
+    whole, rest = divmod(vectors, WIDE)
+    return [WIDE] * whole + [width for width in (2, 1) if width < WIDE and rest & width]
 
 
-def _product(rows: float, tiles: float, depth: float, columns: int, itemsize: int, rates: Rates) -> float:
-    """Seconds for (rows x depth) times (depth x columns), in so many tiles of rows for each panel."""
-    lanes = lanes_of(itemsize)
-    vectors = -(-columns // lanes)
-    wide, narrow = vectors // VECTORS * VECTORS, vectors % VECTORS
-    rate = rates.products * 4 / itemsize
-    work = 2 * rows * depth * lanes * (wide + narrow / rates.narrow)
-    return work / rate + tiles * -(-vectors // VECTORS) * rates.tile
+def _cover(count: int, tall: int, low: int, beyond: bool) -> Pair:
+    """How many tall and low tiles cover ``count`` rows; ``beyond``: the last may reach beyond them."""
+    talls: int = 0 if count < tall and not beyond else tall_tiles.py_func(count, tall, low)  # type: ignore[attr-defined]
+    return talls, -(-max(0, count - talls * tall) // low)
+
+
+def _product(
+    count: int,
+    lines: float,
+    depth: float,
+    columns: int,
+    steps: float,
+    itemsize: int,
+    rates: Rates,
+    heights: Any,
+) -> float:
+    """Seconds for ``lines`` times (count x depth) times (depth x columns).
+
+    Args:
+        steps: how often each tile is begun.
+        heights: of the tiles, by their width: pixels' or those of a gradient of weights.
+    """
+    rate = rates.products * 4 / itemsize / (2 * depth * lanes_of(itemsize))  # rows of one vector in a second
+    seconds = 0.0
+    for width, panels in Counter(_panels(columns, itemsize)).items():
+        tall, low = heights.py_func(width)
+        talls, lows = _cover(count, tall, low, heights is gradient_heights)
+        rows = talls * tall + lows * low / rates.low
+        work = rows * width / rate / (rates.narrow if width == 1 else 1)
+        seconds += panels * lines * (work + (talls + lows) * steps * rates.tile)
+    return seconds
 
 
 def _packing(problem: Problem, rates: Rates) -> float:
@@ -174,26 +196,24 @@ def _direct(problem: Problem, algorithm: str, rates: Rates) -> float:
     merged = problem.groups == 1 and problem.dilation[1] == 1
     if problem.direction == "backward_weight":
         runs, run = (kh, kw * per_group) if merged else (kh * kw, per_group)
-        rows, tiles = _tiles(run, rates)
         blocks = max(1, problem.n * oh * ow / 384)
-        products = _product(rows * runs, tiles * runs * blocks, problem.n * oh * ow, filters, size, rates)
+        products = _product(run, runs, problem.n * oh * ow, filters, blocks, size, rates, gradient_heights)
         weights = blocks * runs * run * filters * problem.groups * size / (4 * rates.copies)
         seconds = problem.groups * products / rates.weights + weights
     elif problem.direction == "forward":
-        rows, tiles = _tiles(length, rates)
         steps = 1 if merged else kh
-        seconds = problem.groups * lines * _product(rows, tiles * steps, depth, filters, size, rates)
+        products = _product(length, lines, depth, filters, steps, size, rates, pixel_heights)
+        seconds = problem.groups * products
     else:
         sy, sx = problem.stride
         patches = merged and kw == sx and problem.padding[1] == 0 and ow * kw == problem.w
         columns, across = (kw * per_group, 1) if patches else (per_group, sx)
         length = length if pointwise else ow if patches else -(-problem.w // sx)
         lines = lines if pointwise else problem.n * -(-problem.h // sy)
-        rows, tiles = _tiles(length, rates)
         calls = min(sy, problem.h) * across
         inner = depth / per_group * filters / (sy * sx) * (1 if not patches else sx / kw)
-        products = _product(rows, tiles, inner, columns, size, rates)
-        seconds = problem.groups * calls * lines * products
+        products = _product(length, lines, inner, columns, 1, size, rates, pixel_heights)
+        seconds = problem.groups * calls * products
     copied = problem.bytes if max(problem.padding) > 0 else 0
     return seconds + copied / (4 * rates.copies) + _packing(problem, rates) + calls * rates.call
 
@@ -204,13 +224,12 @@ def _im2col(problem: Problem, algorithm: str, rates: Rates) -> float:
     per_group, filters, size = problem.c // problem.groups, problem.k // problem.groups, problem.itemsize
     depth = taps * per_group
     if problem.direction == "backward_weight":
-        rows, tiles = _tiles(depth, rates)
         blocks = max(1.0, pixels * depth * size / (256 * 1024))
-        products = _product(rows, tiles * blocks, pixels, filters, size, rates) / rates.weights
+        products = _product(depth, 1, pixels, filters, blocks, size, rates, gradient_heights) / rates.weights
     elif problem.direction == "forward":
-        products = _product(_round_up(pixels, LOW), pixels / TALL, depth, filters, size, rates)
+        products = _product(pixels, 1, depth, filters, 1, size, rates, pixel_heights)
     else:
-        products = _product(_round_up(pixels, LOW), pixels / TALL, filters, depth, size, rates)
+        products = _product(pixels, 1, filters, depth, 1, size, rates, pixel_heights)
     wide = _round_up(per_group, lanes_of(size))
     columns = pixels * taps * (wide * size / rates.columns + rates.column)
     seconds = problem.groups * (products + columns)
@@ -229,7 +248,7 @@ def _winograd(problem: Problem, algorithm: str, rates: Rates) -> float:
     tiles, planes = problem.n * -(-high // m) * -(-wide // m), (m + 2) ** 2
     c, k = (_round_up(count, lanes) for count in (problem.c, problem.k))
     rate = rates.winograd * rates.products * 4 / size
-    products = 2 * planes * _round_up(tiles, TALL) * c * k / rate
+    products = 2 * planes * _round_up(tiles, ROWS) * c * k / rate
     results = {"forward": k, "backward_data": c}.get(problem.direction, 0)  # backward_weight transforms both
     transforms = planes * tiles * size * ((c + k - results) / rates.transforms + results / rates.back)
     weights = planes * c * k * size / rates.transforms + _packing(problem, rates)

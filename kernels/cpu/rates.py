@@ -21,9 +21,9 @@ DEFAULT = "default"
 class Rates(NamedTuple):
     """One core's speed at this and that, for float32."""
 
-    products: float  #: operations a second in tiles of TALL x VECTORS
+    products: float  #: operations a second in the tall tiles of sums
     narrow: float  #: of that, in tiles of one vector
-    low: float  #: of that, in the lowest tiles
+    low: float  #: of that, in low tiles
     weights: float  #: of that, where the sum goes over pixels
     winograd: float  #: of that, in the products between Winograd's transforms
     transforms: float  #: bytes of transformed tiles

@@ -47,7 +47,7 @@ def backward_weight(
 
     z, second, doubled: as above. None if a result is not finite.
     """
-    dw, db = np.empty(weight_shape, x.dtype), np.empty(weight_shape[0], x.dtype)
+    dw, db = memory.empty(weight_shape, x.dtype), np.empty(weight_shape[0], x.dtype)
     for first, last in pieces_of(weight_shape[0], (m + 2) ** 2 * weight_shape[1] * x.itemsize):
         _weight_piece((g, z), (x, second), dw, db, (first, last), padding, m, doubled)
     return (dw, db) if np.isfinite(dw).all() and np.isfinite(db).all() else None
