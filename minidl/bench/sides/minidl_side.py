@@ -117,8 +117,8 @@ def arranged(array: Any, order: tuple[int, ...]) -> Any:
 
 
 def _as_met(array: Any, spec: Any) -> Any:
-    """Feature maps in the order in which a network's convolutions leave them."""
-    return arranged(array, memory_order(array.shape)) if spec.role == "image" else array
+    """As it is in a network: where results of kernels lie, feature maps in the order of convolutions'."""
+    return arranged(array, memory_order(array.shape) if spec.role == "image" else tuple(range(array.ndim)))
 
 
 def _op(op: Op) -> Job:
@@ -137,9 +137,10 @@ def _op(op: Op) -> Job:
     # Handed back in the order in which the output came, as the next operation's backward would.
     first = function(*arguments, **keywords).data
     g = job.cotangent(first.shape)
-    if first.ndim == 4:
-        g = arranged(g, (0, *sorted((1, 2, 3), key=lambda axis: -first.strides[axis])))
-    g = minidl.Tensor(g)
+    inner = tuple(range(1, g.ndim))
+    if g.ndim == 4:
+        inner = tuple(sorted(inner, key=lambda axis: -first.strides[axis]))
+    g = minidl.Tensor(arranged(g, (0, *inner)[: g.ndim]))
 
     return job.op_job(
         op,
@@ -154,7 +155,8 @@ def _update(task: Update) -> Job:
     parameters = list(model.parameters())
     optimizer = getattr(minidl.optim, task.optimizer)(parameters, **task.options)
     for seed, p in enumerate(parameters):
-        p.grad = minidl.Tensor(np.random.default_rng(seed).standard_normal(p.shape, dtype=np.float32))
+        gradient = np.random.default_rng(seed).standard_normal(p.shape, dtype=np.float32)
+        p.grad = minidl.Tensor(arranged(gradient, tuple(range(gradient.ndim))))
 
     def run() -> job.Parts:
         return {"step": job.timed(optimizer.step)[0]}

@@ -77,7 +77,7 @@ class Side:
         return job.predict_job(predict)
 
     def _tensor(self, value: Any, spec: Array) -> Any:
-        tensor = self.torch.from_numpy(value)
+        tensor = self.torch.from_numpy(value).clone()  # in PyTorch's own, aligned memory
         if tensor.dim() == 4:
             tensor = tensor.contiguous(memory_format=self.format)
         return tensor.requires_grad_(spec.grad)
@@ -105,14 +105,15 @@ class Side:
 
     def _update(self, task: Update) -> Job:
         parameters = [
-            self.torch.from_numpy(array).requires_grad_() for array in weights.state("documents").values()
+            self.torch.from_numpy(array).clone().requires_grad_()
+            for array in weights.state("documents").values()
         ]
         options = {**task.options, **({"fused": True} if self.setting == "fused" else {})}
         options.setdefault("lr", 1e-3)
         optimizer = getattr(self.torch.optim, task.optimizer)(parameters, **options)
         for seed, p in enumerate(parameters):
             gradient = np.random.default_rng(seed).standard_normal(tuple(p.shape), dtype=np.float32)
-            p.grad = self.torch.from_numpy(gradient)
+            p.grad = self.torch.from_numpy(gradient).clone()
 
         def run() -> job.Parts:
             return {"step": job.timed(optimizer.step)[0]}
