@@ -125,7 +125,13 @@ class Checked:
 
 
 def tolerance(
-    about: str, reference: Callable[..., Any], args: Any, options: Any, expected: Any, terms: int | None = None
+    about: str,
+    reference: Callable[..., Any],
+    args: Any,
+    options: Any,
+    expected: Any,
+    terms: int | None = None,
+    most: int | None = None,
 ) -> tuple[Any, float]:
     """How far a kernel's result may be from the reference's: the S of each of its arrays, and 8 √n.
 
@@ -135,12 +141,14 @@ def tolerance(
         args, options: its arguments; they stay as they are.
         expected: its result.
         terms: n; None: from the shapes.
+        most: counts instead of an n that is larger.
 
     Returns:
         Arrays in the same containers as ``expected``, whose largest numbers are the S, and the factor: the
         bound for each array is factor · ε · S.
     """
     terms = _length(about, _named(reference, args, options)) if terms is None else terms
+    terms = terms if most is None else min(terms, most)
     linear, magnitudes = about.partition(".")[0] in LINEAR, expected
     if terms and linear:
         sizes = _mapped((args, options), _magnitude)

@@ -23,7 +23,7 @@ class Card(NamedTuple):
         flops: highest rate in float32 without tensor cores, in FLOP/s.
         bandwidth: of its memory, in bytes/s.
         source: where NVIDIA says so.
-        known_as: what is part of the name that the driver gives the card.
+        known_as: how the name begins that the driver gives the card.
     """
 
     name: str
@@ -64,14 +64,13 @@ def card_named(name: str) -> Card | None:
     Args:
         name: as the driver gives it.
 
-    >>> card_named("NVIDIA A100-SXM4-80GB").architecture, card_named("NVIDIA L40S")
-    (80, None)
-    >>> card_named("NVIDIA A10"), card_named("NVIDIA GeForce RTX 4090 D")
-    (Card(name='A10', architecture=86, flops=31200000000000.0, bandwidth=600000000000.0, \
-source='A10 datasheet', known_as='A10'), None)
+    >>> card_named("Tesla V100-SXM2-32GB").name, card_named("NVIDIA A10").name
+    ('V100 SXM2', 'A10')
+    >>> card_named("NVIDIA L40S"), card_named("NVIDIA GeForce RTX 4090 D")
+    (None, None)
     """
     words = " ".join(word for word in name.split() if word not in ("NVIDIA", "GeForce", "Tesla"))
-    return next((card for card in CARDS if words == card.known_as), None)
+    return next((card for card in CARDS if f"{words}-".startswith(f"{card.known_as}-")), None)
 
 
 def bounds(least: Cost, products: float = 1.0) -> dict[str, float]:

@@ -59,6 +59,10 @@ class Draw:
         """Normally distributed float32."""
         return self.rng.standard_normal(shape, np.float32)
 
+    def signs(self, *shape: int) -> Any:
+        """-1, 0 and 1, float32: sums of them are exact in any order, as long as there are less than 2^24."""
+        return self.rng.integers(-1, 2, shape).astype(np.float32)
+
     def positive(self, *shape: int) -> Any:
         """Between a half and one and a half."""
         return self.rng.random(shape, np.float32) + np.float32(0.5)

@@ -120,7 +120,9 @@ def flops(case: Case, call: Call, results: Any) -> int:
     """
     if case.about in EACH:
         return EACH[case.about] * int(arrays_of(call.args)[0].size)
-    return int(FORMULAS[case.about](case.named(call), max((int(a.size) for a in arrays_of(results)), default=0)))
+    return int(
+        FORMULAS[case.about](case.named(call), max((int(a.size) for a in arrays_of(results)), default=0))
+    )
 
 
 def _nbytes(arrays: list[Any]) -> int:

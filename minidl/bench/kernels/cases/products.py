@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.bench.kernels.case import Call, Case, Draw, Version, only, versions
+from minidl.bench.kernels.case import Call, Case, Draw, Version, only
 from minidl.bench.profile import WINOGRAD
 
 Pair = tuple[int, int]
@@ -108,7 +108,7 @@ def _im2col(direction: str) -> Callable[[Call], tuple[str, ...]]:
 
 
 def _winograd(direction: str) -> Callable[[Call], tuple[str, ...]]:
-    """What Winograd's convolution launches: three transforms' kernels, a product, and what waits for a flag."""
+    """What Winograd's convolution launches: three transforms, a product, and what waits for a flag."""
 
     def launches(call: Call) -> tuple[str, ...]:
         s = geometry(direction, call)
@@ -126,9 +126,9 @@ def _algorithms(direction: str, variant: str) -> tuple[Version, ...]:
     def algorithm(name: str, kernels: Any, products: float = 1.0) -> Version:
         return Version(name, kernels, options={"algorithm": name}, products=products)
 
-    def numbered(name: str, stem: str, versions: tuple[str, ...], *also: str) -> tuple[Version, ...]:
+    def numbered(name: str, stem: str, names: tuple[str, ...], *also: str) -> tuple[Version, ...]:
         return tuple(
-            Version(f"{name} {v}", (*also, f"{stem}_{v}"), _through(direction, name, v), {}) for v in versions
+            Version(f"{name} {v}", (*also, f"{stem}_{v}"), _through(direction, name, v), {}) for v in names
         )
 
     if variant == "depthwise":
@@ -169,10 +169,10 @@ def convolutions() -> Iterator[Case]:
             yield Case("conv2d", direction, make, several, variant, f"{title}, {what}")
 
     def bias(draw: Draw) -> Call:
-        return Call((draw.image(32, 128),))
+        return Call((draw.signs(draw.batch(), 32, draw.side(128), draw.side(128)),))
 
     kernel = only("conv2d_backward_bias_v1")
-    yield Case("conv2d", "backward_bias", bias, kernel, title="convolution, gradient of the bias")
+    yield Case("conv2d", "backward_bias", bias, kernel, title="convolution, gradient of the bias", terms=0)
 
 
 def fused() -> Iterator[Case]:
@@ -198,9 +198,7 @@ def fused() -> Iterator[Case]:
 
     title = "joined with a doubled half, 3x3 convolution 96 → 32, ReLU"
     for function, make in (("forward", forward), ("backward", backward)):
-        several = tuple(
-            Version(name, _fused(function, name), options={"algorithm": name}) for name in FUSED
-        )
+        several = tuple(Version(name, _fused(function, name), options={"algorithm": name}) for name in FUSED)
         yield Case(op, function, make, several, title=f"{title}, {function}")
 
 
@@ -258,6 +256,4 @@ def matrices() -> Iterator[Case]:
         for v in ("v1", "v2", "v3", "v4", "v5")
     )
     title, own = "product of two matrices, 1024 x 1024", {"numpy": multiplied}
-    yield Case(
-        "gemm", "multiply", square, several, title=title, expected=multiplied, host=own, terms=1024
-    )
+    yield Case("gemm", "multiply", square, several, title=title, expected=multiplied, host=own, terms=1024)

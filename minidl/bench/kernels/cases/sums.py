@@ -111,9 +111,7 @@ def normalize() -> Iterator[Case]:
         ("layer", layer, f"layer normalisation of {LENGTH}", "v1", "v2"),
     ):
         forward, backward = made(drawn)
-        there = tuple(
-            Version(v, (*_statistics(v), f"normalize_apply_{each}")) for v in ("v1", "v2", "v3")
-        )
+        there = tuple(Version(v, (*_statistics(v), f"normalize_apply_{each}")) for v in ("v1", "v2", "v3"))
         last = (f"normalize_parameters_{sums}", f"normalize_input_{each}")
         yield Case(op, "forward", forward, there, variant, f"{title}, forward")
         back = versions("normalize_means", "v1", "v2", also=last)
@@ -149,14 +147,18 @@ def _sums(name: str, columns: bool) -> tuple[str, ...]:
 def reductions() -> Iterator[Case]:
     """As the gradient of a bias; over everything; over the rows of a matrix."""
 
+    def image(draw: Draw) -> Any:
+        size = draw.side(WIDE[1])
+        return draw.signs(draw.batch(), WIDE[0], size, size)
+
     def bias(draw: Draw) -> Call:
-        return Call((draw.image(*WIDE), (0, 2, 3)))
+        return Call((image(draw), (0, 2, 3)))
 
     def everything(draw: Draw) -> Call:
-        return Call((draw.image(*WIDE), (0, 1, 2, 3)))
+        return Call((image(draw), (0, 1, 2, 3)))
 
     def columns(draw: Draw) -> Call:
-        return Call((draw.normal(draw.rows(ROWS), LENGTH), (0,)))
+        return Call((draw.signs(draw.rows(ROWS), LENGTH), (0,)))
 
     for variant, make, title in (
         ("bias", bias, "sum over images and pixels"),
@@ -169,10 +171,8 @@ def reductions() -> Iterator[Case]:
             return {"columns": over_images, "all": rows, "bias": (*rows, *over_images)}[variant]
 
         names = ("v1", "v2") if variant == "columns" else ("v1", "v2", "v3")
-        several = tuple(
-            Version(name, lambda call, name=name, of=launched: of(call, name)) for name in names
-        )
-        yield Case("reductions", "sum", make, several, variant, title)
+        several = tuple(Version(name, lambda call, name=name, of=launched: of(call, name)) for name in names)
+        yield Case("reductions", "sum", make, several, variant, title, terms=0)
 
 
 def confusion() -> Iterator[Case]:

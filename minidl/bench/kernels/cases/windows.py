@@ -140,7 +140,10 @@ def interpolate() -> Iterator[Case]:
 
         return forward, backward
 
-    for mode, taps, names in (("nearest", _nearest, ("v1", "v2", "v3")), ("bilinear", _bilinear, ("v1", "v2"))):
+    for mode, taps, names in (
+        ("nearest", _nearest, ("v1", "v2", "v3")),
+        ("bilinear", _bilinear, ("v1", "v2")),
+    ):
         forward, backward = made(taps)
         title = f"{mode} upsampling, twice the size"
         there = versions("interpolate_forward", *names)
