@@ -61,7 +61,7 @@ def command(
     quick: bool,
     listed: bool,
 ) -> int:
-    """Time every kernel of every backend on one case each: NumPy, compiled, every CUDA version, PyTorch, cuDNN.
+    """Time every kernel of every backend on one case each: NumPy, compiled, CUDA by version, PyTorch, cuDNN.
 
     A kernel is compared with the reference in float64 first; one that is wrong is reported and not timed, and
     the exit code is 1. Without a GPU it says so, times the CPU, and prints what is known of the CUDA kernels
@@ -111,8 +111,8 @@ def _gpu(device: str | None) -> tuple[int | None, str]:
         asked = Device(device)
         if asked.type == "cuda_sim":
             raise InputError(
-                f"--device {device}: the simulator computes what a GPU would, but on this machine's processor, "
-                "so its times say nothing of a GPU and are never shown; give cuda, cuda:N or cpu "
+                f"--device {device}: the simulator computes what a GPU would, but on this machine's "
+                "processor, so its times say nothing of a GPU and are never shown; give cuda, cuda:N or cpu "
                 "('minidl cuda-check' counts what a kernel moves)"
             )
         asked.check()

@@ -1,4 +1,4 @@
-"""Who computes a case here: the reference, the compiled kernels, every CUDA version, PyTorch on either side."""
+"""Who computes a case here: reference, compiled kernels, every CUDA version, PyTorch on either side."""
 
 from __future__ import annotations
 
@@ -161,9 +161,7 @@ def _as_in_a_network(function: Callable[..., Any], call: Call) -> Call:
     def arranged(array: Any) -> Any:
         if array.ndim == 4:
             return to_channels_last(array)
-        if (
-            array.ndim == 3 and array.shape[2] > 1 and array.dtype.kind == "f"
-        ):  # (N, C, M): the same, flattened
+        if array.ndim == 3 and array.shape[2] > 1 and array.dtype.kind == "f":  # (N, C, M): the same
             return np.ascontiguousarray(array.swapaxes(1, 2)).swapaxes(1, 2)
         return array
 
@@ -184,9 +182,8 @@ def on_device(case: Case, call: Call, xp: Any) -> Iterator[Contestant]:
         xp: CuPy, or its stand-in in a test.
     """
     own = function_of(DEVICE, case)
-    if own is not None:
-        if len(case.versions) > 1:
-            yield _device(case, call, xp, own, {}, "", "as chosen")
+    if own is not None and len(case.versions) > 1:
+        yield _device(case, call, xp, own, {}, "", "as chosen")
     for version in case.versions:
         function = version.run or own
         if function is not None:

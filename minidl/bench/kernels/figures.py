@@ -50,8 +50,8 @@ class Figure(NamedTuple):
 def limits(record: Record) -> dict[str, Limits]:
     """Of each place that was measured.
 
-    On the CPU they are this machine's own rates in the same run, SGEMM and copying; of a GPU its measured copy
-    rate, and what its data sheet says of float32.
+    On the CPU they are this machine's own rates in the same run, SGEMM and copying; of a GPU its measured
+    copy rate, and what its data sheet says of float32.
 
     Args:
         record: all of it.

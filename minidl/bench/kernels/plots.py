@@ -15,8 +15,6 @@ Record = dict[str, Any]
 
 OWN_COLOUR, PEER_COLOUR, REFERENCE_COLOUR = "#14365f", "#ee7733", "0.55"
 NAMES = {"cpu": ("minidl, compiled kernels", "PyTorch"), "gpu": ("minidl, CUDA kernels", "PyTorch, cuDNN")}
-#: Shares below this are drawn as this.
-LEAST_SHARE = 0.002
 
 
 def write_plots(record: Record, folder: Path) -> list[Path]:
@@ -58,7 +56,9 @@ def _found(record: Record, place: str) -> list[tuple[Record, list[Figure]]]:
 
 
 def _shares(record: Record, place: str) -> Any:
-    """A bar for each case, as long as the share of the roofline of minidl's fastest; points for the others."""
+    """A bar for each case, the share of the roofline of minidl's fastest; points for the others."""
+    from matplotlib.ticker import PercentFormatter
+
     cases = [(m, found) for m, found in _found(record, place) if any(f.share is not None for f in found)]
     if not cases:
         return None
@@ -67,32 +67,21 @@ def _shares(record: Record, place: str) -> Any:
     for row, (_, found) in enumerate(cases):
         mine, other, first = best(found, place, True), best(found, place, False), reference(found)
         if mine and mine.share:
-            axes.barh(row, max(mine.share, LEAST_SHARE), height=0.62, color=OWN_COLOUR)
+            axes.barh(row, mine.share, height=0.62, color=OWN_COLOUR)
         for one, colour, marker in ((other, PEER_COLOUR, "o"), (first, REFERENCE_COLOUR, "|")):
             if one and one.share:
-                axes.scatter(max(one.share, LEAST_SHARE), row, color=colour, marker=marker, s=26, zorder=3)
+                axes.scatter(one.share, row, color=colour, marker=marker, s=26, zorder=3)
     axes.set_yticks(range(len(cases)), [m["title"] for m, _ in cases], fontsize=7)
-    axes.set(ylim=(len(cases) - 0.4, -0.6), xscale="log")
-    low = min(f.share for _, found in cases for f in found if f.share)
     high = max(f.share for _, found in cases for f in found if f.share)
-    axes.set_xlim(max(LEAST_SHARE, low / 1.3), max(1.2, high * 1.3))
+    axes.set(ylim=(len(cases) - 0.4, -0.6), xlim=(0, max(1.05, high * 1.05)))
     axes.axvline(1, color="0.4", linewidth=0.8)
-    _percent(axes)
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("share of the roofline: the least time that the limits allow / the time taken")
     axes.xaxis.grid(visible=True, color="0.9")
     quiet(axes)
     _legend(drawing, place, bars=True)
     axes.set_title(_head(record, place), fontsize=9, loc="left", color="0.3")
     return drawing
-
-
-def _percent(axes: Any) -> None:
-    """1 %, 10 %, 100 % along a logarithmic axis."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    axes.xaxis.set_major_locator(FixedLocator([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g} %"))
 
 
 def _roofline(record: Record, place: str) -> Any:

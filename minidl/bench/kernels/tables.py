@@ -75,13 +75,13 @@ def gpu_line(record: Record) -> str:
     """
     gpu = record["gpu"]
     if gpu is None:
-        why = record["absent"].get("cuda", "not asked for")
+        why = record["absent"].get("cuda", "not asked for").partition(";")[0]
         return f"No GPU was measured ({why}). What is said of GPUs is a {LABEL}."
     sheet = gpu["data_sheet"]
     peak = (
         f"{sheet['flops'] / 1e12:g} TFLOP/s in float32 (data sheet)"
         if sheet
-        else "its highest rate is not in the table of data sheets, so its roofline is for kernels without FLOPs"
+        else "its highest rate is not in the table of data sheets: shares only where there are no FLOPs"
     )
     return f"GPU: {gpu['about']['name']}; copying {gpu['copy'] / 1e9:,.0f} GB/s (measured), {peak}."
 
@@ -159,6 +159,8 @@ def _times(record: Record, place: str) -> str:
 
 
 def _rate(value: float) -> str:
+    if not value:
+        return NONE
     return f"{value / 1e9:,.3g}" if value < 1e12 else f"{value / 1e9:,.0f}"
 
 
@@ -191,16 +193,16 @@ def _kernels(record: Record) -> str:
         shares = [f"{one.occupancy[a]:.0%}" for a in architectures]
         rows.append([f"`{name}`", registers, str(max(one.shared.values())), *shares, *counts])
     text = (
-        "In float32 with 32-bit indices. Registers (over all architectures) and shared memory are what NVIDIA's "
-        "compiler says, the columns of architectures are theoretical occupancy. Bytes and FLOPs are for each "
-        "output of the workload of `kernels/cuda/workloads.py`, counted by the simulator before any cache, where "
-        "they were counted."
+        "In float32 with 32-bit indices. Registers (over all architectures) and shared memory are what "
+        "NVIDIA's compiler says, the columns of architectures are theoretical occupancy. Bytes and FLOPs are "
+        "for each output of the workload of `kernels/cuda/workloads.py`, counted by the simulator before any "
+        "cache, where they were counted."
     )
     return f"{text}\n\n{table(head_, rows)}"
 
 
 def predictions(record: Record) -> str:
-    """The least times on each card of the table, by case; a line more where an algorithm needs fewer products.
+    """The least times on each card of the table, by case, and where an algorithm needs fewer products.
 
     Args:
         record: all of it.
@@ -221,9 +223,9 @@ def predictions(record: Record) -> str:
         ],
     )
     text = (
-        f"**{LABEL.capitalize()}**, in ms: what a case takes at least on these cards, the larger of its FLOPs at "
-        "the highest rate in float32 without tensor cores and its least bytes at the memory's bandwidth, both "
-        "from NVIDIA's data sheets. No kernel has been run on any of them for this table."
+        f"**{LABEL.capitalize()}**, in ms: what a case takes at least on these cards, the larger of its FLOPs "
+        "at the highest rate in float32 without tensor cores and its least bytes at the memory's bandwidth, "
+        "both from NVIDIA's data sheets. No kernel has been run on any of them for this table."
     )
     cards = table([f"ms at least ({LABEL})", *(c.name for c in CARDS)], rows)
     return f"{text}\n\n{cards}\n\n{sheets}"
