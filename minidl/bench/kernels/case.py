@@ -128,7 +128,8 @@ class Case:
         variant: what tells it from another case of the same function.
         title: for people; None: the name.
         expected: what the result must be, where ``kernels/reference`` has no such function.
-        host: what computes it on the CPU, where that is not the backends' function of that name.
+        host: what computes it on the CPU, by backend, where that is not the backend's function of that name.
+        device: the same on a device.
         in_place: the result is what the call did to its first argument.
         terms: additions, and other roundings, on the way to a number of the result; None: as
             ``minidl/_compare.py`` has it.
@@ -142,6 +143,7 @@ class Case:
     title: str | None = None
     expected: Callable[..., Any] | None = None
     host: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    device: Callable[..., Any] | None = None
     in_place: bool = False
     terms: int | None = None
 

@@ -153,7 +153,7 @@ def _host(
 
 
 def _as_in_a_network(function: Callable[..., Any], call: Call) -> Call:
-    """Pictures channels-last, as the compiled convolution leaves them, where the function can take them so."""
+    """Pictures channels-last, as the compiled convolution leaves them, where the function takes them so."""
     if getattr(function, "takes", None) == "C":
         return call
     names = list(inspect.signature(function).parameters)
@@ -181,7 +181,7 @@ def on_device(case: Case, call: Call, xp: Any) -> Iterator[Contestant]:
         call: its arguments on the host.
         xp: CuPy, or its stand-in in a test.
     """
-    own = function_of(DEVICE, case)
+    own = case.device or function_of(DEVICE, case)
     if own is not None and len(case.versions) > 1:
         yield _device(case, call, xp, own, {}, "", "as chosen")
     for version in case.versions:

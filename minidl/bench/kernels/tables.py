@@ -223,9 +223,9 @@ def predictions(record: Record) -> str:
         ],
     )
     text = (
-        f"**{LABEL.capitalize()}**, in ms: what a case takes at least on these cards, the larger of its FLOPs "
-        "at the highest rate in float32 without tensor cores and its least bytes at the memory's bandwidth, "
-        "both from NVIDIA's data sheets. No kernel has been run on any of them for this table."
+        f"**{LABEL.capitalize()}**, in ms: what a case takes at least on these cards, the larger of its "
+        "FLOPs at the highest rate in float32 without tensor cores and its least bytes at the memory's "
+        "bandwidth, both from NVIDIA's data sheets. No kernel has been run on any of them for this table."
     )
     cards = table([f"ms at least ({LABEL})", *(c.name for c in CARDS)], rows)
     return f"{text}\n\n{cards}\n\n{sheets}"

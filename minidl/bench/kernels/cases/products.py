@@ -256,4 +256,14 @@ def matrices() -> Iterator[Case]:
         for v in ("v1", "v2", "v3", "v4", "v5")
     )
     title, own = "product of two matrices, 1024 x 1024", {"numpy": multiplied}
-    yield Case("gemm", "multiply", square, several, title=title, expected=multiplied, host=own, terms=1024)
+    yield Case(
+        "gemm",
+        "multiply",
+        square,
+        several,
+        title=title,
+        expected=multiplied,
+        host=own,
+        device=_multiply,
+        terms=1024,
+    )
