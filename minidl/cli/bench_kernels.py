@@ -87,6 +87,8 @@ def _plan(only: str | None, backends: str | None, device: str | None, rounds: in
             raise InputError(f"--only {pattern}: matches nothing; see 'minidl bench kernels --list'")
     gpu, no_gpu = _gpu(device)
     chosen, absent = _backends(backends, no_gpu)
+    if "cuda" not in chosen and "cudnn" not in chosen:
+        gpu = None
     return Plan(select(patterns), chosen, get_num_threads(), absent, rounds, quick, gpu)
 
 
@@ -140,7 +142,7 @@ def _backends(text: str | None, no_gpu: str) -> tuple[list[str], dict[str, str]]
             )
     for name in BACKENDS:
         on_gpu = BACKENDS[name][1] == "gpu"
-        why = (no_gpu if on_gpu and no_gpu else missing(name)) if name in names else "not among --backends"
+        why = no_gpu if on_gpu and no_gpu else missing(name) if name in names else "not among --backends"
         if why and text is not None and name in names:
             raise InputError(f"--backends {name}: {why}; install it, or leave it out")
         if why:
