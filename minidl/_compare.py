@@ -115,7 +115,7 @@ class Checked:
             mine = _mapped(before, np.copy)
             expected = reference(*mine[0], **mine[1])
             named = _named(reference, *before)
-            magnitudes, bound = tolerance(about, reference, *before, expected)
+            magnitudes, bound = tolerance(about, reference, before[0], before[1], expected)
             where = f"{about} of backend {self._kernels.backend!r}", f"{_told(named)}{self._origin}"
             _same("result", result, expected, magnitudes, bound, where)
             _same("argument", (args, asked), mine, mine, bound, where)  # some kernels change them

@@ -13,6 +13,9 @@ import numpy as np
 from minidl.bench.tasks import QUICK_BATCH, QUICK_LEAST, QUICK_SHRINK
 from minidl.bench.workloads import BATCH
 
+#: Channels of convolutions in a quick run.
+QUICK_CHANNELS = 16
+
 REFERENCE, HOST, DEVICE = "minidl.kernels.reference", "minidl.kernels.cpu", "minidl.kernels.cuda"
 
 
@@ -46,6 +49,10 @@ class Draw:
         (128, 16)
         """
         return min(extent, max(QUICK_LEAST, extent // QUICK_SHRINK)) if self.quick else extent
+
+    def channels(self, count: int) -> int:
+        """Channels or filters of a convolution, whose work grows with their product."""
+        return min(count, QUICK_CHANNELS) if self.quick else count
 
     def batch(self, size: int = BATCH) -> int:
         """Pictures at a time."""

@@ -115,9 +115,13 @@ def algorithms(case: Case, call: Call) -> tuple[str, list[str]]:
     from minidl.kernels.cpu import plan
 
     s = geometry(case.function, call)
+    n, c, h, w = s.x_shape
     problem = plan.Problem(
         case.function,
-        *s.x_shape,
+        n,
+        c,
+        h,
+        w,
         s.weight_shape[0],
         s.kernel,
         s.stride,

@@ -134,7 +134,7 @@ def _legend(target: Any, place: str, bars: bool) -> None:
     from matplotlib.patches import Patch
 
     mine, other = NAMES[place]
-    point = {"linestyle": "", "marker": "o"}
+    point: dict[str, Any] = {"linestyle": "", "marker": "o"}
     if bars:
         handles: list[Any] = [
             Patch(color=OWN_COLOUR, label=f"{mine} (the fastest)"),

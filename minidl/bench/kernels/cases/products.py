@@ -30,6 +30,7 @@ class _Shape:
         self, draw: Draw, channels: int, filters: int, extent: int, kernel: int, stride: int, groups: int
     ) -> None:
         self.draw, size = draw, draw.side(extent)
+        channels, filters, groups = (draw.channels(count) for count in (channels, filters, groups))
         self.x_shape = (draw.batch(), channels, size, size)
         self.weight_shape = (filters, channels // groups, kernel, kernel)
         out = (size + 2 * (kernel // 2) - kernel) // stride + 1
@@ -62,12 +63,12 @@ def geometry(direction: str, call: Call) -> Any:
 
     first, second, third = call.args[:3]
     if direction == "forward":
-        shapes = first.shape, second.shape, call.args[3]
+        x_shape, weight_shape, out = first.shape, second.shape, call.args[3]
     elif direction == "backward_data":
-        shapes = third, second.shape, first.shape[2:]
+        x_shape, weight_shape, out = third, second.shape, first.shape[2:]
     else:
-        shapes = second.shape, third, first.shape[2:]
-    return Geometry(*map(tuple, shapes), **call.options)
+        x_shape, weight_shape, out = second.shape, third, first.shape[2:]
+    return Geometry(tuple(x_shape), tuple(weight_shape), tuple(out), **call.options)
 
 
 def _through(direction: str, algorithm: str, version: str) -> Callable[..., Any]:
@@ -182,8 +183,9 @@ def fused() -> Iterator[Case]:
 
     def given(draw: Draw) -> tuple[Any, ...]:
         size = draw.side(128)
-        second = draw.normal(draw.batch(), 64, size // 2, size // 2)
-        return draw.image(32, 128), second, draw.weight(32, 96, 3, 3), draw.normal(32), (size, size)
+        c, c1 = draw.channels(32), draw.channels(64)
+        second = draw.normal(draw.batch(), c1, size // 2, size // 2)
+        return draw.image(c, 128), second, draw.weight(c, c + c1, 3, 3), draw.normal(c), (size, size)
 
     def forward(draw: Draw) -> Call:
         x, second, weight, bias, out = given(draw)

@@ -137,11 +137,12 @@ def _given(op: str, drawn: Any) -> Iterator[Case]:
     yield Case(op, "backward_given", backward, back, title=f"{title}, backward")
 
 
-def _sums(name: str, columns: bool) -> tuple[str, ...]:
-    """The kernels of a version of a sum over rows, or over columns."""
-    if name == "v1":
+def _launched(variant: str, version: str) -> tuple[str, ...]:
+    """The kernels of a version of a sum: over rows, over columns (images are columns), or first the one."""
+    if version == "v1":
         return ("reductions_sum_v1",)
-    return ("reductions_columns_v2",) if columns else (f"reductions_rows_{name}",)
+    rows, columns = f"reductions_rows_{version}", "reductions_columns_v2"
+    return {"columns": (columns,), "all": (rows,), "bias": (rows, columns)}[variant]
 
 
 def reductions() -> Iterator[Case]:
@@ -165,13 +166,8 @@ def reductions() -> Iterator[Case]:
         ("all", everything, "sum of everything"),
         ("columns", columns, f"sum of {ROWS} rows of {LENGTH}"),
     ):
-
-        def launched(call: Call, name: str, variant: str = variant) -> tuple[str, ...]:
-            rows, over_images = _sums(name, False), _sums(name, True)
-            return {"columns": over_images, "all": rows, "bias": (*rows, *over_images)}[variant]
-
         names = ("v1", "v2") if variant == "columns" else ("v1", "v2", "v3")
-        several = tuple(Version(name, lambda call, name=name, of=launched: of(call, name)) for name in names)
+        several = tuple(Version(name, _launched(variant, name)) for name in names)
         yield Case("reductions", "sum", make, several, variant, title, terms=0)
 
 
