@@ -1,7 +1,7 @@
 """GPUs that are not here: what their data sheets say, and what follows from it. Predictions, not measured.
 
 A kernel cannot be faster than its FLOPs at the highest rate of the card, nor, if it moves each array between
-memory and processor, than its least bytes at the bandwidth of the memory. That is a *bound*; how near a kernel
+memory and processor, than its least bytes at the bandwidth of the memory. That is a *bound*; how near one
 comes to it is what only a GPU can tell.
 """
 
