@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -40,6 +41,13 @@ def test_a_record_of_the_host():
     saved = []
     run.run(asked, record, save=lambda r: saved.append(len(r["cases"])))
     assert record["complete"] and record["gpu"] is None and saved == [1, 2, 2]
+    assert set(record["kernels"]) == {"arithmetic_add_v1", "arithmetic_add_v2"}
+    again = json.loads(json.dumps(record))
+    assert all(
+        known.from_record(again, name) == one
+        for name, one in known.kernels().items()
+        if name in again["kernels"]
+    )
     add, cat = record["cases"]
     assert (add["flops"], add["bytes"]) == (16384, 3 * 4 * 16384)
     side = add["contestants"]["numpy"]
@@ -137,7 +145,9 @@ def test_the_gpus_part_of_the_record(monkeypatch):
     monkeypatch.setattr(devices, "namespace_of", lambda kind: posing)
     monkeypatch.setattr("minidl.cuda.describe", lambda device: {"name": "NVIDIA H100 80GB HBM3", "sms": 132})
     monkeypatch.setattr(run, "DeviceClock", lambda xp: SimpleNamespace(copy_rate=lambda: 3e12, size=1))
-    monkeypatch.setattr(run, "measure", lambda case, *a: {"name": case.name, "contestants": {}})
+    monkeypatch.setattr(
+        run, "measure", lambda case, *a: {"name": case.name, "contestants": {}, "versions": {}}
+    )
     asked = plan(["activations-relu"], ["cuda"], gpu=1)
     record = run.run(asked, run.begin(asked))
     assert record["gpu"] == {

@@ -8,6 +8,7 @@ from them; bytes and FLOPs for each output were counted by the simulator on a wo
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -56,6 +57,29 @@ def kernels() -> dict[str, Known]:
         )
         found[name] = Known(file, registers, shared, occupancy, counts.get(name, {}))
     return found
+
+
+def for_record(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Of these kernels, as JSON can hold it: what was known at the time of a run belongs to the run.
+
+    Args:
+        names: of kernels.
+    """
+    return {name: kernels()[name]._asdict() for name in names}
+
+
+def from_record(record: dict[str, Any], name: str) -> Known:
+    """What a record says of a kernel.
+
+    Args:
+        record: all of it; JSON has made strings of the architectures.
+        name: of the kernel.
+    """
+    one = record["kernels"][name]
+    by_architecture = ("registers", "shared", "occupancy")
+    return Known(
+        **{k: {int(a): v for a, v in e.items()} if k in by_architecture else e for k, e in one.items()}
+    )
 
 
 def versions(case: Case, call: Call, least: Cost) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from minidl.bench import machine
 from minidl.bench.kernels import known
-from minidl.bench.kernels.cards import card_named
+from minidl.bench.kernels.cards import CARDS, card_named
 from minidl.bench.kernels.case import Case, Draw
 from minidl.bench.kernels.check import Expected
 from minidl.bench.kernels.clocks import Clock, DeviceClock, HostClock
@@ -73,6 +73,8 @@ def begin(plan: Plan) -> Record:
         "backends": {name: BACKENDS[name][0] for name in plan.backends},
         "absent": plan.absent,
         "gpu": None,
+        "cards": [card._asdict() for card in CARDS],
+        "kernels": {},
         "cases": [],
     }
 
@@ -103,6 +105,7 @@ def run(
         for case in plan.cases:
             measured = measure(case, plan.backends, clocks, plan.turns(), plan.quick, xp)
             measured["gauge"] = {name: [rate] for name, rate in gauge().items()}
+            record["kernels"].update(known.for_record(_launched(measured)))
             record["cases"].append(measured)
             told.message(say(measured, record))
             told.advance()
@@ -112,6 +115,11 @@ def run(
     record["complete"] = True
     save(record)
     return record
+
+
+def _launched(measured: Record) -> list[str]:
+    """The CUDA kernels of a case, each once."""
+    return list(dict.fromkeys(k for version in measured["versions"].values() for k in version["kernels"]))
 
 
 def _gauge(threads: int) -> Callable[[], dict[str, float]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from minidl.bench.kernels.cards import CARDS, LABEL
+from minidl.bench.kernels.cards import LABEL, Card
 from minidl.bench.kernels.figures import Figure, Limits, best, figures, limits, reference
-from minidl.bench.kernels.known import kernels
+from minidl.bench.kernels.known import Known, from_record
 from minidl.bench.kernels.run import MEASURED, VIEWS, faults
 from minidl.bench.tables import NONE, QUICK, milliseconds, table
 
@@ -181,7 +181,7 @@ def _statuses(record: Record) -> str:
 def _kernels(record: Record) -> str:
     """Registers, shared memory, occupancy and counts of every CUDA kernel of the cases."""
     used = [k for m in record["cases"] for v in m["versions"].values() for k in v["kernels"]]
-    known = {name: kernels()[name] for name in dict.fromkeys(used)}
+    known = {name: from_record(record, name) for name in dict.fromkeys(used)}
     if not known:
         return "None of these cases has a CUDA kernel of its own."
     architectures = list(next(iter(known.values())).registers)
@@ -207,11 +207,12 @@ def predictions(record: Record) -> str:
     Args:
         record: all of it.
     """
+    cards = [Card(**card) for card in record["cards"]]
     rows = []
     for measured in record["cases"]:
         lines: dict[tuple[float, ...], str] = {}
         for name, version in measured["versions"].items():
-            lines.setdefault(tuple(version["prediction"].values()), name)
+            lines.setdefault(tuple(version["prediction"][card.name] for card in cards), name)
         for number, (seconds, name) in enumerate(lines.items()):
             title = f"{measured['title']} ({name})" if number else measured["title"]
             rows.append([title, *(milliseconds(s) for s in seconds)])
@@ -219,7 +220,7 @@ def predictions(record: Record) -> str:
         ["data sheet", "architecture", "float32 TFLOP/s", "GB/s", "source"],
         [
             [c.name, f"sm_{c.architecture}", f"{c.flops / 1e12:g}", f"{c.bandwidth / 1e9:,.0f}", c.source]
-            for c in CARDS
+            for c in cards
         ],
     )
     text = (
@@ -227,8 +228,8 @@ def predictions(record: Record) -> str:
         "FLOPs at the highest rate in float32 without tensor cores and its least bytes at the memory's "
         "bandwidth, both from NVIDIA's data sheets. No kernel has been run on any of them for this table."
     )
-    cards = table([f"ms at least ({LABEL})", *(c.name for c in CARDS)], rows)
-    return f"{text}\n\n{cards}\n\n{sheets}"
+    bounds = table([f"ms at least ({LABEL})", *(c.name for c in cards)], rows)
+    return f"{text}\n\n{bounds}\n\n{sheets}"
 
 
 def lines(measured: Record, record: Record) -> str:
@@ -250,17 +251,19 @@ def lines(measured: Record, record: Record) -> str:
         if side["status"] != MEASURED:
             said.append(f"  {name:30} {side['status']}")
     if record["gpu"] is None:
-        said += [_prediction(name, version) for name, version in measured["versions"].items()]
+        for name, version in measured["versions"].items():
+            known = [from_record(record, kernel) for kernel in version["kernels"]]
+            said.append(_prediction(name, version["prediction"][SHOWN], known))
     return "\n".join(said)
 
 
-def _prediction(name: str, version: Record) -> str:
-    """A CUDA version without a GPU."""
-    known = [kernels()[kernel] for kernel in version["kernels"]]
-    least = milliseconds(version["prediction"][SHOWN])
-    said = f"  {'cuda ' + name:30} {LABEL}: at least {least} ms on an {SHOWN}"
+def _prediction(name: str, seconds: float, known: list[Known]) -> str:
+    """A CUDA version without a GPU: its bound, and what is known of its kernels."""
+    said = f"  {'cuda ' + name:30} {LABEL}: at least {milliseconds(seconds)} ms on an {SHOWN}"
     if not known:
         return said
     registers = max(one.registers[SHOWN_ARCHITECTURE] for one in known)
     occupancy = min(one.occupancy[SHOWN_ARCHITECTURE] for one in known)
-    return f"{said}; {registers} registers, occupancy {occupancy:.0%}"
+    counted = [one.counts for one in known if "flops" in one.counts]
+    moved = f", {counted[0]['bytes']:.4g} bytes an output counted" if counted else ""
+    return f"{said}; {registers} registers, occupancy {occupancy:.0%}{moved}"
