@@ -75,11 +75,12 @@ def from_record(record: dict[str, Any], name: str) -> Known:
         record: all of it; JSON has made strings of the architectures.
         name: of the kernel.
     """
-    one = record["kernels"][name]
-    by_architecture = ("registers", "shared", "occupancy")
-    return Known(
-        **{k: {int(a): v for a, v in e.items()} if k in by_architecture else e for k, e in one.items()}
+    one: dict[str, Any] = record["kernels"][name]
+    registers, shared, occupancy = (
+        {int(architecture): value for architecture, value in one[what].items()}
+        for what in ("registers", "shared", "occupancy")
     )
+    return Known(one["file"], registers, shared, occupancy, one["counts"])
 
 
 def versions(case: Case, call: Call, least: Cost) -> dict[str, dict[str, Any]]:
