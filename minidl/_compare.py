@@ -115,19 +115,72 @@ class Checked:
             mine = _mapped(before, np.copy)
             expected = reference(*mine[0], **mine[1])
             named = _named(reference, *before)
-            terms = _length(about, named)
-            magnitudes = expected
-            if terms and self._kernels.operation in LINEAR:
-                sizes = _mapped(before, _magnitude)
-                magnitudes = reference(*sizes[0], **sizes[1])
-            grown = 0.0 if self._kernels.operation in LINEAR else _largest(before)
+            magnitudes, bound = tolerance(about, reference, before[0], before[1], expected)
             where = f"{about} of backend {self._kernels.backend!r}", f"{_told(named)}{self._origin}"
-            bound = FACTOR * math.sqrt(terms) * (1 + grown)
             _same("result", result, expected, magnitudes, bound, where)
             _same("argument", (args, asked), mine, mine, bound, where)  # some kernels change them
             return result
 
         return checked
+
+
+def tolerance(
+    about: str,
+    reference: Callable[..., Any],
+    args: Any,
+    options: Any,
+    expected: Any,
+    terms: int | None = None,
+    most: int | None = None,
+) -> tuple[Any, float]:
+    """How far a kernel's result may be from the reference's: the S of each of its arrays, and 8 √n.
+
+    Args:
+        about: operation and function, as in :data:`LENGTHS`.
+        reference: the function; for linear operations it runs once more, on magnitudes.
+        args, options: its arguments; they stay as they are.
+        expected: its result.
+        terms: n; None: from the shapes.
+        most: counts instead of an n that is larger.
+
+    Returns:
+        Arrays in the same containers as ``expected``, whose largest numbers are the S, and the factor: the
+        bound for each array is factor · ε · S.
+    """
+    terms = _length(about, _named(reference, args, options)) if terms is None else terms
+    terms = terms if most is None else min(terms, most)
+    linear, magnitudes = about.partition(".")[0] in LINEAR, expected
+    if terms and linear:
+        sizes = _mapped((args, options), _magnitude)
+        magnitudes = reference(*sizes[0], **sizes[1])
+    grown = 0.0 if linear else largest((args, options))
+    return magnitudes, FACTOR * math.sqrt(terms) * (1 + grown)
+
+
+def differ(result: Any, expected: Any, allowed: float) -> Any:
+    """Where arrays differ by more than ``allowed``, or only one has a NaN or an infinity; integers: at all.
+
+    >>> differ(np.array([1.0, 2.0, np.nan]), np.array([1.0, 2.5, np.nan]), 0.1)
+    array([False,  True, False])
+    """
+    if expected.dtype.kind != "f":
+        return np.asarray(result != expected)
+    finite = np.isfinite(result) & np.isfinite(expected)
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.abs(result - expected) > allowed
+    nan, other_nan = np.isnan(result), np.isnan(expected)
+    special = (nan != other_nan) | (np.isinf(result) | np.isinf(expected)) & (result != expected)
+    return np.where(finite, apart, special & ~(nan & other_nan))
+
+
+def largest(value: Any) -> float:
+    """The largest magnitude of the finite numbers in all arrays of floats, in nested containers.
+
+    >>> largest([np.array([1.0, -3.0, np.inf]), (np.array([7]),)])
+    3.0
+    """
+    floats = (_magnitude(a) for _, a in _arrays(value) if a.dtype.kind == "f")
+    return max((float(a.max(initial=0)) for a in floats), default=0.0)
 
 
 def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
@@ -155,12 +208,6 @@ def _arrays(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     elif isinstance(value, dict):
         for k, v in value.items():
             yield from _arrays(v, f"{place} {k}")
-
-
-def _largest(value: Any) -> float:
-    """The largest magnitude of the finite numbers in all arrays of floats."""
-    floats = (_magnitude(a) for _, a in _arrays(value) if a.dtype.kind == "f")
-    return max((float(a.max(initial=0)) for a in floats), default=0.0)
 
 
 def _named(reference: Callable[..., Any], args: Any, options: Any) -> dict[str, Any]:
@@ -201,8 +248,8 @@ def _same(
                 f" the reference's {b.dtype} {b.shape}; {where[1]}"
             )
         epsilon = float(np.finfo(b.dtype).eps) if b.dtype.kind == "f" else 0.0
-        allowed = bound * epsilon * _largest(size)
-        wrong = _differ(a, b, allowed)
+        allowed = bound * epsilon * largest(size)
+        wrong = differ(a, b, allowed)
         if wrong.any():
             first = np.unravel_index(int(wrong.argmax()), wrong.shape)
             raise KernelMismatchError(
@@ -210,14 +257,3 @@ def _same(
                 f" {b[first]!s}; {int(wrong.sum())} of {wrong.size} values differ by more than {allowed:.2g};"
                 f" {where[1]}"
             )
-
-
-def _differ(a: Any, b: Any, allowed: float) -> Any:
-    """Where arrays differ by more than ``allowed``, or only one has a NaN or an infinity."""
-    if b.dtype.kind != "f":
-        return np.asarray(a != b)
-    finite = np.isfinite(a) & np.isfinite(b)
-    with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.abs(a - b) > allowed
-    special = (np.isnan(a) != np.isnan(b)) | (np.isinf(a) | np.isinf(b)) & (a != b)
-    return np.where(finite, apart, special & ~(np.isnan(a) & np.isnan(b)))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+#: x, y, half width, half height, as shares of a plot.
+Box = tuple[float, float, float, float]
 
 
 def figure(width: float, height: float) -> Any:
@@ -47,3 +51,38 @@ def plain_numbers(axes: Any, x: bool = True) -> None:
         axis.set_major_locator(LogLocator(subs=subs))
         axis.set_major_formatter(FuncFormatter(show))
         axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+
+
+def label_points(
+    axes: Any, named: Sequence[tuple[str, float, float]], others: Sequence[tuple[float, float]] = ()
+) -> None:
+    """Names beside points, where there is room: to the right, to the left, above or below.
+
+    Args:
+        axes: logarithmic ones, whose limits are set.
+        named: name, x and y of each point.
+        others: x and y of points without a name, which no name may cover either.
+    """
+    from math import log10
+
+    (left, right), (low, high) = ([log10(v) for v in limits] for limits in (axes.get_xlim(), axes.get_ylim()))
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return (log10(x) - left) / (right - left), (log10(y) - low) / (high - low)
+
+    # Everything that a name must not cover.
+    taken: list[Box] = [(*place(x, y), 0.007, 0.012) for x, y in [*((x, y) for _, x, y in named), *others]]
+    for name, x, y in named:
+        width, height = 0.0042 * len(name) + 0.004, 0.013
+        px, py = place(x, y)
+        for dx, dy in ((0.01 + width, 0.0), (-0.01 - width, 0.0), (0.0, 0.035), (0.0, -0.035)):
+            box = (px + dx, py + dy, width, height)
+            if 0 < box[0] - width and box[0] + width < 1 and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                style = {"fontsize": 7, "color": "0.25", "ha": "center", "va": "center"}
+                axes.text(box[0], box[1], name, transform=axes.transAxes, **style)
+                break
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return abs(one[0] - other[0]) < one[2] + other[2] and abs(one[1] - other[1]) < one[3] + other[3]

@@ -163,13 +163,26 @@ def _size(array: Array) -> int:
     return math.prod(array.shape) * (2 if array.role == "labels" else 1)  # labels have 8 bytes
 
 
+def products(outputs: int, weight: tuple[int, ...]) -> int:
+    """FLOPs of one pass of direct convolution, whichever: forward, or the gradient of input or weight.
+
+    Args:
+        outputs: numbers that the forward gives.
+        weight: shape (K, C/groups, kh, kw).
+
+    >>> products(10, (4, 8, 3, 3))
+    1440
+    """
+    return 2 * outputs * math.prod(weight[1:])
+
+
 def _op(op: Op) -> Cost:
     out, inputs = math.prod(output_shape(op)), [_size(a) for a in op.arrays()]
     flops = 0
     if op.function in ("conv2d", "linear"):
-        flops = 3 * 2 * out * math.prod(op.named["weight"].shape[1:])
+        flops = 3 * products(out, op.named["weight"].shape)
     elif op.function == "conv_transpose2d":
-        flops = 3 * 2 * math.prod(op.inputs[0].shape) * math.prod(op.named["weight"].shape[1:])
+        flops = 3 * products(math.prod(op.inputs[0].shape), op.named["weight"].shape)
     forward = sum(inputs) + out
     again = sum(sorted(inputs, reverse=True)[: op.rereads])
     backward = out + again + sum(_size(a) for a in op.arrays() if a.grad)

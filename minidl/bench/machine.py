@@ -16,6 +16,8 @@ VERSIONS = (
     "scipy",
     "numba",
     "llvmlite",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
     "torch",
     "tensorflow-cpu",
     "tensorflow",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.bench.analysis import best_rates, figures
-from minidl.bench.canvas import figure, plain_numbers, quiet, where
+from minidl.bench.canvas import figure, label_points, plain_numbers, quiet, where
 from minidl.bench.contestants import MINIDL
 from minidl.bench.costs import cost
 from minidl.bench.tasks import Network
@@ -46,7 +46,8 @@ def roofline(record: Record) -> Any:
         axes.scatter(x, y / 1e9, marker=marker, s=size, color="#14365f", zorder=3)
     axes.set(xscale="log", yscale="log", xlim=(left, right))
     plain_numbers(axes)
-    _roof_labels(axes, points)
+    named = [(measured["name"].removeprefix("conv-"), x, y / 1e9) for measured, x, y, _ in points]
+    label_points(axes, named, [(x, peer / 1e9) for _, x, _, peer in points if peer is not None])
     axes.set_xlabel("FLOP (direct convolution) per byte of the least traffic")
     axes.set_ylabel("GFLOP/s")
     axes.grid(visible=True, which="major", color="0.9")
@@ -54,35 +55,6 @@ def roofline(record: Record) -> Any:
     _roof_legend(axes)
     axes.set_title(where(record), fontsize=9, loc="left", color="0.3")
     return drawing
-
-
-def _roof_labels(axes: Any, points: list[Any]) -> None:
-    """Names beside the points, where there is room: to the right, to the left, above or below."""
-    from math import log10
-
-    (left, right), (low, high) = ([log10(v) for v in limits] for limits in (axes.get_xlim(), axes.get_ylim()))
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return (log10(x) - left) / (right - left), (log10(y / 1e9) - low) / (high - low)
-
-    # (x, y, half width, half height) of everything that a name must not cover, as shares of the plot.
-    taken = [(*place(x, y), 0.007, 0.012) for _, x, y, _ in points]
-    taken += [(*place(x, peer), 0.007, 0.012) for _, x, _, peer in points if peer is not None]
-    for measured, x, y, _ in points:
-        name = measured["name"].removeprefix("conv-")
-        width, height = 0.0042 * len(name) + 0.004, 0.013
-        px, py = place(x, y)
-        for dx, dy in ((0.01 + width, 0.0), (-0.01 - width, 0.0), (0.0, 0.035), (0.0, -0.035)):
-            box = (px + dx, py + dy, width, height)
-            if 0 < box[0] - width and box[0] + width < 1 and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                style = {"fontsize": 7, "color": "0.25", "ha": "center", "va": "center"}
-                axes.text(box[0], box[1], name, transform=axes.transAxes, **style)
-                break
-
-
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return abs(one[0] - other[0]) < one[2] + other[2] and abs(one[1] - other[1]) < one[3] + other[3]
 
 
 def _roof_legend(axes: Any) -> None:

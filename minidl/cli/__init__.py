@@ -1,8 +1,8 @@
 """The command line, ``minidl train`` and the other :data:`COMMANDS`: thin calls into the library.
 
-Exit codes: 0 done; 1 ``cuda-check`` found mistakes; 2 something the user gave cannot be used (one line on
-stderr says what and what to do);
-130 stopped by Ctrl-C, 143 by SIGTERM, 141 the reader of the output went away (``minidl ... | head``).
+Exit codes: 0 done; 1 ``cuda-check`` found mistakes, or ``bench kernels`` a wrong kernel; 2 something the
+user gave cannot be used (one line on stderr says what and what to do); 130 stopped by Ctrl-C, 143 by SIGTERM,
+141 the reader of the output went away (``minidl ... | head``).
 """
 
 from __future__ import annotations

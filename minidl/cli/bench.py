@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -18,9 +13,10 @@ from minidl.bench.contestants import CONTESTANTS, OWN, PEERS
 from minidl.bench.plan import Plan, select
 from minidl.bench.run import begin, run
 from minidl.bench.workloads import GROUPS, WORKLOADS
-from minidl.cli.options import check_writable, make_folder
+from minidl.cli import bench_kernels
+from minidl.cli.options import check_writable, make_folder, on_command_line
 from minidl.cli.progress import Progress
-from minidl.cli.stopping import Stop
+from minidl.cli.stopping import stops_at_once
 from minidl.errors import InputError
 
 #: Parts that are no workloads: each has a table of its own.
@@ -30,8 +26,9 @@ EXTRAS = {
 }
 
 
-@click.command(
+@click.group(
     "bench",
+    invoke_without_command=True,
     epilog="""\b
 Examples:
   minidl bench --list
@@ -40,6 +37,7 @@ Examples:
   minidl bench --only 'conv*,training' --rounds 15
   minidl bench --only relu --peers none               minidl alone
   minidl bench --profile --out profile                where one training step's time goes
+  minidl bench kernels                                every kernel of every backend, GPU included
 """,
 )
 @click.option(
@@ -63,7 +61,9 @@ Examples:
 @click.option("--quick", is_flag=True, help="Small shapes and few rounds; the figures mean nothing.")
 @click.option("--list", "listed", is_flag=True, help="Say what can be measured, and beside whom, and stop.")
 @click.option("--profile", is_flag=True, help="The shares of one training step's time, instead of ratios.")
+@click.pass_context
 def command(
+    ctx: click.Context,
     out: Path,
     only: str | None,
     peers: str | None,
@@ -71,13 +71,16 @@ def command(
     quick: bool,
     listed: bool,
     profile: bool,
-) -> int:
+) -> int | None:
     """Measure minidl beside other libraries: training steps, predictions, single operations, memory.
 
     Every contestant is a process of its own, all use --threads threads, and they take turns (A B C A B C
     ...), so that whatever else the machine does meets all alike. Peers: PyTorch, TensorFlow, ONNX Runtime,
     as far as they are installed (pip install 'minidl[bench]').
     """
+    if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx)
+        return None
     if listed:
         click.echo(_listing())
         return 0
@@ -87,6 +90,23 @@ def command(
     plan = _plan(only, peers, rounds, quick)
     make_folder(out)
     return _measure(plan, out)
+
+
+command.add_command(bench_kernels.command)
+
+
+def _refuse_options(ctx: click.Context) -> None:
+    """Options of ``bench`` mean nothing to the command behind it, which has its own of the same names.
+
+    Raises:
+        InputError: one was given.
+    """
+    for option in ctx.command.params:
+        if on_command_line(ctx, option.name or ""):
+            name, behind = option.opts[0], ctx.invoked_subcommand
+            raise InputError(
+                f"{name}: stands before '{behind}'; give it behind: minidl bench {behind} {name}"
+            )
 
 
 def _plan(only: str | None, peers: str | None, rounds: int | None, quick: bool) -> Plan:
@@ -137,7 +157,7 @@ def _measure(plan: Plan, out: Path) -> int:
     if not any(CONTESTANTS[name].installed() for name in plan.peers if name not in OWN):
         click.echo("note: no peer takes part, minidl is measured alone; pip install 'minidl[bench]'")
     record = begin(plan)
-    with Progress(unit=" turns") as progress, _stops_at_once() as stop:
+    with Progress(unit=" turns") as progress, stops_at_once() as stop:
         try:
             run(plan, record, progress, lambda r: atomic_write(out / "results.json", json.dumps(r) + "\n"))
         except KeyboardInterrupt:
@@ -151,24 +171,6 @@ def _measure(plan: Plan, out: Path) -> int:
     _write(record, out)
     click.echo(f"results.json, results.md and plots are in {out}")
     return 0
-
-
-@contextmanager
-def _stops_at_once() -> Iterator[Stop]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt, also in the background of a shell, which ignores SIGINT."""
-    stop = Stop()
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stop.signal = number
-        raise KeyboardInterrupt
-
-    here = threading.current_thread() is threading.main_thread()  # signals belong to the main thread
-    previous = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)} if here else {}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _write(record: dict[str, Any], out: Path) -> None:

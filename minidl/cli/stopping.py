@@ -66,6 +66,24 @@ def stop_on_signals() -> Iterator[Stop]:
         restore()
 
 
+@contextmanager
+def stops_at_once() -> Iterator[Stop]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt, also in the background of a shell, which ignores SIGINT."""
+    stop = Stop()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.signal = number
+        raise KeyboardInterrupt
+
+    here = threading.current_thread() is threading.main_thread()  # as above
+    previous = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)} if here else {}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
 def train_or_stop(trainer: Trainer, stop: Stop, go_on: list[str], progress: Progress) -> bool:
     """Train to the end (True), or until asked to stop; then say what is saved, and how to go on (False).
 

@@ -15,6 +15,9 @@ from minidl.bench.goals import (
     TRAIN_PAPER,
     WARM_STEP,
 )
+from minidl.bench.kernels.cases import CASES
+from minidl.bench.kernels.run import faults
+from minidl.bench.kernels.tables import render
 from minidl.bench.workloads import find
 
 
@@ -30,9 +33,30 @@ def test_the_page_shows_the_committed_profile():
     assert text == shown, "run: python benchmarks/page.py"
 
 
-def test_the_committed_run_is_a_full_one():
-    if page.RESULTS.is_file():
-        record = json.loads(page.RESULTS.read_text(encoding="utf-8"))
+def test_the_kernels_page_shows_the_committed_run():
+    text = page.KERNELS_PAGE.read_text(encoding="utf-8")
+    shown = page.filled(text, page.kernels_section(page.KERNELS), page.KERNELS_BEGIN, page.KERNELS_END)
+    assert text == shown, "run: python benchmarks/page.py"
+
+
+def test_the_committed_kernels_are_those_of_the_list_and_all_right():
+    record = json.loads(page.KERNELS.read_text(encoding="utf-8"))
+    assert {measured["name"] for measured in record["cases"]} == {case.name for case in CASES}
+    assert faults(record) == []
+    written = page.KERNELS.with_suffix(".md").read_text(encoding="utf-8")
+    assert written == "# minidl bench kernels\n\n" + render(record)
+
+
+def test_no_time_of_a_gpu_is_told_without_one():
+    record = json.loads(page.KERNELS.read_text(encoding="utf-8"))
+    assert record["gpu"] is None or record["gpu"]["copy"] > 0
+    places = {side["place"] for measured in record["cases"] for side in measured["contestants"].values()}
+    assert places == ({"cpu"} if record["gpu"] is None else {"cpu", "gpu"})
+
+
+def test_the_committed_runs_are_full_ones():
+    for results in (page.RESULTS, page.KERNELS):
+        record = json.loads(results.read_text(encoding="utf-8"))
         assert record["complete"] and not record["quick"]
 
 

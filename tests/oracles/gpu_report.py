@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         cases = outcomes(report)
     options.out.write_text(page(machine(), cases), encoding="utf-8")
     print(f"written: {options.out}")
+    print("how fast the kernels are on this GPU: minidl bench kernels --out kernels")
     return status
 
 
@@ -89,7 +90,13 @@ def page(about: dict[str, Any], cases: list[tuple[str, str, str]]) -> str:
     * `tests/a.py::two`: 1 \\| 2
     <BLANKLINE>
     """
-    lines = ["# Results on a GPU", "", "Made by `make gpu`; do not edit.", "", "| | |", "|---|---|"]
+    lines = [
+        "# Results on a GPU",
+        "",
+        "Made by `make gpu`; do not edit. How fast the kernels are: `minidl bench kernels`",
+    ]
+    lines[-1] += " ([how it measures](kernel-benchmarks.md))."
+    lines += ["", "| | |", "|---|---|"]
     lines += [f"| {name.replace('_', ' ')} | {value} |" for name, value in about.items()]
     lines += ["", "| Tests | passed | failed | skipped |", "|---|---|---|---|"]
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)

@@ -69,6 +69,7 @@ class Device:
             "MaxSharedMemoryPerBlock": 49152,
             "MultiProcessorCount": 108,
             "WarpSize": 32,
+            "L2CacheSize": 40 * 2**20,
         }
 
     def __int__(self) -> int:
