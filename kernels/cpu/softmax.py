@@ -5,8 +5,9 @@ the classes of 16 pixels are read into a small work space, and the result is wri
 backward needs a space of its own: it sums in a first run over the classes of its pixels and combines in a
 second one, for which they are still in the cache. (``kernels/cpu/columns.py`` tells what a vector holds.)
 Two classes that are neighbours in memory, what a segmenter of one kind of thing has channels-last, are not
-gathered: a vector holds both of 8 pixels, and its neighbouring lanes are exchanged. The arithmetic is the
-same. The result has the memory order of the input.
+gathered: a vector holds both of 8 pixels, and its neighbouring lanes are exchanged; many classes that are
+neighbours have loops of their own (``softmax_rows.py``). The arithmetic is the same. The result has the
+memory order of the input.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels import threads
-from minidl.kernels.cpu import compiled
+from minidl.kernels.cpu import compiled, softmax_rows
 from minidl.kernels.cpu.columns import BLOCK, Grid, finite_or_zero, grid_in, load_apart, store_apart, swapped
-from minidl.kernels.cpu.pointwise import arranged, dense, empty_in, supported
+from minidl.kernels.cpu.pointwise import PIECE, arranged, dense, empty_in, supported
 from minidl.kernels.cpu.vector_math import exp, log1p
 from minidl.kernels.cpu.vectors import fma, lanes, load, splat, store, where_equal, where_less
 from minidl.kernels.reference import softmax as reference
@@ -56,6 +57,8 @@ def _run_forward(z: Array, axis: int, log: bool) -> Array:
         pieces = where.groups * where.blocks
         if _are_pairs(where):
             threads.deal(_pairs_forward, pieces, arranged(z, order), flat_y, log)
+        elif _are_rows(where):
+            threads.deal(softmax_rows.forward, *_pieces_of_rows(where, arranged(z, order), flat_y), log)
         else:
             threads.deal(_forward, pieces, arranged(z, order), flat_y, *where, where.blocks, log)
     return y
@@ -69,6 +72,8 @@ def _run_backward(g: Array, y: Array, axis: int, log: bool) -> Array:
         arrays = arranged(g, order), arranged(y, order), flat_dz
         if _are_pairs(where):
             threads.deal(_pairs_backward, where.blocks, *arrays, log)
+        elif _are_rows(where):
+            threads.deal(softmax_rows.backward, *_pieces_of_rows(where, *arrays), log)
         else:
             threads.deal(_backward, where.groups * where.blocks, *arrays, *where, where.blocks, log)
     return dz
@@ -76,6 +81,16 @@ def _run_backward(g: Array, y: Array, axis: int, log: bool) -> Array:
 
 def _are_pairs(where: Grid) -> bool:
     return where.classes == 2 and where.class_step == 1
+
+
+def _are_rows(where: Grid) -> bool:
+    return where.classes >= softmax_rows.LEAST and where.class_step == 1
+
+
+def _pieces_of_rows(where: Grid, *arrays: Array) -> tuple[Any, ...]:
+    """How many pieces of work, and what the loops over rows want to know."""
+    step = max(1, PIECE // where.classes)
+    return -(-where.pixels // step), *arrays, where.pixels, where.classes, step
 
 
 @compiled
