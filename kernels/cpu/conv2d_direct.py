@@ -54,8 +54,9 @@ Pair = tuple[int, int]
 
 #: Bytes of image that a block of output rows reads: it stays in the second-level cache beside the weights.
 BLOCK_BYTES = 256 * 1024
-#: Output pixels that a piece of a pointwise convolution covers.
-POINTWISE = 192
+#: Output pixels that a piece of a pointwise convolution covers; fewer where they are few, but a multiple of
+#: that, whole tiles of any width. Output rows of a piece at least, where images are few.
+POINTWISE, LEAST_POINTWISE, LEAST_ROWS = 192, 48, 3
 #: Up to so many filters of a pointwise convolution, the vectors go over its inputs; in pieces of so many
 #: pixels.
 FEW, FEW_BLOCK = 4, 1024
@@ -165,8 +166,10 @@ def _job(
         start, image, row, pixel = places
         if row == w * pixel and image == h * row:  # all pixels of the batch are one long row
             pixels = n * h * w
-            h = max(1, pixels // POINTWISE)
-            n, w = 1, pixels // h if h == 1 else POINTWISE
+            step = _round_up(-(-pixels // _pieces_wanted()), LEAST_POINTWISE)
+            step = min(POINTWISE, step)
+            h = max(1, pixels // step)
+            n, w = 1, pixels // h if h == 1 else step
             tail, out, places = pixels - h * w, (h, w), (start, 0, w * pixel, pixel)
     need = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
     line = ((out[1] - 1) * stride[1] + need[1]) * c
@@ -218,16 +221,25 @@ def _block(n: int, out: Pair, row_bytes: int, tail: int) -> Pair:
         # copied rarely.
         rows = min(rows, out[0]) if not tail else 1
         return 1, -(-out[0] // -(-out[0] // rows))
-    pieces = 4 * threads.get_num_threads()
+    pieces = _pieces_wanted()
     if n < pieces:
-        return 1, -(-out[0] // max(1, min(-(-pieces // max(1, n)), out[0] // 8)))
+        return 1, -(-out[0] // max(1, min(-(-pieces // max(1, n)), out[0] // LEAST_ROWS)))
     return max(1, min(n // pieces, rows // max(1, out[0]))), out[0]
+
+
+def _pieces_wanted() -> int:
+    """So many that no thread is idle for long at the end. (No bit of a result depends on them.)"""
+    return 4 * threads.get_num_threads()
+
+
+def _round_up(count: int, step: int) -> int:
+    return -(-count // step) * step
 
 
 def _aligned(count: int, like: Array) -> int:
     """``count`` rounded up to whole lines of the cache, so that threads do not share one."""
     step = VECTOR_BYTES // like.itemsize
-    return -(-count // step) * step + step
+    return _round_up(count, step) + step
 
 
 def forward(
