@@ -130,8 +130,7 @@ def predict(
 
     Args:
         forward: float32 (1, C, h, w) -> probabilities (1, K, h - 2 margin, w - 2 margin); called once per
-            tile. Give probabilities rather than logits: they are what the blending averages. They may be
-            arrays of a device: then they are blended there.
+            tile. Give probabilities, not logits: they are what is averaged, on their own device.
         image: (C, H, W).
         num_classes: K.
         multiple: the network's total stride (``model.multiple``); tiles start at multiples of it.
