@@ -15,7 +15,7 @@ SOURCES := pyproject.toml setup.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint parity proof mutants mutants-cuda bench results soak gpu fixtures clean
+.PHONY: help demo test test-device lint parity proof mutants mutants-cuda bench results soak gpu fixtures clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */\1\t/' | while IFS='	' read -r name text; do \
@@ -55,6 +55,10 @@ demo: $(VENV)/with-nothing  ## train a U-Net on generated pictures, evaluate it,
 
 test: $(VENV)/with-test  ## the tests (no torch, no compiler, no GPU needed)
 	"$(BIN)/python" -m pytest -q $(ARGS)
+
+DEVICE := cuda_sim
+test-device: $(VENV)/with-test  ## the tests of operations with all tensors on DEVICE=cuda_sim (needs g++) or cuda (minutes)
+	MINIDL_HYPOTHESIS=device MINIDL_DEVICE=$(DEVICE) "$(BIN)/python" -m pytest -q tests/ops $(ARGS)
 
 parity: $(VENV)/with-test $(VENV)/with-parity  ## agreement with torch and scikit-learn (installs both)
 	"$(BIN)/python" -m pytest -q tests/parity $(ARGS)

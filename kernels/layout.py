@@ -39,7 +39,7 @@ def to_c_order(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return array
     conversions.count += 1
     conversions.bytes += array.nbytes
-    return np.ascontiguousarray(array)
+    return array.copy(order="C")
 
 
 def is_channels_last(array: np.ndarray[Any, Any]) -> bool:
@@ -53,7 +53,7 @@ def to_channels_last(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return array
     conversions.count += 1
     conversions.bytes += array.nbytes
-    return np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    return array.transpose(0, 2, 3, 1).copy(order="C").transpose(0, 3, 1, 2)
 
 
 def channels_last(kernel: Kernel) -> Kernel:

@@ -16,9 +16,9 @@ from minidl import _collector as _collector  # before anything large
 from minidl import _kernels as _kernels  # first: it makes minidl.kernels importable in a clone
 from minidl import autograd, dispatch, ops, random
 from minidl._device import Device as device
-from minidl._factories import arange, full, ones, ones_like, zeros, zeros_like
+from minidl._factories import arange, from_dlpack, full, ones, ones_like, zeros, zeros_like
 from minidl._gradcheck import GradcheckError, gradcheck, gradgradcheck
-from minidl._tensor import Tensor, from_dlpack, tensor
+from minidl._tensor import Tensor, tensor
 from minidl.autograd import Function, is_grad_enabled, no_grad
 from minidl.dispatch import get_num_threads, set_num_threads, use
 from minidl.ops import cat

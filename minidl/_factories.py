@@ -1,4 +1,4 @@
-"""Tensors of zeros, of ones, of one number, and of numbers in a row: torch's names, ``device=`` included."""
+"""Tensors of zeros, of ones, of one number, of numbers in a row, of shared memory: torch's names."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from minidl._device import Device, in_memory
+from minidl._device import CPU, Device, device_of, in_memory, on
 from minidl._tensor import DEFAULT_DTYPE, Tensor
+from minidl.dispatch import array_module
 
 Size = int | Sequence[int]
+
+#: DLPack's number for memory of a CUDA device.
+CUDA_IN_DLPACK = 2
 
 
 def zeros(*size: Any, dtype: Any = None, device: Any = "cpu", requires_grad: bool = False) -> Tensor:
@@ -91,6 +95,30 @@ def ones_like(input: Tensor, dtype: Any = None, device: Any = None, requires_gra
     tensor([1., 1.], dtype=float64)
     """
     return full(input.shape, 1, dtype or input.dtype, device or input.device, requires_grad)
+
+
+def from_dlpack(array: Any) -> Tensor:
+    """A tensor that shares the memory of another library's array, on the host or on a GPU.
+
+    Args:
+        array: anything with ``__dlpack__``: of NumPy, torch, CuPy, JAX, ..., or a Tensor.
+
+    Raises:
+        BufferError: the array cannot be shared: it needs a gradient, or lives where minidl cannot read.
+        DeviceUnavailable: it lives on a GPU, but CuPy cannot use it.
+
+    >>> import numpy
+    >>> a = numpy.zeros(2); x = from_dlpack(a); a[0] = 1; x.tolist()
+    [1.0, 0.0]
+    """
+    source = array.data if isinstance(array, Tensor) else array
+    if device_of(source) != CPU:
+        with on(source):
+            return Tensor(array_module(source).from_dlpack(source))
+    if int(source.__dlpack_device__()[0]) == CUDA_IN_DLPACK:
+        return Tensor(Device("cuda").namespace().from_dlpack(source))
+    shared = np.from_dlpack(source)
+    return Tensor(shared)
 
 
 def _size(size: tuple[Any, ...]) -> Any:

@@ -69,35 +69,38 @@ def gradcheck(
     >>> gradcheck(lambda x: minidl.ops.softmax(x, dim=1), x)
     True
     """
+    tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     try:
-        tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-        rng = np.random.default_rng(seed)
-        checked = _checked(tensors)
-        outputs = _run(fn, tensors)
-        cotangents = [rng.standard_normal(y.shape) for y in outputs]
-        analytic = _analytic(outputs, cotangents, [tensors[i] for i in checked])
-
-        def scalar() -> float:
-            with no_grad():
-                values = _run(fn, tensors)
-            return float(sum(np.vdot(v, move(y.data, CPU)) for v, y in zip(cotangents, values, strict=True)))
-
-        for position, gradient in zip(checked, analytic, strict=True):
-            count = gradient.size if max_elements is None else min(max_elements, gradient.size)
-            elements = rng.permutation(gradient.size)[:count]
-            _compare(
-                scalar,
-                tensors[position],
-                position,
-                gradient,
-                np.sort(elements),
-                (step, rtol, atol, max_kinks),
-            )
+        _check_all(fn, tensors, np.random.default_rng(seed), max_elements, (step, rtol, atol, max_kinks))
     except GradcheckError:
         if raise_exception:
             raise
         return False
     return True
+
+
+def _check_all(
+    fn: Callable[..., Any],
+    tensors: list[Any],
+    rng: np.random.Generator,
+    max_elements: int | None,
+    limits: tuple[float, float, float, float],
+) -> None:
+    """Every input that requires a gradient, with one random cotangent."""
+    checked = _checked(tensors)
+    outputs = _run(fn, tensors)
+    cotangents = [rng.standard_normal(y.shape) for y in outputs]
+    analytic = _analytic(outputs, cotangents, [tensors[i] for i in checked])
+
+    def scalar() -> float:
+        with no_grad():
+            values = _run(fn, tensors)
+        return float(sum(np.vdot(v, move(y.data, CPU)) for v, y in zip(cotangents, values, strict=True)))
+
+    for position, gradient in zip(checked, analytic, strict=True):
+        count = gradient.size if max_elements is None else min(max_elements, gradient.size)
+        elements = np.sort(rng.permutation(gradient.size)[:count])
+        _compare(scalar, tensors[position], position, gradient, elements, limits)
 
 
 def gradgradcheck(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl._device import CPU, Device, device_of, move, on
+from minidl._handles import Hook, HookHandle, Version
 from minidl._methods import Methods
 from minidl._placement import Placement, on_host
 from minidl.dispatch import array_module
@@ -15,45 +16,8 @@ from minidl.dispatch import array_module
 if TYPE_CHECKING:
     from minidl.autograd import Node
 
-Hook = Callable[..., Any]
-
 #: What Python numbers and lists of them become.
 DEFAULT_DTYPE = np.dtype(np.float32)
-
-
-class Version:
-    """How often the memory of a tensor (and of all its views) was changed in place."""
-
-    __slots__ = ("value",)
-
-    def __init__(self) -> None:
-        self.value = 0
-
-
-class HookHandle:
-    """What registering a hook gives: ``remove()`` takes the hook off again, as does leaving ``with handle:``.
-
-    Calling the handle is the same as ``remove()``. In the table of hooks it is the hook's key.
-    """
-
-    __slots__ = ("_table",)
-
-    def __init__(self, table: dict[HookHandle, Hook], hook: Hook) -> None:
-        self._table = table
-        table[self] = hook
-
-    def remove(self) -> None:
-        """Take the hook off; doing it twice does no harm."""
-        self._table.pop(self, None)
-
-    def __call__(self) -> None:
-        self.remove()
-
-    def __enter__(self) -> HookHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
 
 
 class Tensor(Placement, Methods):
@@ -362,31 +326,3 @@ def _holds_float64(array: Any) -> bool:
     while isinstance(array, list | tuple) and array:
         array = array[0]
     return hasattr(array, "dtype")
-
-
-def from_dlpack(array: Any) -> Tensor:
-    """A tensor that shares the memory of another library's array, on the host or on a GPU.
-
-    Args:
-        array: anything with ``__dlpack__``: of NumPy, torch, CuPy, JAX, ..., or a Tensor.
-
-    Raises:
-        BufferError: the array cannot be shared: it needs a gradient, or lives where minidl cannot read.
-        DeviceUnavailable: it lives on a GPU, but CuPy cannot use it.
-
-    >>> import numpy
-    >>> a = numpy.zeros(2); x = from_dlpack(a); a[0] = 1; x.tolist()
-    [1.0, 0.0]
-    """
-    source = array.data if isinstance(array, Tensor) else array
-    if device_of(source) != CPU:
-        with on(source):
-            return Tensor(array_module(source).from_dlpack(source))
-    if int(source.__dlpack_device__()[0]) == CUDA_IN_DLPACK:
-        return Tensor(Device("cuda").namespace().from_dlpack(source))
-    shared = np.from_dlpack(source)
-    return Tensor(shared)
-
-
-#: DLPack's number for memory of a CUDA device.
-CUDA_IN_DLPACK = 2

@@ -1,7 +1,9 @@
 """What every test gets: Hypothesis's profile, a fixed random state, real data if present, CI's skip rule.
 
 Environment variables:
-    MINIDL_HYPOTHESIS: ``quick`` (default), ``ci`` or ``explore``, see below.
+    MINIDL_HYPOTHESIS: ``quick`` (default), ``device``, ``ci`` or ``explore``, see below.
+    MINIDL_DEVICE: ``cuda_sim`` or ``cuda``: the tensors that tests make are placed there, so that the tests
+        of operations run on a device (oracles/placed.py).
     MINIDL_CI: if ``1``, a skipped test fails unless its reason begins with one of ``ALLOWED_SKIPS``.
     MINIDL_PROOF: a file, into which the run writes what it checked of every operation (``make proof``).
 """
@@ -27,11 +29,19 @@ DATA = ROOT.parent / "shared" / "data"  # real data sets lie beside the checkout
 # quick and ci draw the same examples in every run (derandomize): a red run must say something about the
 # change under test, on a stranger's machine as in CI, and be red again when repeated. New ground is covered
 # by name, with MINIDL_HYPOTHESIS=explore, whose failures are kept in .hypothesis/ and become ordinary tests.
+# device is for MINIDL_DEVICE, where an example takes long: few of them, and what fails is not made smaller.
 # No deadline: a first call may compile a kernel, and the machines that run this are shared.
 _common = hypothesis.settings(
     deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.register_profile("quick", _common, max_examples=12, derandomize=True)
+hypothesis.settings.register_profile(
+    "device",
+    _common,
+    max_examples=3,
+    derandomize=True,
+    phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+)
 hypothesis.settings.register_profile("ci", _common, max_examples=60, derandomize=True)
 hypothesis.settings.register_profile("explore", _common, max_examples=1000, derandomize=False)
 hypothesis.settings.load_profile(os.environ.get("MINIDL_HYPOTHESIS", "quick"))
@@ -92,15 +102,17 @@ def pytest_sessionfinish() -> None:
 # ---------------------------------------------------------------------------------------------
 # Backends: what oracles.backends.BOTH names runs with the kernels of each, all else with the default ones
 # ---------------------------------------------------------------------------------------------
-#: Said from outside: then everything runs on that backend, once.
+#: Said from outside: then everything runs on that backend, once; or on that device, where there are no two.
 GIVEN_BACKEND = os.environ.get("MINIDL_BACKEND")
+GIVEN_DEVICE = os.environ.get("MINIDL_DEVICE")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from oracles import backends
 
     named = any("backend" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
-    if not named and not GIVEN_BACKEND and backends.runs_on_both(metafunc.definition.path):
+    given = GIVEN_BACKEND or GIVEN_DEVICE
+    if not named and not given and backends.runs_on_both(metafunc.definition.path):
         metafunc.parametrize("backend", backends.BACKENDS, indirect=True)
 
 
@@ -127,6 +139,20 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 # ---------------------------------------------------------------------------------------------
 # Fixtures
 # ---------------------------------------------------------------------------------------------
+@pytest.fixture(autouse=True)
+def _placed() -> Iterator[None]:
+    """With ``MINIDL_DEVICE``, the tensors of the test live on that device."""
+    if not GIVEN_DEVICE:
+        yield
+        return
+    from oracles import devices, placed
+
+    devices.namespace_or_skip(GIVEN_DEVICE.partition(":")[0])
+    devices.compiler_or_skip()
+    with placed.tensors_on(GIVEN_DEVICE):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _fixed_random_state() -> Iterator[None]:
     """Each test starts from seed 0 and leaves no trace of its draws, whatever the order of the tests."""

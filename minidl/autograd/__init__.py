@@ -6,8 +6,8 @@ it) to the cotangents of the inputs. ``Function.apply`` runs the forward and lea
 any input requires a gradient. The nodes form a directed acyclic graph from the result to the leaves.
 
 To read it: ``function.py`` (what an operation is), ``node.py`` (what it leaves behind), ``walk.py`` (how
-gradients are computed from that); then ``recompute.py`` (activation checkpointing: memory for time) and
-``anomaly.py`` (who made the first NaN).
+gradients are computed from that) with ``ends.py`` (where a walk begins and ends); then ``recompute.py``
+(activation checkpointing: memory for time) and ``anomaly.py`` (who made the first NaN).
 """
 
 from minidl.autograd.anomaly import detect_anomaly

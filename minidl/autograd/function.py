@@ -21,6 +21,14 @@ _watcher: ContextVar[Callable[..., None] | None] = ContextVar("minidl_watcher", 
 trial: ContextVar[Callable[[tuple[Any, ...]], Node] | None] = ContextVar("minidl_trial", default=None)
 
 
+def is_of_a_trial(tensor: Tensor) -> bool:
+    """Whether a tensor was made in a run that is only a trial: there is no way back from it."""
+    stand_in = trial.get()
+    return (
+        stand_in is not None and tensor._node is not None and tensor._node is getattr(stand_in, "node", None)
+    )
+
+
 @contextlib.contextmanager
 def watch(callback: Callable[..., None]) -> Iterator[None]:
     """Call ``callback(function, arrays, output, options)`` after every operation in this block."""

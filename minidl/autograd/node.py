@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minidl._device import device_of, in_memory
-from minidl._tensor import Hook, HookHandle, Tensor, Version
+from minidl._handles import Hook, HookHandle, Version
+from minidl._tensor import Tensor
 from minidl.autograd.grad_mode import is_grad_enabled
 
 if TYPE_CHECKING:

@@ -73,7 +73,8 @@ def checkpoint(function: Callable[..., Any], *inputs: Any) -> Any:
     Raises:
         TypeError: the function gives something that is no tensor.
         RuntimeError: in the backward, if the second run differs from the first in its shapes, an input was
-            changed in between, or with ``create_graph=True``.
+            changed in between, or with ``create_graph=True``; at once, if the function itself asks for
+            gradients of what it computes (``backward()``, ``grad()``).
 
     >>> import minidl
     >>> x = minidl.tensor([1.0, 2.0], requires_grad=True)

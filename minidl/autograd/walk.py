@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from minidl import dispatch
-from minidl._device import CPU, device_of, move, on, place_of
-from minidl._tensor import Hook, Tensor
+from minidl._device import on
+from minidl._handles import Hook
+from minidl._tensor import Tensor
 from minidl.autograd import anomaly
+from minidl.autograd.ends import accumulate, owned, require_graph, seed_of
 from minidl.autograd.grad_mode import set_grad_enabled
 from minidl.autograd.node import Edge, Node
-from minidl.kernels import memory
 
 
 def backward(
@@ -44,8 +45,8 @@ def backward(
             array that was changed in place in between, or ``create_graph`` through an operation whose
             backward is not made of operations.
     """
-    _require_graph("backward", tensor)
-    seed = _seed("backward", tensor, gradient, create_graph)
+    require_graph("backward", tensor)
+    seed = seed_of("backward", tensor, gradient, create_graph)
     walk = _Walk(create_graph)
     walk.send(_edge(tensor), seed)
     walk.run(create_graph if retain_graph is None else retain_graph)
@@ -91,8 +92,8 @@ def grad(
     if len(given) != len(outputs):
         raise ValueError(f"grad: {len(given)} cotangents for {len(outputs)} outputs")
     for tensor in (*outputs, *inputs):
-        _require_graph("grad", tensor)
-    seeds = [_seed("grad", y, g, create_graph) for y, g in zip(outputs, given, strict=True)]
+        require_graph("grad", tensor)
+    seeds = [seed_of("grad", y, g, create_graph) for y, g in zip(outputs, given, strict=True)]
     walk = _Walk(create_graph, inputs, outputs)
     for tensor, seed in zip(outputs, seeds, strict=True):
         walk.send(_edge(tensor), seed)
@@ -196,12 +197,12 @@ class _Walk:
             for key, leaf in self.hooked.items():
                 self.found[key] = _run_hooks(list((leaf._leaf_hooks or {}).values()), self.found[key])
                 if self.everything:
-                    _accumulate(leaf, [self.found.pop(key)])
+                    accumulate(leaf, [self.found.pop(key)])
 
     def _accumulate(self) -> None:
         """Add to the leaves what arrived there, when nothing else holds on to it any more."""
         for leaf, box in self.arrived:
-            _accumulate(leaf, box)
+            accumulate(leaf, box)
         self.arrived.clear()
 
     def _through(self, node: Node, cotangents: list[Any | None]) -> None:
@@ -223,7 +224,7 @@ class _Walk:
         for position, (key, target) in enumerate(zip(self.keys, self.targets, strict=True)):
             again = key in self.keys[position + 1 :]
             box = [self.found[key] if again else self.found.pop(key)]
-            results.append(None if box[0] is None else _owned(box, target.data))
+            results.append(None if box[0] is None else owned(box, target.data))
         return results
 
 
@@ -263,41 +264,6 @@ def _leading_to(keys: Container[Any], roots: Sequence[Tensor], cut: bool) -> set
     return useful
 
 
-def _require_graph(operation: str, tensor: Tensor) -> None:
-    if not tensor.requires_grad:
-        raise RuntimeError(
-            f"{operation}: this tensor does not require a gradient and was not computed from one that does"
-        )
-
-
-def _seed(operation: str, tensor: Tensor, gradient: Any, create_graph: bool) -> Any:
-    """The cotangent to start with: an array, with ``create_graph`` a tensor."""
-    xp = dispatch.array_module(tensor.data)
-    if gradient is None:
-        if tensor.data.size != 1:
-            raise RuntimeError(
-                f"{operation}: a tensor of shape {tensor.shape} is no scalar; pass the gradient, "
-                "an array of that shape"
-            )
-        with on(tensor.data):
-            gradient = xp.ones_like(tensor.data)
-    shape = tuple(gradient.shape) if hasattr(gradient, "shape") else np.shape(gradient)
-    if shape != tensor.shape:
-        raise RuntimeError(f"{operation}: gradient of shape {shape} for a tensor of shape {tensor.shape}")
-    if not create_graph:
-        array = gradient.data if isinstance(gradient, Tensor) else _there(gradient, tensor)
-        place_of(lambda: operation, (tensor.data, array))
-        with on(array):
-            return array.astype(tensor.dtype, copy=False)
-    gradient = gradient if isinstance(gradient, Tensor) else Tensor(_there(gradient, tensor))
-    return gradient if gradient.dtype == tensor.dtype else gradient.astype(tensor.dtype)
-
-
-def _there(gradient: Any, tensor: Tensor) -> Any:
-    """Numbers and host arrays as an array where the tensor lives."""
-    return move(np.asarray(gradient) if device_of(gradient) == CPU else gradient, tensor.device)
-
-
 def _check(node: Node, position: int, edge: tuple[Node, int] | Tensor, cotangent: Any) -> None:
     expected = edge.shape if isinstance(edge, Tensor) else edge[0].output_shapes[edge[1]]
     if cotangent.shape != expected:
@@ -322,38 +288,3 @@ def _run_hooks(hooks: Sequence[Hook], cotangent: Any) -> Any:
         if replaced is not None:
             cotangent = replaced if isinstance(cotangent, Tensor) else replaced.data
     return cotangent
-
-
-def _accumulate(leaf: Tensor, box: list[Any]) -> None:
-    """Add to a leaf's gradient what is in the box. The gradient lies in memory as the leaf does."""
-    if leaf.grad is None:
-        leaf.grad = _owned(box, leaf.data)
-    elif isinstance(box[0], Tensor):
-        leaf.grad = leaf.grad + box[0]
-    elif leaf.grad.requires_grad:  # it is part of a graph, which must not change
-        with on(leaf.data):
-            leaf.grad = Tensor(leaf.grad.data + box[0])
-    else:
-        with on(leaf.data):
-            leaf.grad.data += box[0]
-        leaf.grad.mark_changed()
-
-
-def _owned(box: list[Any], like: Any) -> Tensor:
-    """A gradient as a tensor that shares its memory with nothing, in the memory order and dtype of ``like``.
-
-    It is copied only if it must be: where something else may still look at it, or it lies otherwise.
-    """
-    if isinstance(box[0], Tensor):
-        return box[0].clone()
-    if (
-        memory.is_nobody_elses(box)
-        and box[0].dtype == like.dtype
-        and box[0].flags.writeable
-        and memory.in_order_of(box[0], like)
-    ):
-        return Tensor(box[0])
-    with on(like):
-        copy = dispatch.array_module(like).empty_like(like)
-        copy[...] = box[0]
-    return Tensor(copy)

@@ -9,8 +9,9 @@ import numpy as np
 
 from minidl import _origin, dispatch
 from minidl._device import CPU, move, on
+from minidl._handles import Hook, HookHandle
 from minidl._placement import destination
-from minidl._tensor import Hook, HookHandle, Tensor, tensor
+from minidl._tensor import Tensor, tensor
 from minidl.autograd import anomaly
 from minidl.dispatch import array_module
 from minidl.nn import state

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl._tensor import Tensor
+from minidl.autograd import Function
 from minidl.ops.reductions import mean, sum
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -34,6 +35,18 @@ def check_pair(operation: str, input: Tensor, target: Tensor) -> None:
             f"{operation}: input ({input.dtype}) and target ({target.dtype}) must have one "
             "floating-point dtype"
         )
+
+
+def of_pair(loss: type[Function], input: Tensor, target: Tensor, reduction: str) -> Tensor:
+    """The loss of each element of two tensors that must be alike, reduced.
+
+    Raises:
+        ValueError: shapes that differ, or an unknown reduction.
+        TypeError: dtypes that differ or are not floating-point.
+    """
+    check_pair(loss.operation(), input, target)
+    check_reduction(loss.operation(), reduction)
+    return reduced(loss.apply(input, target), reduction)
 
 
 def reduced(losses: Tensor, reduction: str, total_weight: Any = None) -> Tensor:

@@ -2,7 +2,7 @@
 
     forward  y = x where x > 0, else α (e^x - 1)        backward  dx = g where x > 0, else g α e^x
 
-At 0 the slope is α, as in torch.
+At 0 the slope is α, and the second derivative 0, as in torch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
 from minidl.ops._elementwise import floating
-from minidl.ops.clamp import clamp
 from minidl.ops.exponential import exp
 from minidl.ops.where import choose
 
@@ -35,7 +34,8 @@ class Elu(Function):
     @staticmethod
     def tensor_backward(ctx: Node, g: Any) -> Any:
         (x,) = ctx.saved
-        return choose(x <= 0, g * ctx.alpha * exp(clamp(x, max=0)), g)
+        below = choose(x < 0, x, 0)  # not clamp: at 0 itself the slope's slope is 0, as in torch
+        return choose(x <= 0, g * ctx.alpha * exp(below), g)
 
 
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
-from minidl.ops._reduce import check_pair, check_reduction, reduced
+from minidl.ops._reduce import of_pair
 
 
 class L1Loss(Function):
@@ -51,6 +51,4 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     >>> minidl.ops.l1_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([0.0, 4.0]))
     tensor(1.5)
     """
-    check_pair("l1_loss", input, target)
-    check_reduction("l1_loss", reduction)
-    return reduced(L1Loss.apply(input, target), reduction)
+    return of_pair(L1Loss, input, target, reduction)

@@ -14,7 +14,7 @@ from typing import Any
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.ops._reduce import check_pair, check_reduction, reduced
+from minidl.ops._reduce import of_pair
 
 
 class MseLoss(Function):
@@ -50,6 +50,4 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     >>> minidl.ops.mse_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([0.0, 4.0]))
     tensor(2.5)
     """
-    check_pair("mse_loss", input, target)
-    check_reduction("mse_loss", reduction)
-    return reduced(MseLoss.apply(input, target), reduction)
+    return of_pair(MseLoss, input, target, reduction)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
@@ -82,7 +83,13 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     """
     x, y = operands("pow", input, exponent)
     if all(v.dtype.kind != "f" for v in (x, y) if isinstance(v, Tensor)):
-        lowest = y.data.min(initial=0) if isinstance(y, Tensor) else y
+        lowest = _lowest(y) if isinstance(y, Tensor) else y
         if lowest < 0:
             raise ValueError(f"pow: a negative power of an integer is none (exponent {lowest})")
     return into("pow", out, Pow.apply(x, y))
+
+
+def _lowest(exponents: Tensor) -> int:
+    """The lowest of integers; 0 where there are none."""
+    with on(exponents.data):
+        return int(exponents.data.min()) if exponents.numel() else 0

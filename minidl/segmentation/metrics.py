@@ -26,10 +26,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minidl._device import CPU, device_of, move, on, place_of
+from minidl.dispatch import kernels
 from minidl.errors import InputError
 
 Ids = NDArray[np.integer]
@@ -37,22 +40,24 @@ Floats = NDArray[np.float64]
 
 
 def confusion_matrix(
-    truth: ArrayLike, prediction: ArrayLike, num_classes: int, ignore_index: int | None = None
+    truth: Any, prediction: Any, num_classes: int, ignore_index: int | None = None
 ) -> NDArray[np.int64]:
     """Count how often true class i was predicted as class j.
 
     Args:
         truth: class ids, integers (or bool) of any shape, in 0 .. num_classes - 1, or ``ignore_index``.
-        prediction: class ids of the same shape, in 0 .. num_classes - 1.
+        prediction: class ids of the same shape, in 0 .. num_classes - 1, on the same device: where that is a
+            GPU, the pixels are counted there, and only the counts are copied.
         num_classes: K.
         ignore_index: pixels whose *truth* has this id are left out, whatever was predicted there.
 
     Returns:
-        int64 (K, K), rows are the truth, columns the prediction. Additive: the matrix of two images is the
-        sum of their matrices.
+        int64 (K, K) on the host, rows are the truth, columns the prediction. Additive: the matrix of two
+        images is the sum of their matrices.
 
     Raises:
         InputError: shapes differ, an array is not of integers, or an id is out of range.
+        RuntimeError: the two live on different devices.
 
     >>> confusion_matrix([[0, 0], [1, 255]], [[0, 1], [1, 0]], num_classes=2, ignore_index=255)
     array([[1, 1],
@@ -66,22 +71,21 @@ def confusion_matrix(
             f"prediction has shape {predicted_ids.shape} but truth has {true_ids.shape}: "
             "they must be equal; crop or resize the prediction to the mask"
         )
-    if ignore_index is not None:
-        counted = true_ids != ignore_index
-        true_ids, predicted_ids = true_ids[counted], predicted_ids[counted]
-    hint = "" if ignore_index is not None else ", or give ignore_index if it marks pixels without a label"
-    _check_range(true_ids, num_classes, "truth", f"correct num_classes or the mask{hint}")
-    _check_range(predicted_ids, num_classes, "prediction", "take the argmax over num_classes channels")
-    # One number per (true, predicted) pair; counting these numbers fills the matrix in one pass.
-    pairs = true_ids.ravel().astype(np.int64) * num_classes + predicted_ids.ravel().astype(np.int64)
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
+    place_of(lambda: "confusion_matrix", (true_ids, predicted_ids))  # raises where these are two
+    count = kernels("confusion", true_ids).matrix
+    matrix, outside = (move(a, CPU) for a in count(true_ids, predicted_ids, num_classes, ignore_index))
+    if outside.any():
+        raise _out_of_range(move(true_ids, CPU), move(predicted_ids, CPU), num_classes, ignore_index)
+    counts: NDArray[np.int64] = matrix
+    return counts
 
 
-def _ids(values: ArrayLike, name: str) -> Ids:
-    array = np.asarray(values)
+def _ids(values: Any, name: str) -> Any:
+    array = values if device_of(values) != CPU else np.asarray(values)
     if array.dtype == np.bool_:
-        return array.astype(np.uint8)
-    if not np.issubdtype(array.dtype, np.integer):
+        with on(array):
+            return array.astype(np.uint8)
+    if array.dtype.kind not in "iu":
         if array.size == 0:  # np.asarray([]) is float64, yet there is nothing wrong in it
             return array.astype(np.int64)
         raise InputError(
@@ -90,15 +94,21 @@ def _ids(values: ArrayLike, name: str) -> Ids:
     return array
 
 
-def _check_range(ids: Ids, num_classes: int, name: str, remedy: str) -> None:
-    if ids.size == 0:
-        return
-    outside = (ids < 0) | (ids >= num_classes)
-    if outside.any():
-        raise InputError(
-            f"{name} has class id {ids[outside][0]} ({np.count_nonzero(outside)} pixels out of range) "
-            f"but ids run from 0 to {num_classes - 1}: {remedy}"
-        )
+def _out_of_range(truth: Ids, prediction: Ids, num_classes: int, ignore_index: int | None) -> InputError:
+    """What is said of ids that are no class; those of the truth first."""
+    if ignore_index is not None:
+        counted = truth != ignore_index
+        truth, prediction = truth[counted], prediction[counted]
+    hint = "" if ignore_index is not None else ", or give ignore_index if it marks pixels without a label"
+    wrong = truth[(truth < 0) | (truth >= num_classes)]
+    name, remedy = "truth", f"correct num_classes or the mask{hint}"
+    if not wrong.size:
+        wrong = prediction[(prediction < 0) | (prediction >= num_classes)]
+        name, remedy = "prediction", "take the argmax over num_classes channels"
+    return InputError(
+        f"{name} has class id {wrong[0]} ({wrong.size} pixels out of range) "
+        f"but ids run from 0 to {num_classes - 1}: {remedy}"
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,16 +24,19 @@ output pixels:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minidl._device import device_of, move, on
+from minidl.dispatch import array_module
 from minidl.errors import InputError
 
 Floats = NDArray[np.float32]
-Forward = Callable[[Floats], ArrayLike]
+Forward = Callable[[Floats], Any]
 
 
 @dataclass(frozen=True)
@@ -122,12 +125,12 @@ def predict(
     margin: int = 0,
     valid_size: Callable[[int], int] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Floats:
+) -> Any:
     """Class probabilities of one image of any size.
 
     Args:
         forward: float32 (1, C, h, w) -> probabilities (1, K, h - 2 margin, w - 2 margin); called once per
-            tile. Give probabilities rather than logits: they are what the blending averages.
+            tile. Give probabilities, not logits: they are what is averaged, on their own device.
         image: (C, H, W).
         num_classes: K.
         multiple: the network's total stride (``model.multiple``); tiles start at multiples of it.
@@ -140,7 +143,8 @@ def predict(
         progress: called with (tiles done, tiles in all) after each tile.
 
     Returns:
-        float32 (K, H, W). An image that needs a single tile gets the network's output bit for bit, cropped.
+        float32 (K, H, W), where ``forward`` leaves its results. An image that needs a single tile gets the
+        network's output bit for bit, cropped.
 
     Beyond the image lies its mirror image (the rim itself is not repeated), mirrored again where the padding
     is wider than the image; an axis of one pixel repeats that pixel.
@@ -154,32 +158,52 @@ def predict(
     >>> result.shape, bool(np.allclose(result, picture, atol=1e-6))
     ((3, 20, 30), True)
     """
+    pixels = _pixels(image)
+    _at_least(1, num_classes=num_classes, multiple=multiple, tile=tile)
+    _at_least(0, overlap=overlap, margin=margin)
+    options = {"multiple": multiple, "margin": margin, "tile": tile, "overlap": overlap}
+    usable = valid_size or next_multiple(multiple)
+    rows, columns = (plan_axis(n, valid_size=usable, **options) for n in pixels.shape[1:])
+    padded = np.pad(pixels, ((0, 0), rows.padding, columns.padding), mode="reflect")
+    result = None
+    for done, (top, left, weight) in enumerate(_tiles(rows, columns), 1):
+        window = padded[None, :, top : top + rows.side, left : left + columns.side]
+        scores = _run(forward, window, (1, num_classes, rows.out, columns.out))[0]
+        result = _zeros_beside(scores, (num_classes, *pixels.shape[1:])) if result is None else result
+        _blend(result[:, top:, left:], scores, weight)
+        if progress is not None:
+            progress(done, len(rows.starts) * len(columns.starts))
+    return result
+
+
+def _pixels(image: ArrayLike) -> Floats:
     pixels = np.asarray(image, dtype=np.float32)
     if pixels.ndim != 3 or pixels.size == 0:
         raise InputError(f"image has shape {pixels.shape}: give channels, height, width, none of them 0")
-    _at_least(1, num_classes=num_classes, multiple=multiple, tile=tile)
-    _at_least(0, overlap=overlap, margin=margin)
-    usable = valid_size or next_multiple(multiple)
-    rows, columns = (
-        plan_axis(n, multiple=multiple, margin=margin, tile=tile, overlap=overlap, valid_size=usable)
-        for n in pixels.shape[1:]
-    )
-    padded = np.pad(pixels, ((0, 0), rows.padding, columns.padding), mode="reflect")
-    count = len(rows.starts) * len(columns.starts)
-    result = np.zeros((num_classes, rows.length, columns.length), dtype=np.float32)
-    done = 0
+    return pixels
+
+
+def _tiles(rows: Axis, columns: Axis) -> Iterator[tuple[int, int, Floats]]:
+    """Of every tile where its output begins, and the weights of those of its pixels that the image has.
+
+    Those of a single tile are exactly 1.
+    """
     for top, vertical in zip(rows.starts, rows.weights(), strict=True):
         for left, horizontal in zip(columns.starts, columns.weights(), strict=True):
-            window = padded[None, :, top : top + rows.side, left : left + columns.side]
-            scores = _run(forward, window, (1, num_classes, rows.out, columns.out))[0]
-            part = result[:, top : top + rows.out, left : left + columns.out]
-            height, width = part.shape[1:]  # less than a tile where it reaches past the image
-            weight = np.outer(vertical[:height], horizontal[:width]).astype(np.float32)
-            part += scores[:, :height, :width] * weight  # one tile: the weight is exactly 1
-            done += 1
-            if progress is not None:
-                progress(done, count)
-    return result
+            weight = np.outer(vertical[: rows.length - top], horizontal[: columns.length - left])
+            yield top, left, weight.astype(np.float32)
+
+
+def _zeros_beside(scores: Any, shape: tuple[int, ...]) -> Any:
+    with on(scores):
+        return array_module(scores).zeros(shape, np.float32)
+
+
+def _blend(corner: Any, scores: Any, weight: Floats) -> None:
+    """Add a tile's scores to the result, of which ``corner`` begins where the tile does."""
+    height, width = weight.shape  # less than a tile where it reaches past the image
+    with on(scores):
+        corner[:, :height, :width] += scores[:, :height, :width] * move(weight, device_of(scores))
 
 
 def _at_least(least: int, **options: int) -> None:
@@ -188,8 +212,10 @@ def _at_least(least: int, **options: int) -> None:
             raise InputError(f"{name}={value}: must be at least {least}")
 
 
-def _run(forward: Forward, window: Floats, shape: tuple[int, ...]) -> Floats:
-    scores = np.asarray(forward(np.ascontiguousarray(window)), dtype=np.float32)
+def _run(forward: Forward, window: Floats, shape: tuple[int, ...]) -> Any:
+    given = forward(np.ascontiguousarray(window))
+    with on(given):
+        scores = array_module(given).asarray(given, dtype=np.float32)
     if scores.shape != shape:
         raise InputError(
             f"forward turned {window.shape} into {scores.shape} where {shape} is expected: "

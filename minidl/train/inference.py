@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from minidl import fuse, ops
-from minidl._device import CPU, Device, move
+from minidl._device import CPU, Device, device_of, move, on
 from minidl._tensor import Tensor
 from minidl.autograd import no_grad
+from minidl.dispatch import array_module
 from minidl.errors import InputError
 from minidl.models import UNet
 from minidl.segmentation import tiling
@@ -110,15 +111,27 @@ def probabilities(
     Small images are padded by reflection to a size the network takes; large ones are cut into overlapping
     tiles whose results are blended.
     """
+    return _probabilities(model, normalisation, image, CPU, progress, tile)
+
+
+def _probabilities(
+    model: UNet,
+    normalisation: Normalisation,
+    image: Array,
+    blended_on: Device,
+    progress: Callable[[int, int], None] | None = None,
+    tile: int = TILE,
+) -> Any:
+    """:func:`probabilities`, as an array of the device ``blended_on``."""
     model.eval()
     size = model.valid_size(model.multiple * 4)
     margin = (size - model.output_size(size)) // 2
     device = next(model.parameters()).device
 
-    def forward(tiles: Array) -> Array:
+    def forward(tiles: Array) -> Any:
         with no_grad():
             logits = model(Tensor(move(np.ascontiguousarray(normalisation(tiles)), device)))
-            return move(ops.softmax(logits, dim=1).data, CPU)
+            return move(ops.softmax(logits, dim=1).data, blended_on)
 
     return tiling.predict(
         forward,
@@ -159,11 +172,13 @@ class _Loss:
     def __init__(self, weights: Array | None) -> None:
         self.weights, self.total, self.count = weights, 0.0, 0.0
 
-    def add(self, p: Array, truth: Array, ignore_index: int) -> None:
-        """One picture: probabilities (K, H, W) and ids (H, W)."""
+    def add(self, p: Any, truth: Array, ignore_index: int) -> None:
+        """One picture: probabilities (K, H, W), wherever they are, and ids (H, W)."""
         labelled = truth != ignore_index
         ids = truth[labelled]
-        chosen = np.take_along_axis(p, np.where(labelled, truth, 0)[None], axis=0)[0][labelled]
+        classes = move(np.where(labelled, truth, 0).astype(np.int64), device_of(p))
+        with on(p):
+            chosen = move(array_module(p).take_along_axis(p, classes[None], axis=0)[0], CPU)[labelled]
         # A probability that float32 rounds to 0 would make the loss infinite; a NaN stays one.
         losses = -np.log(np.maximum(chosen, np.finfo(np.float32).tiny), dtype=np.float64)
         weights = np.ones(ids.size) if self.weights is None else self.weights[ids].astype(np.float64)
@@ -183,7 +198,7 @@ class _Sections:
         self.truths: list[Array] = []
         self.interiors: list[Array] = []
 
-    def add(self, p: Array, truth: Array, path: Path, ignore_index: int) -> None:
+    def add(self, p: Any, truth: Array, path: Path, ignore_index: int) -> None:
         if (truth == ignore_index).any():
             raise InputError(
                 f"{path}: has pixels without a label, for which V_rand and V_info are not defined;"
@@ -197,7 +212,7 @@ class _Sections:
             )
         self.truths.append(truth != self.boundary)
         # Blending tiles rounds: a sum of shares may be above 1 by an ulp.
-        self.interiors.append(np.clip(1 - p[self.boundary], 0, 1))
+        self.interiors.append(np.clip(1 - move(p[self.boundary], CPU), 0, 1))
 
     def scores(self) -> BoundaryScores:
         return score_sections(np.stack(self.truths), np.stack(self.interiors))
@@ -213,7 +228,10 @@ def evaluate_samples(
     keep: Callable[[Sample, Array, Array, Array], None] | None = None,
     weights: Array | None = None,
 ) -> Evaluation:
-    """Predict labelled samples and compare.
+    """Predict labelled samples and compare, where the network lives.
+
+    The probabilities stay there; what is copied to the host of each picture are the counts of its confusion
+    matrix and, for the loss, the probability of each pixel's true class.
 
     Args:
         model, normalisation: the network.
@@ -229,18 +247,21 @@ def evaluate_samples(
     """
     matrix = np.zeros((data.num_classes, data.num_classes), np.int64)
     loss = _Loss(weights)
+    device = next(model.parameters()).device
     sections = None if boundary is None else _Sections(boundary)
     for sample in samples:
         image, truth = data.load(sample)
         assert truth is not None, "DataSet.samples(labelled=True) checked it"
-        p = probabilities(model, normalisation, image)
-        prediction = p.argmax(axis=0)
-        matrix += confusion_matrix(truth, prediction, data.num_classes, data.ignore_index)
+        p = _probabilities(model, normalisation, image, device)
+        with on(p):
+            prediction = p.argmax(axis=0)
+        there = move(truth, device)
+        matrix += confusion_matrix(there, prediction, data.num_classes, data.ignore_index)
         loss.add(p, truth, data.ignore_index)
         if sections is not None:
             sections.add(p, truth, sample.mask_path or sample.image_path, data.ignore_index)
         if keep is not None:
-            keep(sample, image, truth, prediction)
+            keep(sample, image, truth, move(prediction, CPU))
         tick()
     return Evaluation(
         Scores.from_confusion(matrix), loss.mean, None if sections is None else sections.scores()

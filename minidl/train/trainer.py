@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl import ops, random
-from minidl._device import CPU, Device, move, on
+from minidl._device import Device, on
 from minidl._tensor import Tensor
 from minidl.errors import InputError
 from minidl.nn.utils import clip_grad_norm_
@@ -160,8 +160,8 @@ class Trainer:
         self.schedule.step()
         self.step += 1
         with on(logits.data):
-            prediction = move(logits.data.argmax(axis=1), CPU)
-        self.running.confusion += confusion_matrix(host_masks, prediction, self.data.num_classes, ignore)
+            prediction = logits.data.argmax(axis=1)
+        self.running.confusion += confusion_matrix(masks, prediction, self.data.num_classes, ignore)
         return value
 
     def _validate(self, should_stop: Callable[[], bool]) -> None:

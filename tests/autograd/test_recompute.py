@@ -270,3 +270,26 @@ def test_the_second_run_is_let_go_while_it_is_walked():
 
     checkpoint(function, leaf(3)).sum().backward()
     assert alive == [False] and len(kept) == 2
+
+
+def test_gradients_within_a_checkpointed_function_are_refused_by_name():
+    """The first run keeps no graph to walk. What was made outside can be walked there."""
+    x = leaf(3)
+
+    def by_grad(x):
+        return minidl.autograd.grad((x * x).sum(), x)[0] * x
+
+    def by_backward(x):
+        (x * x).sum().backward()
+        return x * 1
+
+    for function, name in ((by_grad, "grad"), (by_backward, "backward")):
+        with pytest.raises(RuntimeError, match=rf"^{name}: within a function given to checkpoint\(\)"):
+            checkpoint(function, x)
+        with pytest.raises(RuntimeError, match=rf"^{name}: within a function given to checkpoint\(\)"):
+            checkpoint(lambda x, f=function: checkpoint(f, x) * 2, x)
+    assert x.grad is None
+    outside = (x * x).sum()
+    y = checkpoint(lambda h: h * minidl.autograd.grad(outside, x, retain_graph=True)[0], x)
+    np.testing.assert_array_equal(y.numpy(), 2 * x.numpy() ** 2)
+    np.testing.assert_array_equal(by_grad(x).numpy(), 2 * x.numpy() ** 2)

@@ -107,6 +107,24 @@ def test_what_surrounds_operations(xp: ModuleType) -> None:
         minidl.tensor([-1.0], requires_grad=True, device=device).log()
 
 
+def test_integers_views_and_second_derivatives(xp: ModuleType) -> None:
+    """What the cases above do not reach."""
+    compiler_or_skip()
+    device = "cuda" if xp.__name__ == "cupy" else "cuda_sim"
+    base, exponent = minidl.tensor([2, 3], device=device), minidl.tensor([3, 0], device=device)
+    assert (base**exponent).tolist() == [8, 1]
+    with pytest.raises(ValueError, match="pow: a negative power of an integer"):
+        base ** (exponent - 1)
+    image, weight = (
+        minidl.tensor(np.ones(shape), requires_grad=True, device=device)
+        for shape in ((1, 1, 3, 3), (1, 1, 2, 2))
+    )
+    ops.conv2d(image, weight).sum().backward()  # whose cotangent is one element, expanded
+    assert weight.grad is not None and weight.grad.tolist() == [[[[4.0, 4.0], [4.0, 4.0]]]]
+    point = minidl.tensor([0.3, -1.2, 0.0], requires_grad=True, dtype="float64", device=device)
+    assert minidl.gradgradcheck(ops.gelu, point) and minidl.gradgradcheck(lambda t: t * t, point)
+
+
 def test_what_has_no_kernel_says_so(xp: ModuleType) -> None:
     from minidl import dispatch
 

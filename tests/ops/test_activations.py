@@ -164,6 +164,16 @@ def test_at_zero_the_slopes_are_those_from_below():
         assert minidl.autograd.grad(y, x, create_graph=True)[0].tolist() == [slope]
 
 
+@pytest.mark.parametrize("alpha", [1.0, 2.0])
+def test_at_zero_the_second_derivative_of_elu_is_zero(alpha):
+    """torch's elu_double_backward has alpha e^x below 0 alone, and 0 at 0 itself."""
+    x = minidl.tensor(np.array([-1.0, -0.0, 0.0, 1.0]), requires_grad=True)
+    (slope,) = minidl.autograd.grad(ops.elu(x, alpha).sum(), x, create_graph=True)
+    np.testing.assert_allclose(slope.detach().numpy(), [alpha / math.e, alpha, alpha, 1], rtol=1e-15)
+    (second,) = minidl.autograd.grad(slope, x, np.array([3.0, 5.0, 7.0, 11.0]))
+    np.testing.assert_allclose(second.numpy(), [3 * alpha / math.e, 0, 0, 0], rtol=1e-15)
+
+
 def test_zero_times_an_infinite_slope_is_nan():
     assert np.isnan(ops.leaky_relu(minidl.tensor([0.0]), math.inf).numpy()).all()
     assert np.isnan(ops.prelu(minidl.tensor([0.0]), minidl.tensor([math.inf])).numpy()).all()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl import ops
-from oracles import formulas, strategies
+from oracles import formulas, placed, strategies
 from oracles.checks import check_adjoint, check_op, run
 
 BINARY = {
@@ -48,7 +48,7 @@ def test_operators_take_python_numbers_on_either_side_and_keep_float32(name):
 def test_operators_take_arrays_on_the_left(name):
     _, scalar, _ = BINARY[name]
     left, right = np.array([[1.0], [3.0]]), np.array([2.0, 4.0, 8.0])
-    result = scalar(left, minidl.tensor(right))
+    result = scalar(placed.array(left), minidl.tensor(right))
     assert isinstance(result, minidl.Tensor)
     np.testing.assert_array_equal(result.numpy(), scalar(left, right))
 

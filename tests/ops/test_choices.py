@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl import ops
+from oracles import placed, strategies
 from oracles import pointwise_formulas as pointwise
-from oracles import strategies
 from oracles.checks import check_op, run
 from oracles.formulas import elementwise
 
@@ -25,7 +25,7 @@ def test_where(shapes, seed):
     condition = rng.random(shapes[0]) < 0.5
     x, y = strategies.generic(rng, shapes[1]), strategies.generic(rng, shapes[2])
     check_op(
-        lambda x, y: ops.where(condition, x, y),
+        lambda x, y: ops.where(placed.array(condition), x, y),
         lambda x, y: pointwise.where(condition, x, y),
         x,
         y,
@@ -43,7 +43,7 @@ def test_where_with_a_number_on_either_side(shapes, number, seed):
     x, constant = strategies.generic(rng, shapes[1]), np.array(float(number))
     options = {"terms": 64, "extremes": False, "seed": seed, "second_order": True}
     check_op(
-        lambda x: ops.where(condition, x, number),
+        lambda x: ops.where(placed.array(condition), x, number),
         lambda x: pointwise.where(condition, x, constant),
         x,
         **options,
@@ -59,7 +59,7 @@ def test_where_with_a_number_on_either_side(shapes, number, seed):
 def test_what_was_not_chosen_has_gradient_zero_whatever_it_holds():
     condition = np.array([True, False])
     x, y = np.array([1.0, NAN]), np.array([INF, 2.0])
-    z, (dx, dy) = run(lambda x, y: ops.where(condition, x, y), (x, y), np.array([INF, NAN]))
+    z, (dx, dy) = run(lambda x, y: ops.where(placed.array(condition), x, y), (x, y), np.array([INF, NAN]))
     np.testing.assert_array_equal(z, [1, 2])
     np.testing.assert_array_equal(dx, [INF, 0])
     np.testing.assert_array_equal(dy, [0, NAN])
@@ -77,11 +77,15 @@ WHERE_DTYPES = {
 }
 
 
+def _beside(value):
+    return placed.array(value) if isinstance(value, np.ndarray) else value
+
+
 @pytest.mark.parametrize("name", WHERE_DTYPES)
 def test_the_dtype_of_a_choice(name):
     x, y, dtype = WHERE_DTYPES[name]
     for first, second in ((x, y), (y, x)):
-        z = ops.where(minidl.tensor([True, False]), first, second)
+        z = ops.where(minidl.tensor([True, False]), *(_beside(v) for v in (first, second)))
         assert z.dtype == dtype
         assert z.tolist() == [np.broadcast_to(first, 2)[0], np.broadcast_to(second, 2)[1]]
 
@@ -92,7 +96,7 @@ def test_conditions_that_are_none():
         with pytest.raises(TypeError, match="where: condition must be a bool tensor"):
             ops.where(condition, x, x)
     with pytest.raises(ValueError, match=r"where: shapes \(3,\) and \(2,\) and \(\) do not broadcast"):
-        ops.where(np.array([True, False, True]), x, 0)
+        ops.where(placed.array([True, False, True]), x, 0)
     with pytest.raises(TypeError, match="where: operands"):
         ops.where(x > 1, x, "0")
 
@@ -187,7 +191,7 @@ def test_a_bound_of_nan_makes_everything_nan():
     ],
 )
 def test_bounds_of_integers(low, high, dtype):
-    z = ops.clamp(minidl.tensor([-4, 7]), low, high)
+    z = ops.clamp(minidl.tensor([-4, 7]), low, _beside(high))
     assert z.dtype == dtype
     np.testing.assert_array_equal(z.numpy(), np.clip(np.array([-4, 7]), low, high))
 

@@ -11,7 +11,7 @@ from hypothesis import given
 
 import minidl
 from minidl import ops
-from oracles import strategies
+from oracles import placed, strategies
 from oracles.formulas import elementwise
 
 NAN, INF = math.nan, math.inf
@@ -42,7 +42,7 @@ def test_comparisons(name, shapes, seed):
         result = fn(minidl.Tensor(moved_x, requires_grad=True), minidl.Tensor(y))
         assert result.dtype == np.bool_ and not result.requires_grad
         np.testing.assert_array_equal(result.numpy(), wanted)
-    for left, right in ((minidl.tensor(x), y), (x, minidl.tensor(y))):
+    for left, right in ((minidl.tensor(x), placed.array(y)), (placed.array(x), minidl.tensor(y))):
         for result in (fn(left, right), scalar(left, right)):
             assert isinstance(result, minidl.Tensor)
             np.testing.assert_array_equal(result.numpy(), wanted)
@@ -119,7 +119,8 @@ def test_logic_of_bools(name, shapes, seed):
     x, y = (rng.random(shape) < 0.5 for shape in shapes)
     wanted = elementwise(lambda a, b: float(scalar(bool(a), bool(b))), x, y).astype(bool)
     pair = minidl.tensor(x), minidl.tensor(y)
-    for result in (fn(*pair), scalar(*pair), scalar(x, pair[1]), scalar(pair[0], y)):
+    arrays = placed.array(x), placed.array(y)
+    for result in (fn(*pair), scalar(*pair), scalar(arrays[0], pair[1]), scalar(pair[0], arrays[1])):
         assert isinstance(result, minidl.Tensor) and result.dtype == np.bool_
         np.testing.assert_array_equal(result.numpy(), wanted)
 

@@ -132,7 +132,7 @@ ERRORS = {
     "float32 weights": (
         TypeError,
         np.zeros(3, int),
-        {"weight": minidl.tensor(np.ones(4, np.float32))},
+        {"weight": lambda: minidl.tensor(np.ones(4, np.float32))},
         "weight is float32, but the logits float64",
     ),
 }
@@ -142,6 +142,7 @@ ERRORS = {
 @pytest.mark.parametrize("name", ERRORS)
 def test_the_kind_of_error(operation, name):
     error, target, options, message = ERRORS[name]
+    options = {option: value() if callable(value) else value for option, value in options.items()}
     with pytest.raises(error, match=f"^{operation}: {message}"):
         getattr(ops, operation)(minidl.tensor(A), target, **options)
 

@@ -9,6 +9,7 @@ import pytest
 
 import minidl
 from minidl import ops
+from oracles import placed
 from oracles.checks import run
 
 matmul = importlib.import_module("minidl.ops.matmul")  # minidl.ops.matmul is the function
@@ -103,8 +104,9 @@ def test_factors_are_copied_where_blas_cannot_read_them_and_only_there(order):
 
 def test_arrays_are_factors_too():
     expected = [[5.0, 9.0], [14.0, 16.5]]
-    assert ops.matmul(A, minidl.tensor(B)).tolist() == (minidl.tensor(A) @ B).tolist() == expected
-    assert ops.einsum("ij,jk->ik", A, minidl.tensor(B)).tolist() == expected
+    a, b = placed.array(A), placed.array(B)
+    assert ops.matmul(a, minidl.tensor(B)).tolist() == (minidl.tensor(A) @ b).tolist() == expected
+    assert ops.einsum("ij,jk->ik", a, minidl.tensor(B)).tolist() == expected
 
 
 def counted(fn, *shapes):

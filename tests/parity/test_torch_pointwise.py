@@ -206,3 +206,13 @@ def test_a_penalty_on_the_gradient(name, shape, seed):
     scale = max(1.0, *(float(np.abs(e).max()) for e in expected))
     for a, b in zip(actual, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13 * scale)
+
+
+@pytest.mark.parametrize("name", ["elu", "elu 2.5"])
+def test_the_second_derivative_of_elu_at_its_corner(name):
+    x = np.array([-1.0, -0.0, 0.0, 1.0])
+    expected, actual = (
+        penalty(F, grad, lambda F, x: UNARY[name](F, x) + 1.0, [x])
+        for F, grad in ((TORCH, torch.autograd.grad), (MINIDL, minidl.autograd.grad))
+    )
+    np.testing.assert_allclose(actual[0], expected[0], rtol=1e-14)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
-from oracles import strategies, window_strategies
+from oracles import placed, strategies, window_strategies
 from parity.agreement import agree, both_raise, many
 
 
@@ -92,7 +92,9 @@ def test_unfold_and_fold(case):
 def test_convolution_layers_with_named_padding(padding):
     theirs = torch.nn.Conv2d(4, 6, (3, 2), padding=padding, dilation=(2, 1), groups=2).double()
     ours = minidl.nn.Conv2d(4, 6, (3, 2), padding=padding, dilation=(2, 1), groups=2)
-    ours.weight.data, ours.bias.data = theirs.weight.detach().numpy(), theirs.bias.detach().numpy()
+    ours.weight.data, ours.bias.data = (
+        placed.array(p.detach().numpy()) for p in (theirs.weight, theirs.bias)
+    )
     x = np.random.default_rng(0).normal(size=(2, 4, 6, 5))
     expected = theirs(torch.tensor(x)).detach().numpy()
     np.testing.assert_allclose(ours(minidl.tensor(x)).detach().numpy(), expected, rtol=0, atol=1e-13)
@@ -109,7 +111,9 @@ def test_the_output_size_of_a_transposed_layer(size):
     x = np.random.default_rng(0).normal(size=(1, 2, 4, 4)).astype(np.float32)
     theirs = torch.nn.ConvTranspose2d(2, 3, 2, stride=3)
     ours = minidl.nn.ConvTranspose2d(2, 3, 2, stride=3)
-    ours.weight.data, ours.bias.data = theirs.weight.detach().numpy(), theirs.bias.detach().numpy()
+    ours.weight.data, ours.bias.data = (
+        placed.array(p.detach().numpy()) for p in (theirs.weight, theirs.bias)
+    )
     try:
         expected = theirs(torch.tensor(x), output_size=(size, size)).detach().numpy()
     except ValueError:

@@ -1,10 +1,7 @@
 """V_rand and V_info: 4x4 sections worked by hand, drawn ones against literal loops over pixels and pairs."""
 
-import itertools
 import json
 import math
-from collections import Counter
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,12 +11,11 @@ from hypothesis.extra import numpy as hnp
 
 from minidl.errors import InputError
 from minidl.segmentation.boundaries import THRESHOLDS, score_sections
-from minidl.segmentation.segments import Overlap, components, grow
+from minidl.segmentation.segments import Overlap, grow
+from oracles.boundary_loops import flood_fill, info_by_loop, labelled_pixels, picture, rand_by_pairs
 
 EPS = np.finfo(np.float64).eps
 LN2, LN3 = math.log(2), math.log(3)
-SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=6)
-SECTION = SHAPES.flatmap(lambda shape: hnp.arrays(np.bool_, shape))
 STACK_SHAPES = hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=4)
 STACK = STACK_SHAPES.flatmap(
     lambda shape: st.tuples(
@@ -29,139 +25,6 @@ STACK = STACK_SHAPES.flatmap(
         ),
     )
 )
-
-
-def picture(*rows: str) -> np.ndarray:
-    """ "#" is cell, "." is border: one section, bool (1, H, W)."""
-    return np.array([[character == "#" for character in row] for row in rows])[None]
-
-
-# ---------------------------------------------------------------------------------------------
-# The definitions, written as loops
-# ---------------------------------------------------------------------------------------------
-def flood_fill(foreground: np.ndarray) -> np.ndarray:
-    labels = np.zeros(foreground.shape, dtype=np.int32)
-    height, width = foreground.shape
-    count = 0
-    for start in itertools.product(range(height), range(width)):
-        if not foreground[start] or labels[start]:
-            continue
-        count += 1
-        todo = [start]
-        while todo:
-            y, x = todo.pop()
-            if 0 <= y < height and 0 <= x < width and foreground[y, x] and not labels[y, x]:
-                labels[y, x] = count
-                todo += [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
-    return labels
-
-
-def grow_by_loop(labels: np.ndarray) -> np.ndarray:
-    if not labels.any():
-        return np.ones_like(labels)
-    before = labels.copy()
-    while (before == 0).any():
-        after = before.copy()
-        for y, x in np.argwhere(before == 0).tolist():
-            for near_y, near_x in ((y - 1, x), (y, x - 1), (y, x + 1), (y + 1, x)):
-                inside = 0 <= near_y < labels.shape[0] and 0 <= near_x < labels.shape[1]
-                if inside and before[near_y, near_x]:
-                    after[y, x] = before[near_y, near_x]
-                    break
-        before = after
-    return before
-
-
-def labelled_pixels(truth: np.ndarray, foreground: np.ndarray) -> list[list[tuple[int, int]]]:
-    """Per section, the (predicted, true) segments of each pixel inside a true cell."""
-    result = []
-    for true_section, predicted_section in zip(truth, foreground, strict=True):
-        true, predicted = flood_fill(true_section), grow_by_loop(flood_fill(predicted_section))
-        pairs = zip(predicted.ravel().tolist(), true.ravel().tolist(), strict=True)
-        result.append([(s, t) for s, t in pairs if t])
-    return result
-
-
-def rand_by_pairs(sections: list[list[tuple[int, int]]]) -> tuple[Fraction, Fraction, Fraction]:
-    """Over all ordered pairs of pixels of one section: V_rand, split, merge."""
-    both = together_s = together_t = 0
-    for pixels in sections:
-        for (s, t), (other_s, other_t) in itertools.product(pixels, repeat=2):
-            together_s += s == other_s
-            together_t += t == other_t
-            both += s == other_s and t == other_t
-    half = Fraction(1, 2)
-    return (
-        both / (half * together_s + half * together_t),
-        Fraction(both, together_t),
-        Fraction(both, together_s),
-    )
-
-
-def info_by_loop(sections: list[list[tuple[int, int]]]) -> tuple[float, float, float]:
-    """V_info, split, merge from -sum p log p, sections weighted by their pixels."""
-    h_s = h_t = h_st = 0.0
-    for pixels in sections:
-        n = len(pixels)
-        for name, counts in (
-            ("s", Counter(s for s, _ in pixels)),
-            ("t", Counter(t for _, t in pixels)),
-            ("st", Counter(pixels)),
-        ):
-            entropy = -sum(c / n * math.log(c / n) for c in counts.values()) * n if len(counts) > 1 else 0.0
-            h_s, h_t, h_st = (
-                h_s + entropy * (name == "s"),
-                h_t + entropy * (name == "t"),
-                h_st + entropy * (name == "st"),
-            )
-    information = h_s + h_t - h_st
-    return (
-        2 * information / (h_s + h_t) if h_s + h_t else 1.0,
-        information / h_s if h_s else 1.0,
-        information / h_t if h_t else 1.0,
-    )
-
-
-# ---------------------------------------------------------------------------------------------
-# Segments and thinning
-# ---------------------------------------------------------------------------------------------
-@given(SECTION)
-def test_components_are_a_flood_fill(foreground: np.ndarray) -> None:
-    labels = components(foreground)
-    assert labels.dtype == np.int32
-    np.testing.assert_array_equal(labels, flood_fill(foreground))  # both number in reading order
-
-
-def test_cells_that_touch_at_a_corner_are_two() -> None:
-    assert components(picture("#.", ".#")[0]).tolist() == [[1, 0], [0, 2]]
-
-
-@given(SECTION)
-def test_grow_is_the_rule_in_rounds(foreground: np.ndarray) -> None:
-    labels = flood_fill(foreground)
-    np.testing.assert_array_equal(grow(labels), grow_by_loop(labels))
-
-
-@given(SECTION)
-def test_growth_reaches_a_nearest_segment_and_moves_no_label(foreground: np.ndarray) -> None:
-    labels = flood_fill(foreground)
-    grown = grow(labels)
-    if not foreground.any():
-        assert (grown == 1).all()
-        return
-    np.testing.assert_array_equal(grown[foreground], labels[foreground])
-    cells = np.argwhere(labels).tolist()
-    for y, x in np.argwhere(labels == 0).tolist():
-        distance = {(cy, cx): abs(cy - y) + abs(cx - x) for cy, cx in cells}
-        nearest = {labels[cell] for cell, d in distance.items() if d == min(distance.values())}
-        assert grown[y, x] in nearest
-
-
-def test_ties_go_up_left_right_down() -> None:
-    cross = np.array([[0, 1, 0], [2, 0, 3], [0, 4, 0]], dtype=np.int32)
-    # The corners: upper left has right 1 and down 2, right comes first; upper right has left 1, down 3.
-    # Lower left has up 2, right 4; lower right has up 3, left 4.
-    assert grow(cross).tolist() == [[1, 1, 1], [2, 1, 3], [2, 4, 3]]
 
 
 # ---------------------------------------------------------------------------------------------

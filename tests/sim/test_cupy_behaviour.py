@@ -231,3 +231,11 @@ def test_raw_modules_run(xp: ModuleType, x: object) -> None:
     np.testing.assert_array_equal(y.get(), X * 2)
     xp.RawKernel(code, "twice")((1, 1, 1), (32, 1, 1), (y, x, np.int32(12)), shared_mem=0)
     np.testing.assert_array_equal(x.get(), X * 4)
+
+
+def test_a_view_knows_the_array_that_owns_its_memory(xp: ModuleType) -> None:
+    """By which a saved array is known as the input that it was, in second derivatives."""
+    x = xp.asarray(X)
+    assert x.base is None and (x * 1).base is None and x.copy().base is None
+    for view in (x.view(), x[1:], x[1:][:, ::2], x.T, x.reshape(4, 3)):
+        assert view.base is x

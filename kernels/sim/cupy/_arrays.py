@@ -54,9 +54,10 @@ class ndarray:
         order: "C" or "F".
     """
 
-    __slots__ = ("__weakref__", "_block", "_memory")
+    __slots__ = ("__weakref__", "_base", "_block", "_memory")
     __array_priority__ = 100
 
+    _base: ndarray | None
     _block: Block
     _memory: HostArray
 
@@ -133,8 +134,8 @@ class ndarray:
 
     @property
     def base(self) -> Any:
-        """Something that is not None for a view."""
-        return None if self._memory.base is None else self._block
+        """The array that owns the memory; None where that is this one."""
+        return self._base
 
     @property
     def data(self) -> MemoryPointer:
@@ -279,7 +280,7 @@ def _spoil(host: HostArray) -> None:
 
 def _own(array: ndarray, host: HostArray, block: Block) -> None:
     block.begin, block.end = np.lib.array_utils.byte_bounds(host) if host.size else (0, 0)
-    array._memory, array._block = host, block
+    array._memory, array._block, array._base = host, block, None
 
 
 # ----------------------------------------------------------------------------------------------------------
@@ -324,7 +325,9 @@ def to_device(result: Any, found: list[ndarray]) -> Any:
         if host is source._memory:
             return source
         if _lies_in(host, source._block):
-            array._memory, array._block = host, source._block
+            array._memory, array._block, array._base = host, source._block, source._base
+            if array._base is None:
+                array._base = source
             return array
     _own(array, host, Block(pool, host.nbytes, get_device_id()))
     return array

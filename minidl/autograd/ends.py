@@ -1,0 +1,89 @@
+"""Where a walk begins and where it ends: the first cotangents, and the gradients that leaves collect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl import dispatch
+from minidl._device import CPU, device_of, move, on, place_of
+from minidl._tensor import Tensor
+from minidl.autograd.function import is_of_a_trial
+from minidl.kernels import memory
+
+
+def require_graph(operation: str, tensor: Tensor) -> None:
+    """Raise unless there is a graph to walk from (or to) the tensor."""
+    if not tensor.requires_grad:
+        raise RuntimeError(
+            f"{operation}: this tensor does not require a gradient and was not computed from one that does"
+        )
+    if is_of_a_trial(tensor):
+        raise RuntimeError(
+            f"{operation}: within a function given to checkpoint() there is no graph to walk, since its "
+            f"first run keeps none; call {operation} outside of it, or the function without checkpoint()"
+        )
+
+
+def seed_of(operation: str, tensor: Tensor, gradient: Any, create_graph: bool) -> Any:
+    """The cotangent to start with: an array, with ``create_graph`` a tensor."""
+    xp = dispatch.array_module(tensor.data)
+    if gradient is None:
+        if tensor.data.size != 1:
+            raise RuntimeError(
+                f"{operation}: a tensor of shape {tensor.shape} is no scalar; pass the gradient, "
+                "an array of that shape"
+            )
+        with on(tensor.data):
+            gradient = xp.ones_like(tensor.data)
+    shape = tuple(gradient.shape) if hasattr(gradient, "shape") else np.shape(gradient)
+    if shape != tensor.shape:
+        raise RuntimeError(f"{operation}: gradient of shape {shape} for a tensor of shape {tensor.shape}")
+    if not create_graph:
+        array = gradient.data if isinstance(gradient, Tensor) else _there(gradient, tensor)
+        place_of(lambda: operation, (tensor.data, array))
+        with on(array):
+            return array.astype(tensor.dtype, copy=False)
+    gradient = gradient if isinstance(gradient, Tensor) else Tensor(_there(gradient, tensor))
+    return gradient if gradient.dtype == tensor.dtype else gradient.astype(tensor.dtype)
+
+
+def _there(gradient: Any, tensor: Tensor) -> Any:
+    """Numbers and host arrays as an array where the tensor lives."""
+    return move(np.asarray(gradient) if device_of(gradient) == CPU else gradient, tensor.device)
+
+
+def accumulate(leaf: Tensor, box: list[Any]) -> None:
+    """Add to a leaf's gradient what is in the box. The gradient lies in memory as the leaf does."""
+    if leaf.grad is None:
+        leaf.grad = owned(box, leaf.data)
+    elif isinstance(box[0], Tensor):
+        leaf.grad = leaf.grad + box[0]
+    elif leaf.grad.requires_grad:  # it is part of a graph, which must not change
+        with on(leaf.data):
+            leaf.grad = Tensor(leaf.grad.data + box[0])
+    else:
+        with on(leaf.data):
+            leaf.grad.data += box[0]
+        leaf.grad.mark_changed()
+
+
+def owned(box: list[Any], like: Any) -> Tensor:
+    """A gradient as a tensor that shares its memory with nothing, in the memory order and dtype of ``like``.
+
+    It is copied only if it must be: where something else may still look at it, or it lies otherwise.
+    """
+    if isinstance(box[0], Tensor):
+        return box[0].clone()
+    if (
+        memory.is_nobody_elses(box)
+        and box[0].dtype == like.dtype
+        and box[0].flags.writeable
+        and memory.in_order_of(box[0], like)
+    ):
+        return Tensor(box[0])
+    with on(like):
+        copy = dispatch.array_module(like).empty_like(like)
+        copy[...] = box[0]
+    return Tensor(copy)
