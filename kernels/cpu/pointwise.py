@@ -11,6 +11,7 @@ calling thread: to wake another costs more than it could bring.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -102,8 +103,9 @@ def run(kernel: Callable[..., Any], arrays: tuple[Array, ...], *numbers: float) 
 
 
 def supported(*arrays: Array) -> bool:
-    """Whether all have one dtype, one that is compiled for."""
-    return arrays[0].dtype in DTYPES and all(a.dtype == arrays[0].dtype for a in arrays)
+    """Whether all have one dtype, one that is compiled for (so, of this machine's byte order)."""
+    dtype = arrays[0].dtype
+    return dtype in DTYPES and all(a.dtype is dtype or a.dtype == dtype for a in arrays)
 
 
 # --- many arrays at once ------------------------------------------------------------------------------------
@@ -119,13 +121,15 @@ def same_memory(first: Array, *others: Array) -> tuple[Array, ...] | None:
     read-only arrays are other types for the compiler.)
     """
     arrays = (first, *others)
-    if supported(*arrays) and all(a.flags.carray and a.dtype.isnative for a in arrays):
+    if not supported(*arrays):
+        return None
+    if all(a.flags.carray for a in arrays):
         return tuple(a.reshape(-1) for a in arrays)  # nearly always; it takes a third of what follows
     order = order_of(first)
-    if order is None or not supported(*arrays):
+    if order is None:
         return None
     turned = [a.transpose(order) for a in (first, *others)]
-    if not all(a.flags.c_contiguous and a.flags.behaved and a.dtype.isnative for a in turned):
+    if not all(a.flags.c_contiguous and a.flags.behaved for a in turned):
         return None
     return tuple(a.reshape(-1) for a in turned)
 
@@ -133,17 +137,22 @@ def same_memory(first: Array, *others: Array) -> tuple[Array, ...] | None:
 def deal_jobs(kernel: Callable[..., Any], work: list[tuple[tuple[Array, ...], tuple[Any, ...]]]) -> None:
     """Call ``kernel(begin, end, worker, *flat arrays, *numbers)`` on parts of all the rows of arrays."""
     rows = [(*arrays, *numbers) for arrays, numbers in work]
-    sizes = [arrays[0].size for arrays, _ in work]
+    sizes = tuple(arrays[0].size for arrays, _ in work)
     if sum(sizes) <= PIECE:
         for size, row in zip(sizes, rows, strict=True):
             kernel(0, size, 0, *row)
         return
-    cuts = [
+    threads.deal_rows(kernel, rows, _cuts(sizes))
+
+
+@functools.lru_cache(maxsize=64)
+def _cuts(sizes: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """(begin, end, row) of the jobs; an optimizer asks for the same ones in every step."""
+    return [
         (begin, min(begin + JOB, size), row)
         for row, size in enumerate(sizes)
         for begin in range(0, size, JOB)
     ]
-    threads.deal_rows(kernel, rows, cuts)
 
 
 # --- compiled loops -----------------------------------------------------------------------------------------

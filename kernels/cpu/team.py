@@ -255,9 +255,8 @@ def deal(kernel: Any, pieces: int, parts: int, threads: int, args: tuple[Any, ..
 
 def deal_rows(kernel: Any, rows: list[tuple[Any, ...]], cuts: list[Cut], threads: int) -> bool:
     """Call ``kernel(begin, end, worker, *rows[row])`` for all the cuts; else as :func:`deal`."""
-    entries = {entry_of(kernel, args) for args in rows}
-    entry = entries.pop()
-    if entry is None or entries:
+    entry = entry_of(kernel, rows[0])
+    if entry is None or any(entry_of(kernel, args) is not entry for args in rows[1:]):
         return False
     helpers = min(threads, len(cuts)) - 1
     return _with_team(kernel, rows, lambda team: team.work_on_rows(entry, rows, cuts, helpers))
