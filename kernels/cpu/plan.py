@@ -171,13 +171,13 @@ def _product(
         steps: how often each tile is begun.
         heights: of the tiles, by their width: pixels' or those of a gradient of weights.
     """
-    rate = rates.products * 4 / itemsize / (2 * depth * lanes_of(itemsize))  # rows of one vector in a second
+    row = 2 * depth * lanes_of(itemsize) / (rates.products * 4 / itemsize)  # seconds for a row of one vector
     seconds = 0.0
     for width, panels in Counter(_panels(columns, itemsize)).items():
         tall, low = heights.py_func(width)
         talls, lows = _cover(count, tall, low, heights is gradient_heights)
         rows = talls * tall + lows * low / rates.low
-        work = rows * width / rate / (rates.narrow if width == 1 else 1)
+        work = rows * width * row / (rates.narrow if width == 1 else 1)
         seconds += panels * lines * (work + (talls + lows) * steps * rates.tile)
     return seconds
 

@@ -10,7 +10,7 @@ import pytest
 import minidl
 from minidl import ops
 from minidl.kernels.cpu import conv2d as kernels
-from minidl.kernels.cpu import plan, winograd
+from minidl.kernels.cpu import plan, winograd, winograd_weight
 from minidl.testing import leaf
 
 #: Shapes of x, weight and bias, and options: sizes that fill neither vectors (of 8 float64) nor tiles.
@@ -59,7 +59,8 @@ def ran(monkeypatch):
         raise AssertionError("the reference kernel was called")
 
     for direction in plan.DIRECTIONS:
-        monkeypatch.setattr(winograd, direction, watch(getattr(winograd, direction), "winograd", direction))
+        module = winograd_weight if direction == "backward_weight" else winograd
+        monkeypatch.setattr(module, direction, watch(getattr(module, direction), "winograd", direction))
         monkeypatch.setattr(kernels.reference, direction, fail)
     for name in ("direct", "im2col", "depthwise"):
         functions = kernels.ALGORITHMS[name]._asdict().items()
