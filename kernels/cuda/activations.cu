@@ -73,6 +73,7 @@ __device__ __forceinline__ REAL squashed(REAL x) { return MATH(tanh)((x + GELU_C
 // ReLU
 // ---------------------------------------------------------------------------------------------------------------
 // max(0, x).
+// next: 128-bit loads and stores, a quarter as many instructions for the same bytes
 extern "C" __global__ void __launch_bounds__(256) activations_relu_v1(
     const REAL* __restrict__ x, REAL* __restrict__ y, INDEX count) {
     for (INDEX i = first_index(); i < count; i += index_step()) {
@@ -81,6 +82,7 @@ extern "C" __global__ void __launch_bounds__(256) activations_relu_v1(
 }
 
 // g where y > 0, else 0.
+// next: 128-bit loads and stores here, too
 extern "C" __global__ void __launch_bounds__(256) activations_relu_backward_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ y, REAL* __restrict__ dx, INDEX count) {
     for (INDEX i = first_index(); i < count; i += index_step()) {
@@ -124,6 +126,7 @@ extern "C" __global__ void __launch_bounds__(256) activations_relu_backward_v2(
 
 // x (planes of m numbers) plus a bias for each channel, then ReLU: one trip through memory instead of two.
 // Version 1: a division and a remainder tell each element its channel.
+// next: blocks that stay in one plane, so that no element needs a division, and 128 bits at a time
 extern "C" __global__ void __launch_bounds__(256) activations_bias_relu_v1(
     const REAL* __restrict__ x, const REAL* __restrict__ bias, REAL* __restrict__ y, INDEX count, int c, INDEX m) {
     for (INDEX i = first_index(); i < count; i += index_step()) y[i] = relu_of(x[i] + bias[i / m % c]);

@@ -44,6 +44,7 @@ __device__ __forceinline__ Adam adam_of(
 }
 
 // Version 1: a launch for each parameter.
+// next: one launch for all parameters, which finds them through a table
 extern "C" __global__ void __launch_bounds__(256) adam_step_v1(
     REAL* __restrict__ w, const REAL* __restrict__ g, REAL* __restrict__ m, REAL* __restrict__ v, REAL new1,
     REAL old2, REAL new2, REAL root, REAL eps, REAL rate, REAL shrink, REAL added, INDEX count) {
@@ -54,6 +55,7 @@ extern "C" __global__ void __launch_bounds__(256) adam_step_v1(
 // Version 2: one launch for all parameters. Row p of `table` has the addresses of its w, g, m, v and its number of
 // elements, row p of `numbers` what depends on its step, root and rate. Every parameter is cut into pieces of
 // `piece` elements, and block b does piece_of[b] of parameter parameter_of[b].
+// next: 128-bit loads and stores
 extern "C" __global__ void __launch_bounds__(256) adam_step_v2(
     const long long* __restrict__ table, const REAL* __restrict__ numbers, const int* __restrict__ parameter_of,
     const int* __restrict__ piece_of, REAL new1, REAL old2, REAL new2, REAL eps, REAL shrink, REAL added,

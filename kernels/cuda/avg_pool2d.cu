@@ -21,6 +21,7 @@
 #define TILE_COLUMNS 32
 
 // Version 1: one thread for each window; every tap is tested for lying on the image.
+// next: no divisions to find the window, and no test for each tap
 extern "C" __global__ void __launch_bounds__(256, 2) avg_pool2d_forward_v1(
     const REAL* __restrict__ x, REAL* __restrict__ y, const REAL* __restrict__ divisor /* or null */, REAL all,
     INDEX count, int h, int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw) {
@@ -40,6 +41,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) avg_pool2d_forward_v1(
 
 // Version 2: blocks of rows and columns need no division to know their window, and the part of the window that
 // lies on the image is a range that is computed once.
+// next: pixels that windows share are brought to shared memory once
 extern "C" __global__ void __launch_bounds__(256) avg_pool2d_forward_v2(
     const REAL* __restrict__ x, REAL* __restrict__ y, const REAL* __restrict__ divisor /* or null */, REAL all,
     int planes, int h, int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw) {
@@ -94,6 +96,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) avg_pool2d_forward_v3(
 // ---------------------------------------------------------------------------------------------------------------
 // Version 1: one thread for each window adds its share to all of its pixels. dx must hold zeros; the additions are
 // atomic, and their order, hence the last bits, is not the same in every run.
+// next: every pixel gathers its shares: no atomics, a fixed order, each pixel written once
 extern "C" __global__ void __launch_bounds__(256) avg_pool2d_backward_v1(
     const REAL* __restrict__ g, REAL* __restrict__ dx, const REAL* __restrict__ divisor /* or null */, REAL all,
     INDEX count, int h, int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw) {

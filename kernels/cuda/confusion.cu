@@ -15,6 +15,7 @@
 
 // Version 1: one thread for each pixel, one atomic addition to memory. Of ten thousand pixels at work at a time
 // most belong to few pairs of classes, and queue for the same places.
+// next: a block counts in shared memory, where fewer threads queue, and adds to the matrix once
 extern "C" __global__ void __launch_bounds__(256) confusion_v1(
     const long long* __restrict__ truth, const long long* __restrict__ prediction,
     unsigned long long* __restrict__ matrix, unsigned long long* __restrict__ outside, INDEX count,

@@ -17,7 +17,7 @@
 #include "common.cuh"
 
 // One thread for each output of a plane; the windows of a warp overlap, their pixels come from the first-level cache.
-extern "C" __global__ void __launch_bounds__(256) depthwise_forward_v1(
+extern "C" __global__ void __launch_bounds__(256, 2) depthwise_forward_v1(
     const REAL* __restrict__ x, const REAL* __restrict__ weight, const REAL* __restrict__ bias /* or null */,
     REAL* __restrict__ y, INDEX planes, int c, int h, int w, int k, int kh, int kw, int oh, int ow, int sh, int sw, int ph,
     int pw, int dh, int dw, int relu)
@@ -33,7 +33,8 @@ extern "C" __global__ void __launch_bounds__(256) depthwise_forward_v1(
             for (int u = 0; u < kh; ++u)
                 for (int v = 0; v < kw; ++v) {
                     const int row = top + u * dh, column = left + v * dw;
-                    if (inside(row, h) && inside(column, w)) sum += from[row * w + column] * taps[u * kw + v];
+                    const bool there = inside(row, h) && inside(column, w);
+                    sum += (there ? from[row * w + column] : (REAL)0) * taps[u * kw + v];
                 }
             y[plane * oh * ow + p] = relu ? larger(sum, (REAL)0) : sum;
         }
@@ -80,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(256) depthwise_backward_weight_v1(
         const REAL* of_x = x + ((INDEX)image * c + filter / (k / c)) * h * w;
         for (int p = threadIdx.x; p < oh * ow; p += blockDim.x) {
             const int row = p / ow * sh + u * dh - ph, column = p % ow * sw + v * dw - pw;
-            if (inside(row, h) && inside(column, w)) sum += of_g[p] * of_x[row * w + column];
+            sum += of_g[p] * (inside(row, h) && inside(column, w) ? of_x[row * w + column] : (REAL)0);
         }
     }
     sum = block_sum(sum, partial);

@@ -74,6 +74,7 @@ __device__ __forceinline__ REAL ignore_pixel(REAL* slope, int classes, INDEX m) 
 }
 
 // Version 1: one thread for each pixel, three passes over its logits: maximum, sum, slopes.
+// next: maximum and sum in one pass: the logits are read twice instead of three times
 extern "C" __global__ void __launch_bounds__(256, 2) cross_entropy_forward_v1(
     const REAL* __restrict__ z, const long long* __restrict__ labels, const bool* __restrict__ valid /* or null */,
     const REAL* __restrict__ class_weights, REAL* __restrict__ losses, REAL* __restrict__ slopes /* or null */,
@@ -97,6 +98,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) cross_entropy_forward_v1(
 
 // Version 2: maximum and sum in one pass, as softmax.cu's version 2 tells; the logits are read twice instead of
 // three times, and they are all of the traffic but for the slopes.
+// next: where a sample has one label, a warp shares its logits and reads neighbours
 extern "C" __global__ void __launch_bounds__(256, 2) cross_entropy_forward_v2(
     const REAL* __restrict__ z, const long long* __restrict__ labels, const bool* __restrict__ valid /* or null */,
     const REAL* __restrict__ class_weights, REAL* __restrict__ losses, REAL* __restrict__ slopes /* or null */,
@@ -161,6 +163,7 @@ extern "C" __global__ void __launch_bounds__(256) cross_entropy_forward_v3(
 // Backward: the slopes are there, they are scaled by the losses' cotangents
 // ---------------------------------------------------------------------------------------------------------------
 // Version 1: one thread for each logit. Each cotangent is read once for every class.
+// next: a thread keeps the cotangent of its pixel for all classes
 extern "C" __global__ void __launch_bounds__(256, 2) cross_entropy_backward_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ slopes, const bool* __restrict__ valid /* or null */,
     REAL* __restrict__ dz, INDEX count, int classes, INDEX m) {

@@ -50,6 +50,7 @@ __device__ __forceinline__ unsigned half_of(unsigned long long word, int part) {
 }
 
 // Version 1: one thread for each element, which computes the whole block for one of its eight numbers.
+// next: a thread gives away all eight numbers of the block that it computes
 extern "C" __global__ void __launch_bounds__(256) dropout_mask_v1(
     REAL* __restrict__ mask, REAL scale, unsigned long long threshold, int skip, unsigned long long c0,
     unsigned long long c1, unsigned long long c2, unsigned long long c3, unsigned long long k0,
@@ -67,6 +68,7 @@ extern "C" __global__ void __launch_bounds__(256) dropout_mask_v1(
 
 // Version 2: one thread for each block, which gives all its eight numbers away: an eighth of the 40 multiplications
 // for each element. A thread's elements lie side by side, so that its stores fill whole sectors of memory.
+// next: the product with x in the same pass, so that the mask is not read again
 extern "C" __global__ void __launch_bounds__(256) dropout_mask_v2(
     REAL* __restrict__ mask, REAL scale, unsigned long long threshold, int skip, unsigned long long c0,
     unsigned long long c1, unsigned long long c2, unsigned long long c3, unsigned long long k0,

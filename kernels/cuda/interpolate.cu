@@ -21,6 +21,7 @@
 #define MOST_TAPS 4
 
 // Version 1: one thread for each output pixel; tables are read again in each plane.
+// next: taps stay in registers for many planes
 extern "C" __global__ void __launch_bounds__(256, 2) interpolate_forward_v1(
     const REAL* __restrict__ x, REAL* __restrict__ y, const int* __restrict__ v_index,
     const REAL* __restrict__ v_weight /* or null */, const int* __restrict__ h_index,
@@ -46,6 +47,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) interpolate_forward_v1(
 // Version 2: a thread computes one output place of many planes. Its taps are read once and stay in registers, and
 // what is left in the loop are the pixels. At most MOST_TAPS taps on each axis: loops of fixed length, so that
 // the arrays can be registers.
+// next: nearest only: a copy without weights
 extern "C" __global__ void __launch_bounds__(256) interpolate_forward_v2(
     const REAL* __restrict__ x, REAL* __restrict__ y, const int* __restrict__ v_index,
     const REAL* __restrict__ v_weight /* or null */, const int* __restrict__ h_index,
@@ -94,6 +96,7 @@ extern "C" __global__ void __launch_bounds__(256) interpolate_forward_v3(
 // ---------------------------------------------------------------------------------------------------------------
 // Version 1: one thread for each output adds to the pixels that it read. dx must hold zeros; many outputs read one
 // pixel, so the additions are atomic, and their order, hence the last bits, is not the same in every run.
+// next: every pixel gathers from the outputs that read it: no atomics, a fixed order
 extern "C" __global__ void __launch_bounds__(256, 2) interpolate_backward_v1(
     const REAL* __restrict__ g, REAL* __restrict__ dx, const int* __restrict__ v_index,
     const REAL* __restrict__ v_weight /* or null */, const int* __restrict__ h_index,

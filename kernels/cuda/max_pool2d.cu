@@ -57,6 +57,7 @@ __device__ __forceinline__ int largest_in_window(
 
 // Version 1: one thread for each window, in row-major order, so that the 32 threads of a warp read and write
 // neighbouring places. Every tap is tested for lying on the image.
+// next: no divisions to find the window, and no test for each tap
 extern "C" __global__ void __launch_bounds__(256) max_pool2d_forward_v1(
     const REAL* __restrict__ x, REAL* __restrict__ best, unsigned char* __restrict__ tap, INDEX count, int h,
     int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw) {
@@ -83,6 +84,7 @@ extern "C" __global__ void __launch_bounds__(256) max_pool2d_forward_v1(
 
 // Version 2: three-dimensional blocks and grids give i, j and the plane without a division (a dozen instructions
 // and more each), and the taps that lie inside are a range that is computed once instead of a test for each.
+// next: 2x2 windows side by side: 128-bit loads, and no loop is left
 extern "C" __global__ void __launch_bounds__(256, 2) max_pool2d_forward_v2(
     const REAL* __restrict__ x, REAL* __restrict__ best, unsigned char* __restrict__ tap, int planes, int h,
     int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw) {
@@ -146,6 +148,7 @@ extern "C" __global__ void __launch_bounds__(256) max_pool2d_forward_v3(
 // Version 1: one thread for each window adds its cotangent to the pixel that won. dx must hold zeros (one more
 // trip through memory). Where windows overlap two threads may add to one pixel, so the addition is atomic, and its
 // order, hence the last bit of the sum, is not the same in every run.
+// next: every pixel asks its windows whether it won: no atomics, a fixed order, each pixel written once
 extern "C" __global__ void __launch_bounds__(256) max_pool2d_backward_v1(
     const REAL* __restrict__ g, const unsigned char* __restrict__ tap, REAL* __restrict__ dx, INDEX count, int h,
     int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw) {
@@ -178,6 +181,7 @@ __device__ __forceinline__ REAL sum_of_won(
 
 // Version 2: one thread for each pixel asks the windows that hold it whether it won. Nothing is added to memory:
 // no atomics, no zeros before, each pixel written once, the sum in a fixed order.
+// next: windows side by side: one test for each pixel instead of kh*kw
 extern "C" __global__ void __launch_bounds__(256) max_pool2d_backward_v2(
     const REAL* __restrict__ g, const unsigned char* __restrict__ tap, REAL* __restrict__ dx, int planes, int h,
     int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw) {

@@ -22,6 +22,7 @@
 
 // Version 1: each value is stored at its pixel. y must hold zeros before. Right where no pixel is named twice, as
 // after pooling with windows side by side; where one is, two threads write to one place and nobody knows who wins.
+// next: pixels that are named twice get the last value, in every run
 extern "C" __global__ void __launch_bounds__(256) max_unpool2d_put_v1(
     const REAL* __restrict__ x, const long long* __restrict__ index, REAL* __restrict__ y, INDEX count,
     INDEX places, INDEX pixels) {

@@ -17,6 +17,7 @@
 
 // Version 1: one thread for each sum. Where b = 1 the threads of a warp read places r apart, and a sum of
 // everything is the work of a single thread.
+// next: a block for each sum, whose threads read neighbours (rows and columns apart)
 extern "C" __global__ void __launch_bounds__(256) reductions_sum_v1(
     const REAL* __restrict__ x, REAL* __restrict__ y, INDEX outputs, INDEX r, INDEX b) {
     for (INDEX at = first_index(); at < outputs; at += index_step()) {
@@ -30,6 +31,7 @@ extern "C" __global__ void __launch_bounds__(256) reductions_sum_v1(
 // Version 2, b = 1: a block for each row, or, where rows are few and long, for each piece of a row; the pieces'
 // sums are summed by a second launch. Threads read neighbours; then halves are added to halves in shared memory,
 // a barrier at each of the eight steps.
+// next: sums meet by shuffles: two barriers instead of ten, and four loads on their way at a time
 extern "C" __global__ void __launch_bounds__(256) reductions_rows_v2(
     const REAL* __restrict__ x, REAL* __restrict__ y, INDEX rows, INDEX r, INDEX piece) {
     __shared__ REAL partial[256];

@@ -31,6 +31,7 @@ __device__ __forceinline__ void sgd(REAL& w, REAL g, REAL& u, const Sgd& s) {
 }
 
 // Version 1: a launch for each parameter.
+// next: one launch for all parameters, which finds them through a table
 extern "C" __global__ void __launch_bounds__(256) sgd_step_v1(
     REAL* __restrict__ w, const REAL* __restrict__ g, REAL* __restrict__ u /* or null */, REAL lr, REAL momentum,
     REAL fresh, REAL weight_decay, bool first, bool nesterov, INDEX count) {
@@ -44,6 +45,7 @@ extern "C" __global__ void __launch_bounds__(256) sgd_step_v1(
 
 // Version 2: one launch for all parameters, through a table: row p has the addresses of its w, g and u (0: none),
 // its number of elements, and whether u has no value yet. Block b does piece_of[b] of parameter_of[b].
+// next: 128-bit loads and stores
 extern "C" __global__ void __launch_bounds__(256) sgd_step_v2(
     const long long* __restrict__ table, const int* __restrict__ parameter_of, const int* __restrict__ piece_of,
     REAL lr, REAL momentum, REAL fresh, REAL weight_decay, bool nesterov, int piece) {

@@ -100,6 +100,7 @@ __device__ __forceinline__ void line_by_block(const REAL* z, REAL* p, int extent
 }
 
 // Version 1: one thread for each line, three passes over it.
+// next: maximum and sum in one pass: z is read twice instead of three times
 extern "C" __global__ void __launch_bounds__(256) softmax_forward_v1(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent, INDEX inner) {
     for (INDEX line = first_index(); line < lines; line += index_step()) {
@@ -107,6 +108,7 @@ extern "C" __global__ void __launch_bounds__(256) softmax_forward_v1(
         line_in_three_passes(z + start, p + start, extent, inner, false);
     }
 }
+// next: the same
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v1(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent, INDEX inner) {
     for (INDEX line = first_index(); line < lines; line += index_step()) {
@@ -117,6 +119,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v1(
 
 // Version 2: maximum and sum in one pass ("online", Milakov and Gimelshein 2018), so that z is read twice instead
 // of three times. It pays for that with one exponential for each new maximum.
+// next: a warp for each contiguous line, whose lanes read neighbours
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_forward_v2(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent, INDEX inner) {
     for (INDEX line = first_index(); line < lines; line += index_step()) {
@@ -124,6 +127,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) softmax_forward_v2(
         line_in_two_passes(z + start, p + start, extent, inner, false);
     }
 }
+// next: the same
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v2(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent, INDEX inner) {
     for (INDEX line = first_index(); line < lines; line += index_step()) {
@@ -134,11 +138,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v2(
 
 // Version 3, for contiguous lines: a warp for each. In versions 1 and 2 the 32 threads of a warp would read 32
 // lines at places `extent` apart, a line of memory for each number; here they read neighbours.
+// next: a block for each line, so that few long lines keep many threads busy
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_forward_v3(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent) {
     for (INDEX line = first_index() / WARP; line < lines; line += index_step() / WARP)
         line_by_warp(z + line * extent, p + line * extent, extent, false);
 }
+// next: the same
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v3(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent) {
     for (INDEX line = first_index() / WARP; line < lines; line += index_step() / WARP)
@@ -192,6 +198,7 @@ __device__ __forceinline__ void line_backward_by_block(
 }
 
 // Version 1: one thread for each line.
+// next: a warp for each contiguous line, whose lanes read neighbours
 extern "C" __global__ void __launch_bounds__(256) softmax_backward_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ p, REAL* __restrict__ dz, INDEX lines, int extent,
     INDEX inner) {
@@ -200,6 +207,7 @@ extern "C" __global__ void __launch_bounds__(256) softmax_backward_v1(
         line_backward(g + start, p + start, dz + start, extent, inner, false);
     }
 }
+// next: the same
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_backward_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ p, REAL* __restrict__ dz, INDEX lines, int extent,
     INDEX inner) {
@@ -210,11 +218,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_backward_v1(
 }
 
 // Version 2, for contiguous lines: a warp for each, which reads neighbours.
+// next: a block for each line, so that few long lines keep many threads busy
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_backward_v2(
     const REAL* __restrict__ g, const REAL* __restrict__ p, REAL* __restrict__ dz, INDEX lines, int extent) {
     for (INDEX line = first_index() / WARP; line < lines; line += index_step() / WARP)
         line_backward_by_warp(g + line * extent, p + line * extent, dz + line * extent, extent, false);
 }
+// next: the same
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_backward_v2(
     const REAL* __restrict__ g, const REAL* __restrict__ p, REAL* __restrict__ dz, INDEX lines, int extent) {
     for (INDEX line = first_index() / WARP; line < lines; line += index_step() / WARP)

@@ -1,9 +1,9 @@
 """Mutants of the CUDA kernels: ``python -m mutation_cuda [--sample N] [--seconds S] [--file F] [--write]``.
 
-Each mutant is compiled through the simulator and run by all cases of its file (tests/oracles/cuda_cases.py):
-in check mode in three orders of threads, then in float64. They come in an order that looks random and is
-always the same, so that what a run that ends early has judged is a fair sample. Verdicts are kept in
-results.json, and a later run goes on where this one stopped.
+Each mutant is compiled through the simulator and run by all cases of its file (tests/oracles/cuda_cases):
+in check mode in three orders of threads, then in float64, then with 64-bit indices and few blocks. They come
+in an order that looks random and is always the same, so that what a run that ends early has judged is a fair
+sample. Verdicts are kept in results.json, and a later run goes on where this one stopped.
 """
 
 from __future__ import annotations
