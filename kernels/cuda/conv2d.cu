@@ -38,6 +38,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) conv2d_forward_v1(
         for (int channel = 0; channel < channels; ++channel)
             for (int u = 0; u < kh; ++u) {
                 const int row = i * sh + u * dh - ph;
+#pragma unroll 1  // windows are three wide or so: copies of the body for four would cost registers for nothing
                 for (int v = 0; v < kw; ++v) {
                     const int column = j * sw + v * dw - pw;
                     const bool there = inside(row, h) && inside(column, w);
@@ -71,6 +72,7 @@ extern "C" __global__ void __launch_bounds__(256) conv2d_forward_v2(
         for (int channel = 0; channel < channels; ++channel)
             for (int u = 0; u < kh; ++u) {
                 const int row = i * sh + u * dh - ph;
+#pragma unroll 1  // windows are three wide or so: copies of the body for four would cost registers for nothing
                 for (int v = 0; v < kw; ++v) {
                     const int column = j * sw + v * dw - pw;
                     const bool there = inside(row, h) && inside(column, w);

@@ -17,7 +17,7 @@
 #include "common.cuh"
 
 // One thread for each output of a plane; the windows of a warp overlap, their pixels come from the first-level cache.
-extern "C" __global__ void __launch_bounds__(256, 2) depthwise_forward_v1(
+extern "C" __global__ void __launch_bounds__(256) depthwise_forward_v1(
     const REAL* __restrict__ x, const REAL* __restrict__ weight, const REAL* __restrict__ bias /* or null */,
     REAL* __restrict__ y, INDEX planes, int c, int h, int w, int k, int kh, int kw, int oh, int ow, int sh, int sw, int ph,
     int pw, int dh, int dw, int relu)
@@ -31,6 +31,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) depthwise_forward_v1(
             const int top = p / ow * sh - ph, left = p % ow * sw - pw;
             REAL sum = shift;
             for (int u = 0; u < kh; ++u)
+#pragma unroll 1  // windows are three wide or so: copies of the body for four would cost registers for nothing
                 for (int v = 0; v < kw; ++v) {
                     const int row = top + u * dh, column = left + v * dw;
                     const bool there = inside(row, h) && inside(column, w);
