@@ -1,13 +1,13 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
+// sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// conv2d_forward_v1                       48 (48-70)       0       62%     533    558.2    144
+// conv2d_forward_v1                       28 (28-34)       0      100%   556.5      505    144
 //     next: a thread computes 4 filters for its pixel, so that one load of x serves 4 multiply-adds
-// conv2d_forward_v2                       56 (48-74)       0       50%   334.6    236.5    144
+// conv2d_forward_v2                       46 (44-48)       0       62%   358.1    183.2    144
 // conv2d_backward_data_v1                 64 (64-64)       0       50%    2120     1578    576
-// conv2d_backward_weight_v1               23 (22-33)     128      100%    1885     1995    512
+// conv2d_backward_weight_v1               20 (20-30)     128      100%    1968     2037    512
 // conv2d_backward_bias_v1                 13 (12-14)     128      100%    1028     1056    256
 // ---- end of versions ----------------------------------------------------------------------------
 // Convolution straight from its definition (equations E1 and E11), and the gradient of the bias.

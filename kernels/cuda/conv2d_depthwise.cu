@@ -1,11 +1,11 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
+// sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// depthwise_forward_v1                    39 (39-57)       0       75%   70.12    53.19     18
+// depthwise_forward_v1                    27 (27-32)       0      100%   73.06     51.5     18
 // depthwise_backward_data_v1              48 (40-64)       0       62%   70.12    53.19     18
-// depthwise_backward_weight_v1            27 (25-30)     128      100%    1885     1995    512
+// depthwise_backward_weight_v1            25 (25-28)     128      100%    1968     2037    512
 // ---- end of versions ----------------------------------------------------------------------------
 // Depthwise convolution: as many groups as channels, so that every filter sees one channel.
 //

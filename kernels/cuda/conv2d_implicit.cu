@@ -1,9 +1,10 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
+// sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// conv2d_taps                             30 (29-36)       0      100%  0.1406   0.5625
+// conv2d_taps                             30 (29-36)       0      100%  0.1406   0.5625      0
+// conv2d_flipped                          14 (14-22)       0      100%       9    13.38      0
 // conv2d_implicit_v1                      44 (43-48)    2048       62%   110.5       38    144
 //     next: 8 x 8 outputs for each thread, 128-bit loads, and the next tile is on its way while this one is used
 // conv2d_implicit_v2                   131 (128-167)   16896       12%   50.52     30.6    144

@@ -1,11 +1,13 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
+// sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// dropout_mask_v1                         32 (30-64)       0      100%
-// dropout_mask_v2                         30 (30-76)       0      100%
-// dropout_forward_v3                      32 (32-48)       0      100%
+// dropout_mask_v1                         32 (30-64)       0      100%       4        4      0
+//     next: a thread gives away all eight numbers of the block that it computes
+// dropout_mask_v2                         30 (30-76)       0      100%       4       32      0
+//     next: the product with x in the same pass, so that the mask is not read again
+// dropout_forward_v3                      32 (32-48)       0      100%      12       96      1
 // ---- end of versions ----------------------------------------------------------------------------
 // Dropout: the mask from random numbers that are a function of a key and a place, and its product with x.
 //

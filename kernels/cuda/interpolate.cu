@@ -1,13 +1,16 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
+// sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// interpolate_forward_v1                  64 (40-64)       0       50%
-// interpolate_forward_v2                  57 (57-61)       0       50%
-// interpolate_forward_v3                  14 (14-20)       0      100%
-// interpolate_backward_v1                 64 (48-64)       0       50%
-// interpolate_backward_v2                 66 (48-72)       0       38%
+// interpolate_forward_v1                  64 (40-64)       0       50%      68       38     12
+//     next: taps stay in registers for many planes
+// interpolate_forward_v2                  57 (57-61)       0       50%      52       34     12
+//     next: nearest only: a copy without weights
+// interpolate_forward_v3                  14 (14-20)       0      100%      16       11      0
+// interpolate_backward_v1                 64 (48-64)       0       50%     320      200     40
+//     next: every pixel gathers from the outputs that read it: no atomics, a fixed order
+// interpolate_backward_v2                 66 (48-72)       0       38%     268    738.2     40
 // ---- end of versions ----------------------------------------------------------------------------
 // Resampling: along each axis, output i is a weighted sum of few input pixels, its taps.
 //

@@ -1,16 +1,20 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
+// sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// max_pool2d_forward_v1                   31 (31-40)       0      100%
-// max_pool2d_forward_v2                   48 (48-62)       0       62%
-// max_pool2d_forward_v2_wide              48 (48-62)       0       62%
-// max_pool2d_forward_v3                   22 (22-26)       0      100%
-// max_pool2d_backward_v1                  20 (20-40)       0      100%
-// max_pool2d_backward_v2                  32 (30-34)       0      100%
-// max_pool2d_backward_v2_wide             32 (30-34)       0      100%
-// max_pool2d_backward_v3                  22 (22-28)       0      100%
+// max_pool2d_forward_v1                   31 (31-40)       0      100%      21       37      4
+//     next: no divisions to find the window, and no test for each tap
+// max_pool2d_forward_v2                   48 (48-62)       0       62%      21       38      4
+//     next: 2x2 windows side by side: 128-bit loads, and no loop is left
+// max_pool2d_forward_v2_wide              48 (48-62)       0       62%    1089     1945    289
+// max_pool2d_forward_v3                   22 (22-26)       0      100%      21       28      4
+// max_pool2d_backward_v1                  20 (20-40)       0      100%     2.5     5.25   0.25
+//     next: every pixel asks its windows whether it won: no atomics, a fixed order, each pixel written once
+// max_pool2d_backward_v2                  32 (30-34)       0      100%       6    6.992   0.25
+//     next: windows side by side: one test for each pixel instead of kh*kw
+// max_pool2d_backward_v2_wide             32 (30-34)       0      100%   80.28    103.2 0.0703
+// max_pool2d_backward_v3                  22 (22-28)       0      100%       6    6.992   0.25
 // ---- end of versions ----------------------------------------------------------------------------
 // Max pooling: the largest value of each window and its tap u*kw + v; in the backward, each cotangent goes to the
 // pixel that won its window.

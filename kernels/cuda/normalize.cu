@@ -1,20 +1,26 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
+// sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// normalize_statistics_v1                 32 (31-48)       0      100%
-// normalize_statistics_v2                 23 (23-29)     128      100%
-// normalize_moments_v3                    29 (29-36)       0      100%
-// normalize_statistics_v3                 30 (29-33)       0      100%
-// normalize_apply_v1                      32 (32-45)       0      100%
-// normalize_apply_v2                      32 (32-40)       0      100%
-// normalize_means_v1                      40 (40-53)       0       75%
-// normalize_means_v2                      32 (32-40)     128      100%
-// normalize_parameters_v1                 32 (32-40)     128      100%
-// normalize_parameters_v2                 31 (31-40)    2112      100%
-// normalize_input_v1                      38 (35-47)       0       75%
-// normalize_input_v2                      32 (29-41)       0      100%
+// normalize_statistics_v1                 32 (31-48)       0      100%   8.008    64.01      4
+//     next: a block for each group, whose threads read neighbours
+// normalize_statistics_v2                 23 (23-29)     128      100%   8.008    8.062      4
+//     next: one pass instead of two, and several blocks for each group
+// normalize_moments_v3                    31 (31-37)       0      100%   4.094     4.75      4
+// normalize_statistics_v3                 31 (31-37)       0      100%  0.1016   0.3438 0.0781
+// normalize_apply_v1                      32 (32-45)       0      100%      24       12      4
+//     next: a block stays in one plane: its channel and group are found once
+// normalize_apply_v2                      32 (32-40)       0      100%      24       12      4
+// normalize_means_v1                      40 (40-53)       0       75%   20.01    76.01      6
+//     next: a block for each group, whose threads read neighbours
+// normalize_means_v2                      32 (32-40)     128      100%   20.01    11.06      6
+// normalize_parameters_v1                 32 (32-40)     128      100%   16.01    10.06      5
+//     next: where a plane is one number, neighbouring threads take neighbouring channels
+// normalize_parameters_v2                 31 (31-40)    2112      100%   16.12    10.12      5
+// normalize_input_v1                      38 (35-47)       0       75%      36       18      7
+//     next: a block stays in one plane: its channel and group are found once
+// normalize_input_v2                      32 (29-41)       0      100%      32       17      7
 // ---- end of versions ----------------------------------------------------------------------------
 // Standardising groups of values: batch, layer, instance and group normalisation, forward and backward.
 //

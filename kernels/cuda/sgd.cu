@@ -1,11 +1,13 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
+// sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// sgd_step_v1                             28 (22-32)       0      100%
-// sgd_step_v2                             32 (28-40)       0      100%
-// sgd_step_v3                             32 (32-46)       0      100%
+// sgd_step_v1                             24 (22-32)       0      100%      20       20      7
+//     next: one launch for all parameters, which finds them through a table
+// sgd_step_v2                             31 (28-40)       0      100%    24.8     20.7      7
+//     next: 128-bit loads and stores
+// sgd_step_v3                             32 (32-46)       0      100%    24.8     20.7      7
 // ---- end of versions ----------------------------------------------------------------------------
 // One step of stochastic gradient descent.
 //

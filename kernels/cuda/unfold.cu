@@ -1,12 +1,12 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
+// sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// im2col_v1                               27 (27-34)       0      100%   7.674    7.833
+// im2col_v1                               26 (26-34)       0      100%   7.674    7.833      0
 //     next: one division for each row instead of four for each element
-// im2col_v2                               40 (32-44)       0       75%   7.674    7.833
-// col2im_v1                               20 (20-34)       0      100%   66.12       69      9
+// im2col_v2                               40 (32-44)       0       75%   7.674    7.833      0
+// col2im_v1                               19 (19-34)       0      100%   66.12       69      9
 //     next: every pixel gathers what belongs to it, so nothing is shared and the order is fixed
 // col2im_v2                               37 (32-40)       0       75%   37.06     57.5      9
 // ---- end of versions ----------------------------------------------------------------------------

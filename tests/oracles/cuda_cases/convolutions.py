@@ -24,6 +24,7 @@ from oracles.conv_cases import Case as Shapes
 from oracles.cuda_cases.case import Case, Draw
 
 MIXED = Shapes("mixed", (2, 6, 9, 8), (10, 3, 3, 2), (2, 1), (2, 2), (1, 2), 2)
+BARE = Shapes("bare", (1, 2, 6, 7), (3, 2, 3, 3))
 PADDED = Shapes("padded", (1, 3, 4, 5), (2, 3, 3, 3), padding=(3, 4))
 SQUARE = Shapes("square", (2, 4, 6, 10), (6, 2, 3, 3), padding=(0, 1), groups=2)
 #: More filters, and more pixels or taps, than a tile of the fastest kernels has.
@@ -103,7 +104,7 @@ class Convolution:
 
 
 def direct() -> Iterator[Case]:
-    for shapes in (MIXED, PADDED):
+    for shapes in (MIXED, PADDED, BARE):
         of = Convolution(conv2d_direct, shapes)
         for version in conv2d_direct.VERSIONS:
             yield of.forward(version)
@@ -185,7 +186,7 @@ def winograd() -> Iterator[Case]:
 
 
 def columns() -> Iterator[Case]:
-    for shapes in (MIXED, PADDED, Shapes("wide", (1, 2, 3, 40), (1, 2, 2, 3), padding=(0, 1))):
+    for shapes in (MIXED, PADDED, BARE, Shapes("wide", (1, 2, 3, 40), (1, 2, 2, 3), padding=(0, 1))):
         window = (shapes.weight[2:], shapes.out, shapes.stride, shapes.padding, shapes.dilation)
 
         def options(s: Shapes) -> dict[str, Any]:
