@@ -1,7 +1,7 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
-// sectors that their warps touch for them, FLOPs of the definition.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
 // conv2d_forward_v1                       28 (28-34)       0      100%   556.5      505    144
 //     next: a thread computes 4 filters for its pixel, so that one load of x serves 4 multiply-adds

@@ -1,7 +1,7 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
-// sectors that their warps touch for them, FLOPs of the definition.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
 // depthwise_forward_v1                    27 (27-32)       0      100%   73.06     51.5     18
 // depthwise_backward_data_v1              48 (40-64)       0       62%   70.12    53.19     18

@@ -1,7 +1,7 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
-// sectors that their warps touch for them, FLOPs of the definition.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
 // conv2d_taps                             30 (29-36)       0      100%  0.1406   0.5625      0
 // conv2d_flipped                          14 (14-22)       0      100%       9    13.38      0

@@ -1,7 +1,7 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
-// sectors that their warps touch for them, FLOPs of the definition.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
 // dropout_mask_v1                         32 (30-64)       0      100%       4        4      0
 //     next: a thread gives away all eight numbers of the block that it computes
@@ -69,7 +69,8 @@ extern "C" __global__ void __launch_bounds__(256) dropout_mask_v1(
 }
 
 // Version 2: one thread for each block, which gives all its eight numbers away: an eighth of the 40 multiplications
-// for each element. A thread's elements lie side by side, so that its stores fill whole sectors of memory.
+// for each element. A thread's elements lie side by side, so that its eight stores fill one sector of memory: in the
+// cache, which puts them together. The table counts each store by itself.
 // next: the product with x in the same pass, so that the mask is not read again
 extern "C" __global__ void __launch_bounds__(256) dropout_mask_v2(
     REAL* __restrict__ mask, REAL scale, unsigned long long threshold, int skip, unsigned long long c0,

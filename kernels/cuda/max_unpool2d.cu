@@ -1,7 +1,7 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
-// sectors that their warps touch for them, FLOPs of the definition.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
 // max_unpool2d_put_v1                     30 (30-38)       0      100%       4      9.5      0
 //     next: pixels that are named twice get the last value, in every run

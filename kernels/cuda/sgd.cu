@@ -1,7 +1,7 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the
-// sectors that their warps touch for them, FLOPs of the definition.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
 // sgd_step_v1                             24 (22-32)       0      100%      20       20      7
 //     next: one launch for all parameters, which finds them through a table

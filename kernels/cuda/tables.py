@@ -56,8 +56,8 @@ def table(path: Path, known: budget.Table, counts: dict[str, dict[str, float]]) 
     lines = [
         BEGIN + "-" * (RULE - len(BEGIN)),
         f"// In float and int, on sm_{SHOWN}; in brackets registers on all architectures. For each output",
-        "// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of the",
-        "// sectors that their warps touch for them, FLOPs of the definition.",
+        "// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of",
+        "// the sectors that their warps touch for them, FLOPs of the definition.",
         f"// {'kernel':36} {'registers':>13} {'shared':>7} {'occupancy':>9} "
         f"{'bytes':>7} {'sectors':>8} {'FLOPs':>6}",
     ]

@@ -55,8 +55,8 @@ def test_every_version_says_what_the_next_one_improves():
     assert not {name for name, improvement in said.items() if improvement and not name[-1].isdigit()}
 
 
-#: Atomic counts go where the pixels' classes say. Lanes that bring a tile's last columns, too, take more turns
-#: than the others, and the simulator puts the n-th turns of all lanes together.
+#: Atomic counts go where the pixels' classes say. Lanes that bring a tile's last columns, too, take more
+#: turns than the others, and the simulator puts the n-th turns of all lanes together.
 CONFLICTS = {"confusion_v2", "avg_pool2d_forward_v3"}
 
 

@@ -24,12 +24,13 @@ from oracles.conv_cases import Case as Shapes
 from oracles.cuda_cases.case import Case, Draw
 
 MIXED = Shapes("mixed", (2, 6, 9, 8), (10, 3, 3, 2), (2, 1), (2, 2), (1, 2), 2)
+STRIDED = Shapes("strided", (1, 2, 8, 9), (3, 2, 2, 2), (3, 2))
 BARE = Shapes("bare", (1, 2, 6, 7), (3, 2, 3, 3))
 PADDED = Shapes("padded", (1, 3, 4, 5), (2, 3, 3, 3), padding=(3, 4))
 SQUARE = Shapes("square", (2, 4, 6, 10), (6, 2, 3, 3), padding=(0, 1), groups=2)
-#: More filters, and more pixels or taps, than a tile of the fastest kernels has.
-TILES = Shapes("tiles", (1, 2, 12, 13), (131, 2, 3, 3), padding=(1, 1))
-TAPS = Shapes("taps", (1, 15, 4, 3), (131, 15, 3, 3), padding=(1, 1))
+#: More filters, by one, and more pixels or taps, than a tile of the fastest kernels has.
+TILES = Shapes("tiles", (1, 2, 12, 13), (129, 2, 3, 3), padding=(1, 1))
+TAPS = Shapes("taps", (1, 15, 4, 3), (129, 15, 3, 3), padding=(1, 1))
 DEPTHWISE = Shapes("depthwise", (2, 3, 17, 18), (9, 1, 2, 3), (1, 2), (2, 2), (2, 2), 3)
 
 
@@ -104,7 +105,7 @@ class Convolution:
 
 
 def direct() -> Iterator[Case]:
-    for shapes in (MIXED, PADDED, BARE):
+    for shapes in (MIXED, PADDED, BARE, STRIDED):
         of = Convolution(conv2d_direct, shapes)
         for version in conv2d_direct.VERSIONS:
             yield of.forward(version)
@@ -113,7 +114,7 @@ def direct() -> Iterator[Case]:
     for version in conv2d_direct.VERSIONS:
         yield bad.forward(version, relu=True, bias=False)
     yield from (bad.backward_data(), bad.backward_weight())
-    yield from _repeated(conv2d_direct, "backward_data", "dx", 1, bad)
+    yield from _repeated(bad, "backward_data", "dx")
 
     def bias(draw: Draw) -> Any:
         return (draw(3, 5, 17, 18),), {}
@@ -121,31 +122,23 @@ def direct() -> Iterator[Case]:
     yield Case("conv2d_direct", "backward_bias", None, "", bias, 256, expected=reference.backward_bias)
 
 
-def _repeated(module: ModuleType, function: str, result: str, array: int, of: Convolution) -> Iterator[Case]:
+def _repeated(of: Convolution, function: str, result: str, version: str | None = None) -> Iterator[Case]:
     """With a flag: what was there before stays if it is 0, and is overwritten if it is 1."""
-    shape = {
-        "dx": of.shapes.x,
-        "dw": of.shapes.weight,
-        "y": (of.shapes.x[0], of.shapes.weight[0], *of.shapes.out),
-    }
-    whole = {"dx": of.backward_data, "dw": of.backward_weight, "y": of.forward}[result]()
+    whole = getattr(of, function)(version)
     for flag in (0, 1):
 
         def make(draw: Draw, flag: int = flag) -> Any:
-            there = np.full(shape[result], 7, draw.dtype)
+            there = np.full(whole.want(draw.dtype).shape, 7, draw.dtype)
             return (whole.make(draw)[0], np.array([flag], np.int32), there), {}
 
-        def call(given: Any, only_if: Any, there: Any) -> Any:
-            arguments = (*given, of.shapes.geometry)
-            return getattr(module, function)(*arguments, **{"only_if": only_if, result: there})
+        def call(given: Any, only_if: Any, there: Any, **options: Any) -> Any:
+            options = {**options, "only_if": only_if, result: there}
+            return getattr(of.module, function)(*given, of.shapes.geometry, **options)
 
         def expected(given: Any, only_if: Any, there: Any) -> Any:
-            assert whole.expected is not None
             return whole.expected(*given) if only_if[0] else there
 
-        yield Case(
-            whole.operation, function, None, f"flag {flag}", make, whole.slack, expected=expected, call=call
-        )
+        yield replace(whole, name=f"flag {flag}", make=make, expected=expected, call=call)
 
 
 def depthwise() -> Iterator[Case]:
@@ -167,8 +160,10 @@ def implicit() -> Iterator[Case]:
             of.backward_weight(),
         )
     yield Convolution(conv2d_implicit, TAPS).backward_weight()
-    yield from _repeated(conv2d_implicit, "forward", "y", 0, Convolution(conv2d_implicit, PADDED))
-    yield from _repeated(conv2d_implicit, "backward_weight", "dw", 0, Convolution(conv2d_implicit, PADDED))
+    padded = Convolution(conv2d_implicit, PADDED)
+    for version in conv2d_implicit.VERSIONS:
+        yield from _repeated(padded, "forward", "y", version)
+    yield from _repeated(padded, "backward_weight", "dw")
     whole = plain.backward_weight()
 
     def shares(g: Any, x: Any) -> Any:
@@ -186,7 +181,7 @@ def winograd() -> Iterator[Case]:
 
 
 def columns() -> Iterator[Case]:
-    for shapes in (MIXED, PADDED, BARE, Shapes("wide", (1, 2, 3, 40), (1, 2, 2, 3), padding=(0, 1))):
+    for shapes in (MIXED, PADDED, BARE, STRIDED, Shapes("wide", (1, 2, 3, 40), (1, 2, 2, 3), padding=(0, 1))):
         window = (shapes.weight[2:], shapes.out, shapes.stride, shapes.padding, shapes.dilation)
 
         def options(s: Shapes) -> dict[str, Any]:
@@ -238,6 +233,7 @@ def products() -> Iterator[Case]:
     turned = product("turned", (19, 18, 21), 3, 2, 2, True)
     large = product("large", (67, 132, 9), 1, 1, 1, False)
     largest = product("largest", (130, 132, 9), 1, 1, 1, True)
+    one_step = product("one step", (130, 132, 7), 1, 1, 1, False)
     for v in gemm.VERSIONS:
         yield from (shared(v), turned(v))
-    yield from (large("v4"), large("v5"), largest("v5"))
+    yield from (large("v4"), large("v5"), largest("v5"), one_step("v5"))
