@@ -60,19 +60,18 @@ def adaptive() -> Iterator[Workload]:
 def resampling() -> Iterator[Workload]:
     """Twice as large: bilinear with two taps on each axis; nearest copies."""
     (x,) = drawn(PICTURE)
-    linear = tuple(_linear(size) for size in PICTURE[2:])
-    nearest = tuple(((np.arange(2 * size) // 2, None),) for size in PICTURE[2:])
+    rows, columns = (_linear(size) for size in PICTURE[2:])
+    nearest_rows, nearest_columns = (((np.arange(2 * size) // 2, None),) for size in PICTURE[2:])
     outputs = 4 * x.size
     for version in ("v1", "v2"):
-        forward = partial(interpolate.forward, x, *linear, version=version)
+        forward = partial(interpolate.forward, x, rows, columns, version=version)
         yield Workload(forward, outputs, 2 * 2 * 2 + 2 * 2)  # multiply-adds: along the columns, then the row
-    yield Workload(partial(interpolate.forward, x, *nearest, version="v3"), outputs, 0)
-    g = interpolate.forward(x, *nearest)
+    yield Workload(partial(interpolate.forward, x, nearest_rows, nearest_columns, version="v3"), outputs, 0)
+    g = interpolate.forward(x, nearest_rows, nearest_columns)
     for version in interpolate.BACKWARD:
-        backward = partial(interpolate.backward, g, x.shape, *linear, version=version)
-        yield Workload(
-            backward, x.size, 4 * (2 + 2 * 2 * 2)
-        )  # of four outputs: two products, four multiply-adds
+        backward = partial(interpolate.backward, g, x.shape, rows, columns, version=version)
+        # A pixel is read by four outputs: two products and four multiply-adds for each.
+        yield Workload(backward, x.size, 4 * (2 + 2 * 2 * 2))
 
 
 def _linear(size: int) -> Any:
