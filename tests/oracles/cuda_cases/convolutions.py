@@ -33,6 +33,9 @@ TILES = Shapes("tiles", (1, 2, 12, 13), (129, 2, 3, 3), padding=(1, 1))
 TAPS = Shapes("taps", (1, 15, 4, 3), (129, 15, 3, 3), padding=(1, 1))
 DEPTHWISE = Shapes("depthwise", (2, 3, 17, 18), (9, 1, 2, 3), (1, 2), (2, 2), (2, 2), 3)
 
+#: Planes of more than a block, a vertical stride, no padding.
+BLOCKS = Shapes("blocks", (1, 2, 35, 20), (2, 1, 3, 2), (2, 1), groups=2)
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -142,7 +145,8 @@ def _repeated(of: Convolution, function: str, result: str, version: str | None =
 
 
 def depthwise() -> Iterator[Case]:
-    for of in (Convolution(conv2d_depthwise, DEPTHWISE), Convolution(conv2d_depthwise, DEPTHWISE, bad=True)):
+    plain, bad = Convolution(conv2d_depthwise, DEPTHWISE), Convolution(conv2d_depthwise, DEPTHWISE, bad=True)
+    for of in (plain, bad, Convolution(conv2d_depthwise, BLOCKS)):
         yield from (of.forward(), of.forward(relu=True, bias=False), of.backward_data(), of.backward_weight())
 
 
