@@ -25,6 +25,7 @@ from oracles.cuda_cases.case import Case, Draw
 
 MIXED = Shapes("mixed", (2, 6, 9, 8), (10, 3, 3, 2), (2, 1), (2, 2), (1, 2), 2)
 STRIDED = Shapes("strided", (1, 2, 8, 9), (3, 2, 2, 2), (3, 2))
+DILATED = Shapes("dilated", (1, 2, 8, 9), (3, 2, 2, 2), padding=(1, 0), dilation=(2, 3))
 BARE = Shapes("bare", (1, 2, 6, 7), (3, 2, 3, 3))
 PADDED = Shapes("padded", (1, 3, 4, 5), (2, 3, 3, 3), padding=(3, 4))
 SQUARE = Shapes("square", (2, 4, 6, 10), (6, 2, 3, 3), padding=(0, 1), groups=2)
@@ -108,7 +109,7 @@ class Convolution:
 
 
 def direct() -> Iterator[Case]:
-    for shapes in (MIXED, PADDED, BARE, STRIDED):
+    for shapes in (MIXED, PADDED, BARE, STRIDED, DILATED):
         of = Convolution(conv2d_direct, shapes)
         for version in conv2d_direct.VERSIONS:
             yield of.forward(version)
@@ -151,7 +152,7 @@ def depthwise() -> Iterator[Case]:
 
 
 def implicit() -> Iterator[Case]:
-    for shapes in (MIXED, TILES):
+    for shapes in (MIXED, DILATED, TILES):
         of = Convolution(conv2d_implicit, shapes)
         for version in conv2d_implicit.VERSIONS:
             yield of.forward(version, relu=shapes is TILES)
@@ -185,7 +186,14 @@ def winograd() -> Iterator[Case]:
 
 
 def columns() -> Iterator[Case]:
-    for shapes in (MIXED, PADDED, BARE, STRIDED, Shapes("wide", (1, 2, 3, 40), (1, 2, 2, 3), padding=(0, 1))):
+    for shapes in (
+        MIXED,
+        PADDED,
+        BARE,
+        STRIDED,
+        DILATED,
+        Shapes("wide", (1, 2, 3, 40), (1, 2, 2, 3), padding=(0, 1)),
+    ):
         window = (shapes.weight[2:], shapes.out, shapes.stride, shapes.padding, shapes.dilation)
 
         def options(s: Shapes) -> dict[str, Any]:
