@@ -1,32 +1,35 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// activations_relu_v1                     28 (22-32)       0      100%
-// activations_relu_backward_v1            27 (26-31)       0      100%
-// activations_relu_v2                     32 (32-38)       0      100%
-// activations_relu_backward_v2            32 (32-48)       0      100%
-// activations_bias_relu_v1                28 (28-35)       0      100%
-// activations_bias_relu_v2                40 (32-46)       0       75%
-// activations_leaky_relu_v1               22 (16-26)       0      100%
-// activations_leaky_relu_backward_v1      25 (16-30)       0      100%
-// activations_hardswish_v1                23 (22-27)       0      100%
-// activations_hardswish_backward_v1       25 (19-32)       0      100%
-// activations_sigmoid_v1                  21 (21-24)       0      100%
-// activations_sigmoid_backward_v1         26 (26-32)       0      100%
-// activations_tanh_v1                     28 (28-34)       0      100%
-// activations_tanh_backward_v1            26 (26-32)       0      100%
-// activations_silu_v1                     23 (22-25)       0      100%
-// activations_silu_backward_v1            24 (24-29)       0      100%
-// activations_elu_v1                      19 (18-21)       0      100%
-// activations_elu_backward_v1             28 (18-32)       0      100%
-// activations_softplus_v1                 20 (20-24)       0      100%
-// activations_softplus_backward_v1        24 (20-28)       0      100%
-// activations_gelu_v1                     25 (20-28)       0      100%
-// activations_gelu_backward_v1            31 (25-32)       0      100%
-// activations_gelu_tanh_v1                28 (17-32)       0      100%
-// activations_gelu_tanh_backward_v1       32 (21-32)       0      100%
+// activations_relu_v1                     28 (22-32)       0      100%       8        8      1
+//     next: 128-bit loads and stores, a quarter as many instructions for the same bytes
+// activations_relu_backward_v1            27 (26-31)       0      100%      12       12      1
+//     next: 128-bit loads and stores here, too
+// activations_relu_v2                     32 (32-38)       0      100%       8        8      1
+// activations_relu_backward_v2            32 (32-48)       0      100%      12       12      1
+// activations_bias_relu_v1                28 (28-35)       0      100%      12        9      2
+//     next: blocks that stay in one plane, so that no element needs a division, and 128 bits at a time
+// activations_bias_relu_v2                40 (32-46)       0       75%      12        9      2
+// activations_leaky_relu_v1               22 (16-26)       0      100%       8        8      2
+// activations_leaky_relu_backward_v1      25 (16-30)       0      100%      12    15.95      2
+// activations_hardswish_v1                23 (22-27)       0      100%       8        8      5
+// activations_hardswish_backward_v1       25 (19-32)       0      100%      12    12.02      5
+// activations_sigmoid_v1                  21 (21-24)       0      100%       8        8      4
+// activations_sigmoid_backward_v1         26 (26-32)       0      100%      12       12      3
+// activations_tanh_v1                     28 (28-34)       0      100%       8        8      1
+// activations_tanh_backward_v1            26 (26-32)       0      100%      12       12      3
+// activations_silu_v1                     23 (22-25)       0      100%       8        8      5
+// activations_silu_backward_v1            24 (24-29)       0      100%      12       12      9
+// activations_elu_v1                      19 (18-21)       0      100%       8        8      3
+// activations_elu_backward_v1             28 (18-32)       0      100%      12    15.95      4
+// activations_softplus_v1                 20 (20-24)       0      100%       8        8      7
+// activations_softplus_backward_v1        24 (20-28)       0      100%      12       12      7
+// activations_gelu_v1                     25 (20-28)       0      100%       8        8      4
+// activations_gelu_backward_v1            31 (25-32)       0      100%      12       12     10
+// activations_gelu_tanh_v1                28 (17-32)       0      100%       8        8      9
+// activations_gelu_tanh_backward_v1       32 (21-32)       0      100%      12       12     19
 // ---- end of versions ----------------------------------------------------------------------------
 // Activations, element by element, and what their cotangents become; a bias and a ReLU in one pass.
 //
@@ -73,6 +76,7 @@ __device__ __forceinline__ REAL squashed(REAL x) { return MATH(tanh)((x + GELU_C
 // ReLU
 // ---------------------------------------------------------------------------------------------------------------
 // max(0, x).
+// next: 128-bit loads and stores, a quarter as many instructions for the same bytes
 extern "C" __global__ void __launch_bounds__(256) activations_relu_v1(
     const REAL* __restrict__ x, REAL* __restrict__ y, INDEX count) {
     for (INDEX i = first_index(); i < count; i += index_step()) {
@@ -81,6 +85,7 @@ extern "C" __global__ void __launch_bounds__(256) activations_relu_v1(
 }
 
 // g where y > 0, else 0.
+// next: 128-bit loads and stores here, too
 extern "C" __global__ void __launch_bounds__(256) activations_relu_backward_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ y, REAL* __restrict__ dx, INDEX count) {
     for (INDEX i = first_index(); i < count; i += index_step()) {
@@ -124,6 +129,7 @@ extern "C" __global__ void __launch_bounds__(256) activations_relu_backward_v2(
 
 // x (planes of m numbers) plus a bias for each channel, then ReLU: one trip through memory instead of two.
 // Version 1: a division and a remainder tell each element its channel.
+// next: blocks that stay in one plane, so that no element needs a division, and 128 bits at a time
 extern "C" __global__ void __launch_bounds__(256) activations_bias_relu_v1(
     const REAL* __restrict__ x, const REAL* __restrict__ bias, REAL* __restrict__ y, INDEX count, int c, INDEX m) {
     for (INDEX i = first_index(); i < count; i += index_step()) y[i] = relu_of(x[i] + bias[i / m % c]);

@@ -1,13 +1,16 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// adaptive_avg_pool2d_forward_v1          40 (36-44)       0       75%
-// adaptive_avg_pool2d_forward_v2          38 (37-40)       0       75%
-// adaptive_avg_pool2d_forward_v3          28 (27-32)     128      100%
-// adaptive_avg_pool2d_backward_v1         29 (23-30)       0      100%
-// adaptive_avg_pool2d_backward_v2         37 (37-56)       0       75%
+// adaptive_avg_pool2d_forward_v1          40 (36-44)       0       75%    2196 1.653e+04    513
+//     next: a warp for each output, whose lanes read neighbouring pixels
+// adaptive_avg_pool2d_forward_v2          38 (37-40)       0       75%    2564     2208    513
+//     next: a block for each output, so that even few outputs keep many threads busy
+// adaptive_avg_pool2d_forward_v3          28 (27-32)     128      100%    6148     3104    513
+// adaptive_avg_pool2d_backward_v1         29 (23-30)       0      100%   8.414    36.41  1.002
+//     next: every pixel gathers its shares: no atomics, a fixed order, each pixel written once
+// adaptive_avg_pool2d_backward_v2         37 (37-56)       0       75%      40       19  1.002
 // ---- end of versions ----------------------------------------------------------------------------
 // Averages over windows that differ in size: output i of an axis looks at the pixels [first[i], last[i]).
 //
@@ -21,6 +24,7 @@
 
 // Version 1: one thread for each output. With one output a plane, a GPU of many thousand threads has a few hundred
 // at work, whose neighbours read places a plane apart: no two loads of a warp share a line of memory.
+// next: a warp for each output, whose lanes read neighbouring pixels
 extern "C" __global__ void __launch_bounds__(256, 2) adaptive_avg_pool2d_forward_v1(
     const REAL* __restrict__ x, REAL* __restrict__ y, const int* __restrict__ v_first,
     const int* __restrict__ v_last, const int* __restrict__ h_first, const int* __restrict__ h_last, INDEX count,
@@ -48,6 +52,7 @@ __device__ __forceinline__ REAL part_of_window(
 
 // Version 2: a warp for each output. Its 32 lanes read neighbouring pixels, one line of memory at a time, and add
 // up what they found by shuffles, from register to register.
+// next: a block for each output, so that even few outputs keep many threads busy
 extern "C" __global__ void __launch_bounds__(256, 2) adaptive_avg_pool2d_forward_v2(
     const REAL* __restrict__ x, REAL* __restrict__ y, const int* __restrict__ v_first,
     const int* __restrict__ v_last, const int* __restrict__ h_first, const int* __restrict__ h_last, INDEX count,
@@ -83,6 +88,7 @@ extern "C" __global__ void __launch_bounds__(256) adaptive_avg_pool2d_forward_v3
 // ---------------------------------------------------------------------------------------------------------------
 // Version 1: one thread for each output adds its share to all pixels of its window. dx must hold zeros; windows
 // overlap by a pixel where sizes do not divide, so the additions are atomic.
+// next: every pixel gathers its shares: no atomics, a fixed order, each pixel written once
 extern "C" __global__ void __launch_bounds__(256) adaptive_avg_pool2d_backward_v1(
     const REAL* __restrict__ g, REAL* __restrict__ dx, const int* __restrict__ v_first,
     const int* __restrict__ v_last, const int* __restrict__ h_first, const int* __restrict__ h_last, INDEX count,

@@ -1,16 +1,18 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// arithmetic_add_v1                       28 (26-30)       0      100%
-// arithmetic_add_v2                       32 (32-42)       0      100%
+// arithmetic_add_v1                       28 (26-30)       0      100%      12       12      1
+//     next: 128-bit loads and stores, a quarter as many instructions for the same bytes
+// arithmetic_add_v2                       32 (32-42)       0      100%      12       12      1
 // ---- end of versions ----------------------------------------------------------------------------
 // Sums of two arrays of one shape: residual connections, and cotangents that meet. Twelve bytes are moved for each
 // addition of two floats: memory is all that counts.
 #include "common.cuh"
 
 // Version 1: one thread for each element.
+// next: 128-bit loads and stores, a quarter as many instructions for the same bytes
 extern "C" __global__ void __launch_bounds__(256) arithmetic_add_v1(
     const REAL* __restrict__ x, const REAL* __restrict__ y, REAL* __restrict__ sum, INDEX count) {
     for (INDEX i = first_index(); i < count; i += index_step()) sum[i] = x[i] + y[i];

@@ -1,13 +1,16 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// avg_pool2d_forward_v1                   32 (32-39)       0      100%
-// avg_pool2d_forward_v2                   32 (32-55)       0      100%
-// avg_pool2d_forward_v3                   48 (47-58)       0       62%
-// avg_pool2d_backward_v1                  25 (25-32)       0      100%
-// avg_pool2d_backward_v2                  34 (33-47)       0       75%
+// avg_pool2d_forward_v1                   32 (32-39)       0      100%   37.78       44     10
+//     next: no divisions to find the window, and no test for each tap
+// avg_pool2d_forward_v2                   32 (32-55)       0      100%   37.78       44     10
+//     next: pixels that windows share are brought to shared memory once
+// avg_pool2d_forward_v3                   48 (47-58)       0       62%     8.5      8.5     10
+// avg_pool2d_backward_v1                  25 (25-32)       0      100%   37.78       44     10
+//     next: every pixel gathers its shares: no atomics, a fixed order, each pixel written once
+// avg_pool2d_backward_v2                  34 (33-47)       0       75%   37.78       44     10
 // ---- end of versions ----------------------------------------------------------------------------
 // Average pooling: the pixels of each window are summed (padding as zeros) and divided by a given number.
 //
@@ -21,6 +24,7 @@
 #define TILE_COLUMNS 32
 
 // Version 1: one thread for each window; every tap is tested for lying on the image.
+// next: no divisions to find the window, and no test for each tap
 extern "C" __global__ void __launch_bounds__(256, 2) avg_pool2d_forward_v1(
     const REAL* __restrict__ x, REAL* __restrict__ y, const REAL* __restrict__ divisor /* or null */, REAL all,
     INDEX count, int h, int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw) {
@@ -40,6 +44,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) avg_pool2d_forward_v1(
 
 // Version 2: blocks of rows and columns need no division to know their window, and the part of the window that
 // lies on the image is a range that is computed once.
+// next: pixels that windows share are brought to shared memory once
 extern "C" __global__ void __launch_bounds__(256) avg_pool2d_forward_v2(
     const REAL* __restrict__ x, REAL* __restrict__ y, const REAL* __restrict__ divisor /* or null */, REAL all,
     int planes, int h, int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw) {
@@ -94,6 +99,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) avg_pool2d_forward_v3(
 // ---------------------------------------------------------------------------------------------------------------
 // Version 1: one thread for each window adds its share to all of its pixels. dx must hold zeros; the additions are
 // atomic, and their order, hence the last bits, is not the same in every run.
+// next: every pixel gathers its shares: no atomics, a fixed order, each pixel written once
 extern "C" __global__ void __launch_bounds__(256) avg_pool2d_backward_v1(
     const REAL* __restrict__ g, REAL* __restrict__ dx, const REAL* __restrict__ divisor /* or null */, REAL all,
     INDEX count, int h, int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw) {

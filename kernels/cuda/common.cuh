@@ -94,6 +94,8 @@ __device__ __forceinline__ REAL warp_sum(REAL value) {
     return value;
 }
 
+__device__ __forceinline__ bool is_finite(REAL value) { return value - value == 0; }
+
 // The larger of two; NaN if one of them is, as in torch (fmax would drop it).
 __device__ __forceinline__ REAL larger(REAL a, REAL b) { return (a > b || a != a) ? a : b; }
 

@@ -1,10 +1,11 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// confusion_v1                            12 (12-22)       0      100%
-// confusion_v2                            16 (16-24)       0      100%
+// confusion_v1                            12 (12-22)       0      100%      24    29.92      0
+//     next: a block counts in shared memory, where fewer threads queue, and adds to the matrix once
+// confusion_v2                            16 (16-24)       0      100%   17.95       18      0
 // ---- end of versions ----------------------------------------------------------------------------
 // The confusion matrix: matrix[i, j] = number of pixels of true class i that were predicted as class j.
 //
@@ -15,6 +16,7 @@
 
 // Version 1: one thread for each pixel, one atomic addition to memory. Of ten thousand pixels at work at a time
 // most belong to few pairs of classes, and queue for the same places.
+// next: a block counts in shared memory, where fewer threads queue, and adds to the matrix once
 extern "C" __global__ void __launch_bounds__(256) confusion_v1(
     const long long* __restrict__ truth, const long long* __restrict__ prediction,
     unsigned long long* __restrict__ matrix, unsigned long long* __restrict__ outside, INDEX count,

@@ -1,20 +1,21 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// conv2d_forward_v1                       48 (48-70)       0       62%     533    558.2    144
+// conv2d_forward_v1                       28 (28-34)       0      100%   556.5      505    144
 //     next: a thread computes 4 filters for its pixel, so that one load of x serves 4 multiply-adds
-// conv2d_forward_v2                       56 (48-74)       0       50%   334.6    236.5    144
+// conv2d_forward_v2                       46 (44-48)       0       62%   358.1    183.2    144
 // conv2d_backward_data_v1                 64 (64-64)       0       50%    2120     1578    576
-// conv2d_backward_weight_v1               23 (22-33)     128      100%    1885     1995    512
+// conv2d_backward_weight_v1               20 (20-30)     128      100%    1968     2037    512
 // conv2d_backward_bias_v1                 13 (12-14)     128      100%    1028     1056    256
 // ---- end of versions ----------------------------------------------------------------------------
 // Convolution straight from its definition (equations E1 and E11), and the gradient of the bias.
 //
 //     y[n,k,i,j] = bias[k] + sum over c, u, v of  weight[k,c,u,v] * x[n, g*C/G + c, i*sh + u*dh - ph, j*sw + v*dw - pw]
 //
-// with filter k in group g = k / (K/G), and x = 0 outside. x is (n, c, h, w), y (n, k, oh, ow), weight (k, c/groups, kh,
+// with filter k in group g = k / (K/G), and x = 0 outside (which is multiplied, not left out: an infinite weight gives NaN
+// there, as the definition has it). x is (n, c, h, w), y (n, k, oh, ow), weight (k, c/groups, kh,
 // kw), all contiguous. These kernels do any convolution, and for few channels or pixels they are the quickest to
 // start; the fast ones for large problems are in conv2d_implicit.cu and conv2d_winograd.cu.
 #include "common.cuh"
@@ -37,11 +38,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) conv2d_forward_v1(
         for (int channel = 0; channel < channels; ++channel)
             for (int u = 0; u < kh; ++u) {
                 const int row = i * sh + u * dh - ph;
-                if (!inside(row, h)) continue;
+#pragma unroll 1  // windows are three wide or so: copies of the body for four would cost registers for nothing
                 for (int v = 0; v < kw; ++v) {
                     const int column = j * sw + v * dw - pw;
-                    if (inside(column, w))
-                        sum += planes[((INDEX)channel * h + row) * w + column] * taps[(channel * kh + u) * kw + v];
+                    const bool there = inside(row, h) && inside(column, w);
+                    const REAL pixel = there ? planes[((INDEX)channel * h + row) * w + column] : (REAL)0;
+                    sum += pixel * taps[(channel * kh + u) * kw + v];
                 }
             }
         y[e] = relu ? larger(sum, (REAL)0) : sum;
@@ -70,11 +72,11 @@ extern "C" __global__ void __launch_bounds__(256) conv2d_forward_v2(
         for (int channel = 0; channel < channels; ++channel)
             for (int u = 0; u < kh; ++u) {
                 const int row = i * sh + u * dh - ph;
-                if (!inside(row, h)) continue;
+#pragma unroll 1  // windows are three wide or so: copies of the body for four would cost registers for nothing
                 for (int v = 0; v < kw; ++v) {
                     const int column = j * sw + v * dw - pw;
-                    if (!inside(column, w)) continue;
-                    const REAL pixel = planes[((INDEX)channel * h + row) * w + column];
+                    const bool there = inside(row, h) && inside(column, w);
+                    const REAL pixel = there ? planes[((INDEX)channel * h + row) * w + column] : (REAL)0;
                     const int tap = (channel * kh + u) * kw + v;
 #pragma unroll
                     for (int f = 0; f < FILTERS; ++f)
@@ -93,10 +95,13 @@ extern "C" __global__ void __launch_bounds__(256) conv2d_forward_v2(
 
 // The gradient of x: one thread for each pixel gathers, over the filters of its group and the taps, the outputs that read
 // it: of tap u the output i with i*sh + u*dh - ph = row, if there is one. No atomics, a fixed order.
+// `only_if`: the kernel does nothing where this number is 0 (see conv2d_implicit.py).
 extern "C" __global__ void __launch_bounds__(256, 4) conv2d_backward_data_v1(
-    const REAL* __restrict__ g, const REAL* __restrict__ weight, REAL* __restrict__ dx, INDEX count, int c, int h,
-    int w, int k, int kh, int kw, int oh, int ow, int sh, int sw, int ph, int pw, int dh, int dw, int groups)
+    const REAL* __restrict__ g, const REAL* __restrict__ weight, const int* __restrict__ only_if /* or null */,
+    REAL* __restrict__ dx, INDEX count, int c, int h, int w, int k, int kh, int kw, int oh, int ow, int sh, int sw,
+    int ph, int pw, int dh, int dw, int groups)
 {
+    if (only_if && *only_if == 0) return;
     const int channels = c / groups, filters = k / groups;
     for (INDEX e = first_index(); e < count; e += index_step()) {
         const int column = (int)(e % w), row = (int)(e / w % h), channel = (int)(e / w / h % c);
@@ -133,8 +138,9 @@ extern "C" __global__ void __launch_bounds__(256) conv2d_backward_weight_v1(
         const int j = (int)(e % ow), i = (int)(e / ow % oh);
         const INDEX image = e / ow / oh;
         const int row = i * sh + u * dh - ph, column = j * sw + v * dw - pw;
-        if (inside(row, h) && inside(column, w))
-            sum += g[((image * k + filter) * oh + i) * ow + j] * x[((image * c + source) * h + row) * w + column];
+        const bool there = inside(row, h) && inside(column, w);
+        const REAL pixel = there ? x[((image * c + source) * h + row) * w + column] : (REAL)0;
+        sum += g[((image * k + filter) * oh + i) * ow + j] * pixel;
     }
     sum = block_sum(sum, partial);
     if (threadIdx.x == 0) gradient[blockIdx.x] = sum;

@@ -3,8 +3,7 @@
 * ``"direct"`` (``conv2d.cu``): from the definition; any convolution;
 * ``"im2col"`` (``unfold.cu``, ``gemm.cu``): columns and a product; any convolution;
 * ``"implicit"`` (``conv2d_implicit.cu``): a product whose columns are never stored; any convolution;
-* ``"winograd"`` (``conv2d_winograd.cu``): 3x3 with a quarter of the multiplications, forward and backward for
-  the data; the gradient of the weight is ``"implicit"``'s;
+* ``"winograd"`` (``conv2d_winograd.cu``): 3x3 with a quarter of the multiplications;
 * ``"depthwise"`` (``conv2d_depthwise.cu``): as many groups as channels.
 
 :func:`choose` says which one runs for a shape; ``algorithm=`` asks for one by name, and what it cannot do is
@@ -44,14 +43,19 @@ ROWS = 32
 #: Columns of the gradient of the weight from which a tile is full enough.
 TAPS = 16
 
+#: Filters and channels from which Winograd's 36 products of the gradient of the weight, which are not cut
+#: into shares of the pixels as the implicit one is, have blocks enough.
+WINOGRAD_WEIGHT = 256
+
 
 def choose(direction: str, s: Geometry) -> str:
     """The algorithm for a direction and a shape.
 
     Depthwise convolutions have kernels of their own. A product of matrices is worth its tiles where it has
     rows enough (filters forward, channels backward). Winograd's transforms are worth their memory where they
-    serve as many channels and filters. Backward over a stride, the product's columns hold no zeros, where
-    the implicit product would multiply by them.
+    serve as many channels and filters; for the gradient of the weight, where its products, one for each
+    place of a tile, keep a GPU busy. Backward over a stride, the product's columns hold no zeros, where the
+    implicit product would multiply by them.
 
     >>> s = Geometry((8, 64, 96, 96), (128, 64, 3, 3), (96, 96), (1, 1), (1, 1), (1, 1), 1)
     >>> [choose(direction, s) for direction in DIRECTIONS]
@@ -64,6 +68,8 @@ def choose(direction: str, s: Geometry) -> str:
     if not conv2d_implicit.fits(s):  # images of more than 2^31 elements
         return "direct"
     if direction == "backward_weight":
+        if conv2d_winograd.fits(s) and min(s.filters, s.channels) >= WINOGRAD_WEIGHT:
+            return "winograd"
         return "implicit" if s.filters >= TAPS and s.taps >= TAPS else "direct"
     rows, sums = (s.filters, s.channels) if direction == "forward" else (s.channels, s.filters)
     if conv2d_winograd.fits(s) and min(rows, sums) >= ROWS:
@@ -89,7 +95,7 @@ def algorithm_for(direction: str, s: Geometry, asked: str | None = None) -> str:
             f"convolution: {asked!r} cannot do weight {s.weight_shape} with stride {s.stride}, "
             f"dilation {s.dilation}, groups {s.groups}"
         )
-    return "implicit" if asked == "winograd" and direction == "backward_weight" else asked
+    return asked
 
 
 @on_device

@@ -1,11 +1,11 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// depthwise_forward_v1                    39 (39-57)       0       75%   70.12    53.19     18
+// depthwise_forward_v1                    27 (27-32)       0      100%   73.06     51.5     18
 // depthwise_backward_data_v1              48 (40-64)       0       62%   70.12    53.19     18
-// depthwise_backward_weight_v1            27 (25-30)     128      100%    1885     1995    512
+// depthwise_backward_weight_v1            25 (25-28)     128      100%    1968     2037    512
 // ---- end of versions ----------------------------------------------------------------------------
 // Depthwise convolution: as many groups as channels, so that every filter sees one channel.
 //
@@ -31,9 +31,11 @@ extern "C" __global__ void __launch_bounds__(256) depthwise_forward_v1(
             const int top = p / ow * sh - ph, left = p % ow * sw - pw;
             REAL sum = shift;
             for (int u = 0; u < kh; ++u)
+#pragma unroll 1  // windows are three wide or so: copies of the body for four would cost registers for nothing
                 for (int v = 0; v < kw; ++v) {
                     const int row = top + u * dh, column = left + v * dw;
-                    if (inside(row, h) && inside(column, w)) sum += from[row * w + column] * taps[u * kw + v];
+                    const bool there = inside(row, h) && inside(column, w);
+                    sum += (there ? from[row * w + column] : (REAL)0) * taps[u * kw + v];
                 }
             y[plane * oh * ow + p] = relu ? larger(sum, (REAL)0) : sum;
         }
@@ -80,7 +82,7 @@ extern "C" __global__ void __launch_bounds__(256) depthwise_backward_weight_v1(
         const REAL* of_x = x + ((INDEX)image * c + filter / (k / c)) * h * w;
         for (int p = threadIdx.x; p < oh * ow; p += blockDim.x) {
             const int row = p / ow * sh + u * dh - ph, column = p % ow * sw + v * dw - pw;
-            if (inside(row, h) && inside(column, w)) sum += of_g[p] * of_x[row * w + column];
+            sum += of_g[p] * (inside(row, h) && inside(column, w) ? of_x[row * w + column] : (REAL)0);
         }
     }
     sum = block_sum(sum, partial);

@@ -27,10 +27,11 @@ def forward(
     return y
 
 
-def backward_data(g: Any, weight: Any, s: Geometry) -> Any:
-    """The cotangent of x, gathered."""
-    dx = namespace(g).empty(s.x_shape, g.dtype)
-    arguments = (g, weight, dx, dx.size, *s.sizes, s.groups)
+def backward_data(g: Any, weight: Any, s: Geometry, only_if: Any = None, dx: Any = None) -> Any:
+    """The cotangent of x, gathered; the given ``dx`` stays as it is where ``only_if`` (int32, there) is 0."""
+    if dx is None:
+        dx = namespace(g).empty(s.x_shape, g.dtype)
+    arguments = (g, weight, only_if, dx, dx.size, *s.sizes, s.groups)
     MODULE.launch("conv2d_backward_data_v1", blocks(dx.size), THREADS, *arguments, like=g)
     return dx
 

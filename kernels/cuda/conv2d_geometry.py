@@ -69,8 +69,8 @@ class Geometry(NamedTuple):
         """The convolution with stride 1 whose forward is this one's backward for the data.
 
         It runs over g with s-1 zeros between its values (:func:`spread`), with the filters flipped and
-        filters and channels exchanged (:func:`flipped`). Its padding may be negative: then the windows begin
-        inside.
+        filters and channels exchanged (``conv2d_flipped`` in ``conv2d_implicit.cu``). Its padding may be
+        negative: then the windows begin inside.
         """
         n, k, (kh, kw) = self.x_shape[0], self.weight_shape[0], self.kernel
         size = tuple((o - 1) * s + 1 for o, s in zip(self.out, self.stride, strict=True))
@@ -82,14 +82,6 @@ class Geometry(NamedTuple):
         return Geometry(
             (n, k, *size), weight_shape, (h, w), (1, 1), (padding[0], padding[1]), self.dilation, self.groups
         )
-
-
-def flipped(weight: Any, groups: int) -> Any:
-    """(k, c/groups, kh, kw) to (c, k/groups, kh, kw): the filters of the adjoint convolution."""
-    k, channels, kh, kw = weight.shape
-    parts = weight.reshape(groups, k // groups, channels, kh, kw)[..., ::-1, ::-1]
-    turned = namespace(weight).ascontiguousarray(parts.transpose(0, 2, 1, 3, 4))
-    return turned.reshape(groups * channels, k // groups, kh, kw)
 
 
 def spread(g: Any, stride: Pair) -> Any:

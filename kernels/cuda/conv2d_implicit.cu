@@ -1,9 +1,10 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// conv2d_taps                             30 (29-36)       0      100%  0.1406   0.5625
+// conv2d_taps                             30 (29-36)       0      100%  0.1406   0.5625      0
+// conv2d_flipped                          14 (14-22)       0      100%       9    13.38      0
 // conv2d_implicit_v1                      44 (43-48)    2048       62%   110.5       38    144
 //     next: 8 x 8 outputs for each thread, 128-bit loads, and the next tile is on its way while this one is used
 // conv2d_implicit_v2                   131 (128-167)   16896       12%   50.52     30.6    144
@@ -33,6 +34,21 @@ extern "C" __global__ void __launch_bounds__(256) conv2d_taps(
         table[4 * tap + 1] = u * dh;
         table[4 * tap + 2] = v * dw;
         table[4 * tap + 3] = 0;
+    }
+}
+
+// The filters of the adjoint convolution, (c, k/groups, kh, kw): turned by 180 degrees, filters and channels exchanged. Where
+// a weight is not finite a flag is raised: zeros around and between the cotangents would become NaN, where the gradient has
+// no term, and conv2d_backward_data_v1 then computes the result anew (`only_if`).
+extern "C" __global__ void __launch_bounds__(256) conv2d_flipped(
+    const REAL* __restrict__ weight, REAL* __restrict__ turned, int* flag, int count, int channels, int filters, int taps)
+{
+    for (int e = first_index(); e < count; e += index_step()) {
+        const int tap = e % taps, filter = e / taps % filters, channel = e / taps / filters % channels;
+        const int group = e / taps / filters / channels;
+        const REAL value = weight[((INDEX)(group * filters + filter) * channels + channel) * taps + taps - 1 - tap];
+        if (!is_finite(value)) atomicMax(flag, 1);
+        turned[e] = value;
     }
 }
 
@@ -161,16 +177,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) conv2d_implicit_v2(
 
 // The gradient of the weight, dW = G Xt: filters by taps, summed over all pixels of all images. That sum is long and the
 // matrix small, so the pixels are cut into shares (blockIdx.z), each of which is summed into a matrix of its own;
-// the host adds them up in a fixed order. partial is (shares, groups, filters, taps).
+// the host adds them up in a fixed order. partial is (shares, groups, filters, taps). `only_if`: as above.
 // A thread fetches for one pixel in each step, which it finds once for both matrices; 8 neighbouring pixels are 32 bytes,
 // the least that memory gives.
 extern "C" __global__ void __launch_bounds__(256, 1) conv2d_implicit_backward_weight_v1(
-    const REAL* __restrict__ g, const REAL* __restrict__ x, const int4* __restrict__ table, REAL* __restrict__ partial,
-    int n, int c, int h, int w, int k, int taps, int oh, int ow, int sh, int sw, int ph, int pw, int groups,
-    INDEX pixels_per_share)
+    const REAL* __restrict__ g, const REAL* __restrict__ x, const int4* __restrict__ table,
+    const int* __restrict__ only_if /* or null */, REAL* __restrict__ partial, int n, int c, int h, int w, int k, int taps,
+    int oh, int ow, int sh, int sw, int ph, int pw, int groups, INDEX pixels_per_share)
 {
     __shared__ __align__(16) REAL tile_g[DEPTH][PADDED];
     __shared__ __align__(16) REAL tile_x[DEPTH][PADDED];
+    if (only_if && *only_if == 0) return;
     const int filters = k / groups, group = blockIdx.y, tiles_down = (filters + TILE - 1) / TILE;
     const int down = threadIdx.x / 16 * VECTOR_WIDTH, across = threadIdx.x % 16 * VECTOR_WIDTH;
     const int row = blockIdx.x % tiles_down * TILE, column = blockIdx.x / tiles_down * TILE;

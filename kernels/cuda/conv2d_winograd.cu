@@ -1,11 +1,13 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// winograd_filters_v1                     32 (32-64)       0      100%   5.625     13.5
-// winograd_tiles_v1                       56 (56-64)       0       56%   4.141    12.88
-// winograd_outputs_v1                     48 (48-64)       0       62%      13       25
+// winograd_filters_v1                     32 (32-64)       0      100%   5.625     13.5  7.875
+// winograd_tiles_v1                       56 (56-64)       0       56%   4.141    12.88   8.25
+// winograd_cotangents_v1                  40 (40-64)       0       75%   46.22    88.89     80
+// winograd_weights_v1                     40 (32-61)       0       75%      20       48     28
+// winograd_outputs_v1                     48 (48-64)       0       62%      13       25   22.5
 // ---- end of versions ----------------------------------------------------------------------------
 // Winograd's algorithm F(4x4, 3x3): 36 multiplications for 16 outputs of a 3x3 filter instead of 144 (Lavin and Gray 2015).
 //
@@ -15,15 +17,17 @@
 // channels by tiles, one for each of the 36 places), and the outputs. The matrices are derived in
 // kernels/cpu/cook_toom.py, from which winograd_matrices.cuh is written.
 //
-// What is not finite would spread over its whole tile, where the definition puts it into some outputs only. So the first
-// two steps raise a flag if they see any, and conv2d_implicit_v2 then computes the result anew (`only_if`).
+// The gradient of the weight turns this around, with the same tiles X and 4x4 cotangents T; * summed over tiles:
+//
+//     dW = Gt [(Bt X B) * (A T At)] G
+//
+// What is not finite would spread over its whole tile, where the definition puts it into some outputs only. So the steps
+// that read what is given raise a flag if they see any, and another algorithm then computes the result anew (`only_if`).
 #include "common.cuh"
 #include "winograd_matrices.cuh"
 
 #define OUTPUTS 4  // of a tile, each way
 #define INPUTS 6
-
-__device__ __forceinline__ bool is_finite(REAL value) { return value - value == 0; }
 
 // u[place, filter, channel] = (G W Gt)[place]; weight is (k, channels, 3, 3). One thread for each pair.
 extern "C" __global__ void __launch_bounds__(256) winograd_filters_v1(
@@ -86,6 +90,71 @@ extern "C" __global__ void __launch_bounds__(128) winograd_tiles_v1(
                 for (int column = 0; column < INPUTS; ++column)
                     if (matrix[j][column] != 0) sum += half[i][column] * matrix[j][column];
                 v[(INDEX)(i * INPUTS + j) * count + e] = sum;
+            }
+    }
+}
+
+// t[place, filter, tile] = (A T At)[place] of the cotangents g (n, k, oh, ow): zeros beyond the picture. One thread for each
+// filter and tile, as above.
+extern "C" __global__ void __launch_bounds__(128) winograd_cotangents_v1(
+    const REAL* __restrict__ g, REAL* __restrict__ t, int* flag, INDEX count, INDEX tiles, int k, int oh, int ow, int down,
+    int across)
+{
+    const REAL matrix[OUTPUTS][INPUTS] = WINOGRAD_AT;
+    for (INDEX e = first_index(); e < count; e += index_step()) {
+        const INDEX tile = e % tiles, image = tile / across / down;
+        const int top = (int)(tile / across % down) * OUTPUTS, left = (int)(tile % across) * OUTPUTS;
+        const REAL* plane = g + (image * k + e / tiles) * oh * ow;
+        REAL half[INPUTS][OUTPUTS] = {};  // A T, row after row of T
+        bool finite = true;
+#pragma unroll
+        for (int row = 0; row < OUTPUTS; ++row)
+#pragma unroll
+            for (int column = 0; column < OUTPUTS; ++column) {
+                const bool there = top + row < oh && left + column < ow;
+                const REAL value = there ? plane[(INDEX)(top + row) * ow + left + column] : (REAL)0;
+                finite = finite && is_finite(value);
+#pragma unroll
+                for (int i = 0; i < INPUTS; ++i)
+                    if (matrix[row][i] != 0) half[i][column] += matrix[row][i] * value;
+            }
+        if (!finite) atomicMax(flag, 1);
+#pragma unroll
+        for (int i = 0; i < INPUTS; ++i)
+#pragma unroll
+            for (int j = 0; j < INPUTS; ++j) {
+                REAL sum = 0;
+#pragma unroll
+                for (int column = 0; column < OUTPUTS; ++column)
+                    if (matrix[column][j] != 0) sum += half[i][column] * matrix[column][j];
+                t[(INDEX)(i * INPUTS + j) * count + e] = sum;
+            }
+    }
+}
+
+// dw = Gt M G from the products m[place, filter, channel]; dw is (k, channels, 3, 3). One thread for each pair.
+extern "C" __global__ void __launch_bounds__(256) winograd_weights_v1(
+    const REAL* __restrict__ m, REAL* __restrict__ dw, int count)
+{
+    const REAL matrix[INPUTS][3] = WINOGRAD_G;
+    for (int e = first_index(); e < count; e += index_step()) {
+        REAL half[3][INPUTS] = {};  // Gt M
+#pragma unroll
+        for (int row = 0; row < INPUTS; ++row)
+#pragma unroll
+            for (int column = 0; column < INPUTS; ++column) {
+                const REAL value = m[(INDEX)(row * INPUTS + column) * count + e];
+#pragma unroll
+                for (int i = 0; i < 3; ++i) half[i][column] += matrix[row][i] * value;
+            }
+#pragma unroll
+        for (int i = 0; i < 3; ++i)
+#pragma unroll
+            for (int j = 0; j < 3; ++j) {
+                REAL sum = 0;
+#pragma unroll
+                for (int column = 0; column < INPUTS; ++column) sum += half[i][column] * matrix[column][j];
+                dw[(INDEX)e * 9 + i * 3 + j] = sum;
             }
     }
 }

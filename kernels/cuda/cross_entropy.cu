@@ -1,13 +1,16 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// cross_entropy_forward_v1                46 (46-64)       0       62%
-// cross_entropy_forward_v2                48 (46-56)       0       62%
-// cross_entropy_forward_v3                40 (40-50)       0       75%
-// cross_entropy_backward_v1               32 (24-40)       0      100%
-// cross_entropy_backward_v2               32 (32-64)       0      100%
+// cross_entropy_forward_v1                46 (46-64)       0       62%    22.5    21.25  7.375
+//     next: maximum and sum in one pass: the logits are read twice instead of three times
+// cross_entropy_forward_v2                48 (46-56)       0       62%    18.5    17.25  7.375
+//     next: where a sample has one label, a warp shares its logits and reads neighbours
+// cross_entropy_forward_v3                40 (40-50)       0       75%   23.06       21  7.023
+// cross_entropy_backward_v1               32 (24-40)       0      100%      12       12      1
+//     next: a thread keeps the cotangent of its pixel for all classes
+// cross_entropy_backward_v2               32 (32-64)       0      100%     8.5      8.5      1
 // ---- end of versions ----------------------------------------------------------------------------
 // Softmax cross-entropy of every pixel from its logits, and its slope, in one kernel.
 //
@@ -74,6 +77,7 @@ __device__ __forceinline__ REAL ignore_pixel(REAL* slope, int classes, INDEX m) 
 }
 
 // Version 1: one thread for each pixel, three passes over its logits: maximum, sum, slopes.
+// next: maximum and sum in one pass: the logits are read twice instead of three times
 extern "C" __global__ void __launch_bounds__(256, 2) cross_entropy_forward_v1(
     const REAL* __restrict__ z, const long long* __restrict__ labels, const bool* __restrict__ valid /* or null */,
     const REAL* __restrict__ class_weights, REAL* __restrict__ losses, REAL* __restrict__ slopes /* or null */,
@@ -97,6 +101,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) cross_entropy_forward_v1(
 
 // Version 2: maximum and sum in one pass, as softmax.cu's version 2 tells; the logits are read twice instead of
 // three times, and they are all of the traffic but for the slopes.
+// next: where a sample has one label, a warp shares its logits and reads neighbours
 extern "C" __global__ void __launch_bounds__(256, 2) cross_entropy_forward_v2(
     const REAL* __restrict__ z, const long long* __restrict__ labels, const bool* __restrict__ valid /* or null */,
     const REAL* __restrict__ class_weights, REAL* __restrict__ losses, REAL* __restrict__ slopes /* or null */,
@@ -161,6 +166,7 @@ extern "C" __global__ void __launch_bounds__(256) cross_entropy_forward_v3(
 // Backward: the slopes are there, they are scaled by the losses' cotangents
 // ---------------------------------------------------------------------------------------------------------------
 // Version 1: one thread for each logit. Each cotangent is read once for every class.
+// next: a thread keeps the cotangent of its pixel for all classes
 extern "C" __global__ void __launch_bounds__(256, 2) cross_entropy_backward_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ slopes, const bool* __restrict__ valid /* or null */,
     REAL* __restrict__ dz, INDEX count, int classes, INDEX m) {

@@ -1,11 +1,13 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// dropout_mask_v1                         32 (30-64)       0      100%
-// dropout_mask_v2                         30 (30-76)       0      100%
-// dropout_forward_v3                      32 (32-48)       0      100%
+// dropout_mask_v1                         32 (30-64)       0      100%       4        4      0
+//     next: a thread gives away all eight numbers of the block that it computes
+// dropout_mask_v2                         30 (30-76)       0      100%       4       32      0
+//     next: the product with x in the same pass, so that the mask is not read again
+// dropout_forward_v3                      32 (32-48)       0      100%      12       96      1
 // ---- end of versions ----------------------------------------------------------------------------
 // Dropout: the mask from random numbers that are a function of a key and a place, and its product with x.
 //
@@ -50,6 +52,7 @@ __device__ __forceinline__ unsigned half_of(unsigned long long word, int part) {
 }
 
 // Version 1: one thread for each element, which computes the whole block for one of its eight numbers.
+// next: a thread gives away all eight numbers of the block that it computes
 extern "C" __global__ void __launch_bounds__(256) dropout_mask_v1(
     REAL* __restrict__ mask, REAL scale, unsigned long long threshold, int skip, unsigned long long c0,
     unsigned long long c1, unsigned long long c2, unsigned long long c3, unsigned long long k0,
@@ -66,7 +69,9 @@ extern "C" __global__ void __launch_bounds__(256) dropout_mask_v1(
 }
 
 // Version 2: one thread for each block, which gives all its eight numbers away: an eighth of the 40 multiplications
-// for each element. A thread's elements lie side by side, so that its stores fill whole sectors of memory.
+// for each element. A thread's elements lie side by side, so that its eight stores fill one sector of memory: in the
+// cache, which puts them together. The table counts each store by itself.
+// next: the product with x in the same pass, so that the mask is not read again
 extern "C" __global__ void __launch_bounds__(256) dropout_mask_v2(
     REAL* __restrict__ mask, REAL scale, unsigned long long threshold, int skip, unsigned long long c0,
     unsigned long long c1, unsigned long long c2, unsigned long long c3, unsigned long long k0,

@@ -1,13 +1,16 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// interpolate_forward_v1                  64 (40-64)       0       50%
-// interpolate_forward_v2                  57 (57-61)       0       50%
-// interpolate_forward_v3                  14 (14-20)       0      100%
-// interpolate_backward_v1                 64 (48-64)       0       50%
-// interpolate_backward_v2                 66 (48-72)       0       38%
+// interpolate_forward_v1                  64 (40-64)       0       50%      68       38     12
+//     next: taps stay in registers for many planes
+// interpolate_forward_v2                  57 (57-61)       0       50%      52       34     12
+//     next: nearest only: a copy without weights
+// interpolate_forward_v3                  14 (14-20)       0      100%      16       11      0
+// interpolate_backward_v1                 64 (48-64)       0       50%     320      200     40
+//     next: every pixel gathers from the outputs that read it: no atomics, a fixed order
+// interpolate_backward_v2                 66 (48-72)       0       38%     268    738.2     40
 // ---- end of versions ----------------------------------------------------------------------------
 // Resampling: along each axis, output i is a weighted sum of few input pixels, its taps.
 //
@@ -21,6 +24,7 @@
 #define MOST_TAPS 4
 
 // Version 1: one thread for each output pixel; tables are read again in each plane.
+// next: taps stay in registers for many planes
 extern "C" __global__ void __launch_bounds__(256, 2) interpolate_forward_v1(
     const REAL* __restrict__ x, REAL* __restrict__ y, const int* __restrict__ v_index,
     const REAL* __restrict__ v_weight /* or null */, const int* __restrict__ h_index,
@@ -46,6 +50,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) interpolate_forward_v1(
 // Version 2: a thread computes one output place of many planes. Its taps are read once and stay in registers, and
 // what is left in the loop are the pixels. At most MOST_TAPS taps on each axis: loops of fixed length, so that
 // the arrays can be registers.
+// next: nearest only: a copy without weights
 extern "C" __global__ void __launch_bounds__(256) interpolate_forward_v2(
     const REAL* __restrict__ x, REAL* __restrict__ y, const int* __restrict__ v_index,
     const REAL* __restrict__ v_weight /* or null */, const int* __restrict__ h_index,
@@ -94,6 +99,7 @@ extern "C" __global__ void __launch_bounds__(256) interpolate_forward_v3(
 // ---------------------------------------------------------------------------------------------------------------
 // Version 1: one thread for each output adds to the pixels that it read. dx must hold zeros; many outputs read one
 // pixel, so the additions are atomic, and their order, hence the last bits, is not the same in every run.
+// next: every pixel gathers from the outputs that read it: no atomics, a fixed order
 extern "C" __global__ void __launch_bounds__(256, 2) interpolate_backward_v1(
     const REAL* __restrict__ g, REAL* __restrict__ dx, const int* __restrict__ v_index,
     const REAL* __restrict__ v_weight /* or null */, const int* __restrict__ h_index,

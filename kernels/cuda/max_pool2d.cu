@@ -1,16 +1,20 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// max_pool2d_forward_v1                   31 (31-40)       0      100%
-// max_pool2d_forward_v2                   48 (48-62)       0       62%
-// max_pool2d_forward_v2_wide              48 (48-62)       0       62%
-// max_pool2d_forward_v3                   22 (22-26)       0      100%
-// max_pool2d_backward_v1                  20 (20-40)       0      100%
-// max_pool2d_backward_v2                  32 (30-34)       0      100%
-// max_pool2d_backward_v2_wide             32 (30-34)       0      100%
-// max_pool2d_backward_v3                  22 (22-28)       0      100%
+// max_pool2d_forward_v1                   31 (31-40)       0      100%      21       37      4
+//     next: no divisions to find the window, and no test for each tap
+// max_pool2d_forward_v2                   48 (48-62)       0       62%      21       38      4
+//     next: 2x2 windows side by side: 128-bit loads, and no loop is left
+// max_pool2d_forward_v2_wide              48 (48-62)       0       62%    1089     1945    289
+// max_pool2d_forward_v3                   22 (22-26)       0      100%      21       28      4
+// max_pool2d_backward_v1                  20 (20-40)       0      100%     2.5     5.25   0.25
+//     next: every pixel asks its windows whether it won: no atomics, a fixed order, each pixel written once
+// max_pool2d_backward_v2                  32 (30-34)       0      100%       6    6.992   0.25
+//     next: windows side by side: one test for each pixel instead of kh*kw
+// max_pool2d_backward_v2_wide             32 (30-34)       0      100%   80.28    103.2 0.0703
+// max_pool2d_backward_v3                  22 (22-28)       0      100%       6    6.992   0.25
 // ---- end of versions ----------------------------------------------------------------------------
 // Max pooling: the largest value of each window and its tap u*kw + v; in the backward, each cotangent goes to the
 // pixel that won its window.
@@ -57,6 +61,7 @@ __device__ __forceinline__ int largest_in_window(
 
 // Version 1: one thread for each window, in row-major order, so that the 32 threads of a warp read and write
 // neighbouring places. Every tap is tested for lying on the image.
+// next: no divisions to find the window, and no test for each tap
 extern "C" __global__ void __launch_bounds__(256) max_pool2d_forward_v1(
     const REAL* __restrict__ x, REAL* __restrict__ best, unsigned char* __restrict__ tap, INDEX count, int h,
     int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw) {
@@ -83,6 +88,7 @@ extern "C" __global__ void __launch_bounds__(256) max_pool2d_forward_v1(
 
 // Version 2: three-dimensional blocks and grids give i, j and the plane without a division (a dozen instructions
 // and more each), and the taps that lie inside are a range that is computed once instead of a test for each.
+// next: 2x2 windows side by side: 128-bit loads, and no loop is left
 extern "C" __global__ void __launch_bounds__(256, 2) max_pool2d_forward_v2(
     const REAL* __restrict__ x, REAL* __restrict__ best, unsigned char* __restrict__ tap, int planes, int h,
     int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw) {
@@ -146,6 +152,7 @@ extern "C" __global__ void __launch_bounds__(256) max_pool2d_forward_v3(
 // Version 1: one thread for each window adds its cotangent to the pixel that won. dx must hold zeros (one more
 // trip through memory). Where windows overlap two threads may add to one pixel, so the addition is atomic, and its
 // order, hence the last bit of the sum, is not the same in every run.
+// next: every pixel asks its windows whether it won: no atomics, a fixed order, each pixel written once
 extern "C" __global__ void __launch_bounds__(256) max_pool2d_backward_v1(
     const REAL* __restrict__ g, const unsigned char* __restrict__ tap, REAL* __restrict__ dx, INDEX count, int h,
     int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw) {
@@ -178,6 +185,7 @@ __device__ __forceinline__ REAL sum_of_won(
 
 // Version 2: one thread for each pixel asks the windows that hold it whether it won. Nothing is added to memory:
 // no atomics, no zeros before, each pixel written once, the sum in a fixed order.
+// next: windows side by side: one test for each pixel instead of kh*kw
 extern "C" __global__ void __launch_bounds__(256) max_pool2d_backward_v2(
     const REAL* __restrict__ g, const unsigned char* __restrict__ tap, REAL* __restrict__ dx, int planes, int h,
     int w, int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw) {

@@ -1,14 +1,15 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// max_unpool2d_put_v1                     30 (30-38)       0      100%
-// max_unpool2d_last                       15 (14-31)       0      100%
-// max_unpool2d_put_v2                     24 (19-26)       0      100%
-// max_unpool2d_stayed                     28 (28-31)       0      100%
-// max_unpool2d_gather                     28 (26-32)       0      100%
-// max_unpool2d_scatter                    17 (17-40)       0      100%
+// max_unpool2d_put_v1                     30 (30-38)       0      100%       4      9.5      0
+//     next: pixels that are named twice get the last value, in every run
+// max_unpool2d_last                       15 (14-31)       0      100%       3      8.5      0
+// max_unpool2d_put_v2                     24 (19-26)       0      100%       9    14.37      0
+// max_unpool2d_stayed                     28 (28-31)       0      100%      13       35      0
+// max_unpool2d_gather                     28 (26-32)       0      100%      16       38      0
+// max_unpool2d_scatter                    17 (17-40)       0      100%       5    10.27   0.25
 // ---- end of versions ----------------------------------------------------------------------------
 // Max unpooling and what derivatives of pooling are made of: reading planes at given pixels, and writing to them.
 //
@@ -22,6 +23,7 @@
 
 // Version 1: each value is stored at its pixel. y must hold zeros before. Right where no pixel is named twice, as
 // after pooling with windows side by side; where one is, two threads write to one place and nobody knows who wins.
+// next: pixels that are named twice get the last value, in every run
 extern "C" __global__ void __launch_bounds__(256) max_unpool2d_put_v1(
     const REAL* __restrict__ x, const long long* __restrict__ index, REAL* __restrict__ y, INDEX count,
     INDEX places, INDEX pixels) {

@@ -1,20 +1,26 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// normalize_statistics_v1                 32 (31-48)       0      100%
-// normalize_statistics_v2                 23 (23-29)     128      100%
-// normalize_moments_v3                    29 (29-36)       0      100%
-// normalize_statistics_v3                 30 (29-33)       0      100%
-// normalize_apply_v1                      32 (32-45)       0      100%
-// normalize_apply_v2                      32 (32-40)       0      100%
-// normalize_means_v1                      40 (40-53)       0       75%
-// normalize_means_v2                      32 (32-40)     128      100%
-// normalize_parameters_v1                 32 (32-40)     128      100%
-// normalize_parameters_v2                 31 (31-40)    2112      100%
-// normalize_input_v1                      38 (35-47)       0       75%
-// normalize_input_v2                      32 (29-41)       0      100%
+// normalize_statistics_v1                 32 (31-48)       0      100%   8.008    64.01      4
+//     next: a block for each group, whose threads read neighbours
+// normalize_statistics_v2                 23 (23-29)     128      100%   8.008    8.062      4
+//     next: one pass instead of two, and several blocks for each group
+// normalize_moments_v3                    31 (31-37)       0      100%   4.094     4.75      4
+// normalize_statistics_v3                 31 (31-37)       0      100%  0.1016   0.3438 0.0781
+// normalize_apply_v1                      32 (32-45)       0      100%      24       12      4
+//     next: a block stays in one plane: its channel and group are found once
+// normalize_apply_v2                      32 (32-40)       0      100%      24       12      4
+// normalize_means_v1                      40 (40-53)       0       75%   20.01    76.01      6
+//     next: a block for each group, whose threads read neighbours
+// normalize_means_v2                      32 (32-40)     128      100%   20.01    11.06      6
+// normalize_parameters_v1                 32 (32-40)     128      100%   16.01    10.06      5
+//     next: where a plane is one number, neighbouring threads take neighbouring channels
+// normalize_parameters_v2                 31 (31-40)    2112      100%   16.12    10.12      5
+// normalize_input_v1                      38 (35-47)       0       75%      36       18      7
+//     next: a block stays in one plane: its channel and group are found once
+// normalize_input_v2                      32 (29-41)       0      100%      32       17      7
 // ---- end of versions ----------------------------------------------------------------------------
 // Standardising groups of values: batch, layer, instance and group normalisation, forward and backward.
 //
@@ -42,6 +48,7 @@ __device__ __forceinline__ INDEX group_at(INDEX at, INDEX groups, INDEX length) 
 // ---------------------------------------------------------------------------------------------------------------
 // Version 1: one thread for each group, two passes. 64 channels keep 64 threads busy, each of which reads a line
 // of memory for every number.
+// next: a block for each group, whose threads read neighbours
 extern "C" __global__ void __launch_bounds__(256, 2) normalize_statistics_v1(
     const REAL* __restrict__ x, REAL* __restrict__ mean, REAL* __restrict__ variance, INDEX runs, INDEX groups,
     INDEX length) {
@@ -61,6 +68,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) normalize_statistics_v1(
 
 // Version 2: a block for each group. Its threads read neighbours, and their sums meet by shuffles and through
 // shared memory.
+// next: one pass instead of two, and several blocks for each group
 extern "C" __global__ void __launch_bounds__(256) normalize_statistics_v2(
     const REAL* __restrict__ x, REAL* __restrict__ mean, REAL* __restrict__ variance, INDEX runs, INDEX groups,
     INDEX length) {
@@ -88,13 +96,15 @@ struct Moments {
     REAL count, mean, squares;
 };
 
-// Those of two sets together (Chan, Golub and LeVeque 1979). Of two empty sets: an empty one.
+// Those of two sets together (Chan, Golub and LeVeque 1979). Where a mean is infinite, or the distance too large for
+// a REAL, the means are weighted instead: infinity stays what it is, as in a sum.
 __device__ __forceinline__ Moments together(const Moments& a, const Moments& b) {
+    if (a.count == 0) return b;
+    if (b.count == 0) return a;
     Moments both;
     both.count = a.count + b.count;
-    if (both.count == 0) return a;
     const REAL distance = b.mean - a.mean, share = b.count / both.count;
-    both.mean = a.mean + distance * share;
+    both.mean = is_finite(distance) ? a.mean + distance * share : a.mean * (a.count / both.count) + b.mean * share;
     both.squares = a.squares + b.squares + distance * distance * a.count * share;
     return both;
 }
@@ -122,11 +132,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) normalize_moments_v3(
         Moments own;
         own.count = own.mean = own.squares = 0;
         for (INDEX k = (INDEX)blockIdx.y * blockDim.x + threadIdx.x; k < runs * length; k += step) {
-            const REAL value = x[place_in_group(k, b, groups, length)];
-            const REAL before = value - own.mean;
-            own.count += 1;
-            own.mean += before / own.count;
-            own.squares += before * (value - own.mean);
+            Moments one;  // of a single number: `together` is Welford's step then
+            one.count = 1;
+            one.mean = x[place_in_group(k, b, groups, length)];
+            one.squares = one.mean - one.mean;  // 0, or NaN of an infinity
+            own = together(own, one);
         }
         own = warp_together(own);
         if (threadIdx.x % WARP == 0) {
@@ -163,6 +173,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) normalize_statistics_v3(
 // y = weight * xhat + bias, with statistics of any origin
 // ---------------------------------------------------------------------------------------------------------------
 // Version 1: one thread for each number, which looks up its channel and its group.
+// next: a block stays in one plane: its channel and group are found once
 extern "C" __global__ void __launch_bounds__(256) normalize_apply_v1(
     const REAL* __restrict__ x, REAL* __restrict__ y, const REAL* __restrict__ weight /* or null */,
     const REAL* __restrict__ bias /* or null */, const REAL* __restrict__ mean, const REAL* __restrict__ inv_std,
@@ -196,6 +207,7 @@ extern "C" __global__ void __launch_bounds__(256) normalize_apply_v2(
 // Backward
 // ---------------------------------------------------------------------------------------------------------------
 // The means of h and h * xhat over each group. Version 1: one thread for each group.
+// next: a block for each group, whose threads read neighbours
 extern "C" __global__ void __launch_bounds__(256, 2) normalize_means_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ x, const REAL* __restrict__ weight /* or null */,
     const REAL* __restrict__ mean, const REAL* __restrict__ inv_std, REAL* __restrict__ mean_h,
@@ -238,6 +250,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) normalize_means_v2(
 
 // The sums of g * xhat and g over each channel: cotangents of weight and bias, those that are not null.
 // Version 1: a block for each channel, whose threads read neighbours of a plane, m at a time.
+// next: where a plane is one number, neighbouring threads take neighbouring channels
 extern "C" __global__ void __launch_bounds__(256, 2) normalize_parameters_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ x, const REAL* __restrict__ mean,
     const REAL* __restrict__ inv_std, REAL* __restrict__ dweight /* or null */,
@@ -291,6 +304,7 @@ extern "C" __global__ void __launch_bounds__(256) normalize_parameters_v2(
 
 // dx. Where the statistics were given, and did not move with x, mean_h and mean_hx are null.
 // Version 1: one thread for each number.
+// next: a block stays in one plane: its channel and group are found once
 extern "C" __global__ void __launch_bounds__(256, 2) normalize_input_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ x, const REAL* __restrict__ weight /* or null */,
     const REAL* __restrict__ mean, const REAL* __restrict__ inv_std, const REAL* __restrict__ mean_h /* or null */,

@@ -1,12 +1,14 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// reductions_sum_v1                       32 (31-40)       0      100%
-// reductions_rows_v2                      21 (21-24)    1024      100%
-// reductions_rows_v3                      29 (28-34)     128      100%
-// reductions_columns_v2                   31 (30-34)    1024      100%
+// reductions_sum_v1                       32 (31-40)       0      100%    8196 6.554e+04   2048
+//     next: a block for each sum, whose threads read neighbours (rows and columns apart)
+// reductions_rows_v2                      21 (21-24)    1024      100%    8196     8224   2048
+//     next: sums meet by shuffles: two barriers instead of ten, and four loads on their way at a time
+// reductions_rows_v3                      29 (28-34)     128      100%    8196     8224   2048
+// reductions_columns_v2                   31 (30-34)    1024      100%    1028     1028    256
 // ---- end of versions ----------------------------------------------------------------------------
 // Sums over a run of axes: an array (a, r, b) becomes (a, b).
 //
@@ -17,6 +19,7 @@
 
 // Version 1: one thread for each sum. Where b = 1 the threads of a warp read places r apart, and a sum of
 // everything is the work of a single thread.
+// next: a block for each sum, whose threads read neighbours (rows and columns apart)
 extern "C" __global__ void __launch_bounds__(256) reductions_sum_v1(
     const REAL* __restrict__ x, REAL* __restrict__ y, INDEX outputs, INDEX r, INDEX b) {
     for (INDEX at = first_index(); at < outputs; at += index_step()) {
@@ -30,6 +33,7 @@ extern "C" __global__ void __launch_bounds__(256) reductions_sum_v1(
 // Version 2, b = 1: a block for each row, or, where rows are few and long, for each piece of a row; the pieces'
 // sums are summed by a second launch. Threads read neighbours; then halves are added to halves in shared memory,
 // a barrier at each of the eight steps.
+// next: sums meet by shuffles: two barriers instead of ten, and four loads on their way at a time
 extern "C" __global__ void __launch_bounds__(256) reductions_rows_v2(
     const REAL* __restrict__ x, REAL* __restrict__ y, INDEX rows, INDEX r, INDEX piece) {
     __shared__ REAL partial[256];

@@ -1,22 +1,32 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// softmax_forward_v1                      32 (32-47)       0      100%
-// softmax_log_forward_v1                  61 (56-86)       0       50%
-// softmax_forward_v2                      25 (25-32)       0      100%
-// softmax_log_forward_v2                  56 (56-72)       0       50%
-// softmax_forward_v3                      26 (25-33)       0      100%
-// softmax_log_forward_v3                  26 (26-32)       0      100%
-// softmax_forward_v4                      23 (22-26)     128      100%
-// softmax_log_forward_v4                  20 (20-24)     128      100%
-// softmax_backward_v1                     32 (32-63)       0      100%
-// softmax_log_backward_v1                 32 (32-64)       0      100%
-// softmax_backward_v2                     55 (44-57)       0       50%
-// softmax_log_backward_v2                 40 (38-40)       0       75%
-// softmax_backward_v3                     21 (18-22)     128      100%
-// softmax_log_backward_v3                 21 (18-22)     128      100%
+// softmax_forward_v1                      32 (32-47)       0      100%      16       16      5
+//     next: maximum and sum in one pass: z is read twice instead of three times
+// softmax_log_forward_v1                  61 (56-86)       0       50%      16       16  5.125
+//     next: the same
+// softmax_forward_v2                      25 (25-32)       0      100%      12       12      5
+//     next: a warp for each contiguous line, whose lanes read neighbours
+// softmax_log_forward_v2                  56 (56-72)       0       50%      12       12  5.125
+//     next: the same
+// softmax_forward_v3                      26 (25-33)       0      100%      12       12      5
+//     next: a block for each line, so that few long lines keep many threads busy
+// softmax_log_forward_v3                  26 (26-32)       0      100%      12       12  5.008
+//     next: the same
+// softmax_forward_v4                      23 (22-26)     128      100%      12       12      5
+// softmax_log_forward_v4                  20 (20-24)     128      100%      12       12      5
+// softmax_backward_v1                     32 (32-63)       0      100%      20       20      4
+//     next: a warp for each contiguous line, whose lanes read neighbours
+// softmax_log_backward_v1                 32 (32-64)       0      100%      16       16      4
+//     next: the same
+// softmax_backward_v2                     55 (44-57)       0       50%      20       20      4
+//     next: a block for each line, so that few long lines keep many threads busy
+// softmax_log_backward_v2                 40 (38-40)       0       75%      16       16      4
+//     next: the same
+// softmax_backward_v3                     21 (18-22)     128      100%      20       20      4
+// softmax_log_backward_v3                 21 (18-22)     128      100%      16       16      4
 // ---- end of versions ----------------------------------------------------------------------------
 // Softmax and its logarithm along one axis, and their cotangents.
 //
@@ -100,6 +110,7 @@ __device__ __forceinline__ void line_by_block(const REAL* z, REAL* p, int extent
 }
 
 // Version 1: one thread for each line, three passes over it.
+// next: maximum and sum in one pass: z is read twice instead of three times
 extern "C" __global__ void __launch_bounds__(256) softmax_forward_v1(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent, INDEX inner) {
     for (INDEX line = first_index(); line < lines; line += index_step()) {
@@ -107,6 +118,7 @@ extern "C" __global__ void __launch_bounds__(256) softmax_forward_v1(
         line_in_three_passes(z + start, p + start, extent, inner, false);
     }
 }
+// next: the same
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v1(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent, INDEX inner) {
     for (INDEX line = first_index(); line < lines; line += index_step()) {
@@ -117,6 +129,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v1(
 
 // Version 2: maximum and sum in one pass ("online", Milakov and Gimelshein 2018), so that z is read twice instead
 // of three times. It pays for that with one exponential for each new maximum.
+// next: a warp for each contiguous line, whose lanes read neighbours
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_forward_v2(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent, INDEX inner) {
     for (INDEX line = first_index(); line < lines; line += index_step()) {
@@ -124,6 +137,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) softmax_forward_v2(
         line_in_two_passes(z + start, p + start, extent, inner, false);
     }
 }
+// next: the same
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v2(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent, INDEX inner) {
     for (INDEX line = first_index(); line < lines; line += index_step()) {
@@ -134,11 +148,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v2(
 
 // Version 3, for contiguous lines: a warp for each. In versions 1 and 2 the 32 threads of a warp would read 32
 // lines at places `extent` apart, a line of memory for each number; here they read neighbours.
+// next: a block for each line, so that few long lines keep many threads busy
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_forward_v3(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent) {
     for (INDEX line = first_index() / WARP; line < lines; line += index_step() / WARP)
         line_by_warp(z + line * extent, p + line * extent, extent, false);
 }
+// next: the same
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_forward_v3(
     const REAL* __restrict__ z, REAL* __restrict__ p, INDEX lines, int extent) {
     for (INDEX line = first_index() / WARP; line < lines; line += index_step() / WARP)
@@ -192,6 +208,7 @@ __device__ __forceinline__ void line_backward_by_block(
 }
 
 // Version 1: one thread for each line.
+// next: a warp for each contiguous line, whose lanes read neighbours
 extern "C" __global__ void __launch_bounds__(256) softmax_backward_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ p, REAL* __restrict__ dz, INDEX lines, int extent,
     INDEX inner) {
@@ -200,6 +217,7 @@ extern "C" __global__ void __launch_bounds__(256) softmax_backward_v1(
         line_backward(g + start, p + start, dz + start, extent, inner, false);
     }
 }
+// next: the same
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_backward_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ p, REAL* __restrict__ dz, INDEX lines, int extent,
     INDEX inner) {
@@ -210,11 +228,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_backward_v1(
 }
 
 // Version 2, for contiguous lines: a warp for each, which reads neighbours.
+// next: a block for each line, so that few long lines keep many threads busy
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_backward_v2(
     const REAL* __restrict__ g, const REAL* __restrict__ p, REAL* __restrict__ dz, INDEX lines, int extent) {
     for (INDEX line = first_index() / WARP; line < lines; line += index_step() / WARP)
         line_backward_by_warp(g + line * extent, p + line * extent, dz + line * extent, extent, false);
 }
+// next: the same
 extern "C" __global__ void __launch_bounds__(256, 2) softmax_log_backward_v2(
     const REAL* __restrict__ g, const REAL* __restrict__ p, REAL* __restrict__ dz, INDEX lines, int extent) {
     for (INDEX line = first_index() / WARP; line < lines; line += index_step() / WARP)

@@ -6,7 +6,7 @@
     python -m minidl.kernels.cuda.tables --count   run the workloads again, then --write
 
 Registers, shared memory and occupancy are those of ``budget.json``. Bytes are counted: the simulator runs a
-workload (``workloads.py``) and adds up what goes to and from global memory, before any cache; they lie in
+workload (``workloads``) and adds up what goes to and from global memory, before any cache; they lie in
 ``counts.json``. FLOPs are those that the result is defined by. What the next version improves stands above a
 kernel, after ``// next:``.
 """
@@ -51,24 +51,23 @@ def table(path: Path, known: budget.Table, counts: dict[str, dict[str, float]]) 
     """The lines of the table, as comments.
 
     Raises:
-        KeyError: a kernel is not in the budget.
+        KeyError: a kernel is not in the budget, or not among the counts.
     """
     lines = [
         BEGIN + "-" * (RULE - len(BEGIN)),
         f"// In float and int, on sm_{SHOWN}; in brackets registers on all architectures. For each output",
-        "// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of",
-        "// the sectors that their warps touch for them, FLOPs.",
+        "// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of",
+        "// the sectors that their warps touch for them, FLOPs of the definition.",
         f"// {'kernel':36} {'registers':>13} {'shared':>7} {'occupancy':>9} "
         f"{'bytes':>7} {'sectors':>8} {'FLOPs':>6}",
     ]
     for name, improvement in kernels(path.read_text(encoding="utf-8")):
         uses = known[f"{path.name}: {name}"]["float, int"]
         use, registers = uses[SHOWN], [u.registers for u in uses.values()]
-        counted = counts.get(name, {})
-        numbers = [f"{counted[key]:.4g}" if key in counted else "" for key in ("bytes", "moved", "flops")]
+        numbers = [f"{counts[name][key]:.4g}" for key in ("bytes", "moved", "flops")]
         spread = f"{use.registers} ({min(registers)}-{max(registers)})"
         row = f"// {name:36} {spread:>13} {use.shared:7} {use.occupancy:9.0%}"
-        lines.append(f"{row} {numbers[0]:>7} {numbers[1]:>8} {numbers[2]:>6}".rstrip())
+        lines.append(f"{row} {numbers[0]:>7} {numbers[1]:>8} {numbers[2]:>6}")
         if improvement:
             lines.append(f"//     next: {improvement}")
     return "\n".join([*lines, END + "-" * (RULE - len(END))]) + "\n"

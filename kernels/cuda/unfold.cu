@@ -1,12 +1,12 @@
 // ---- versions (written by tables.py) ------------------------------------------------------------
 // In float and int, on sm_80; in brackets registers on all architectures. For each output
-// of a workload (workloads.py): bytes that threads load from and store to global memory, bytes of
-// the sectors that their warps touch for them, FLOPs.
+// of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
+// the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// im2col_v1                               27 (27-34)       0      100%   7.674    7.833
+// im2col_v1                               26 (26-34)       0      100%   7.674    7.833      0
 //     next: one division for each row instead of four for each element
-// im2col_v2                               40 (32-44)       0       75%   7.674    7.833
-// col2im_v1                               20 (20-34)       0      100%   66.12       69      9
+// im2col_v2                               40 (32-44)       0       75%   7.674    7.833      0
+// col2im_v1                               19 (19-34)       0      100%   66.12       69      9
 //     next: every pixel gathers what belongs to it, so nothing is shared and the order is fixed
 // col2im_v2                               37 (32-40)       0       75%   37.06     57.5      9
 // ---- end of versions ----------------------------------------------------------------------------
@@ -17,6 +17,21 @@
 // `planes` is n*c; x is (planes, h, w), col (planes, kh, kw, oh, ow), both contiguous.
 #include "common.cuh"
 
+// The tap and the output row that row `r` of col's rows (n, c, u, v, i) belongs to.
+struct Row {
+    INDEX plane;
+    int u, v, i;
+};
+
+__device__ __forceinline__ Row row_of_col(INDEX r, int kh, int kw, int oh) {
+    Row row;
+    row.i = (int)(r % oh);
+    row.v = (int)(r / oh % kw);
+    row.u = (int)(r / oh / kw % kh);
+    row.plane = r / oh / kw / kh;
+    return row;
+}
+
 // im2col v1: one thread for each element of col. A warp writes neighbours, and at a stride of 1 also reads neighbours:
 // both coalesced. The four divisions that find the element cost more than its load.
 // next: one division for each row instead of four for each element
@@ -25,16 +40,9 @@ extern "C" __global__ void __launch_bounds__(256) im2col_v1(
     int sh, int sw, int ph, int pw, int dh, int dw)
 {
     for (INDEX e = first_index(); e < count; e += index_step()) {
-        const int j = (int)(e % ow);
-        INDEX rest = e / ow;
-        const int i = (int)(rest % oh);
-        rest /= oh;
-        const int v = (int)(rest % kw);
-        rest /= kw;
-        const int u = (int)(rest % kh);
-        const INDEX plane = rest / kh;
-        const int row = i * sh + u * dh - ph, column = j * sw + v * dw - pw;
-        col[e] = inside(row, h) && inside(column, w) ? x[(plane * h + row) * w + column] : (REAL)0;
+        const Row at = row_of_col(e / ow, kh, kw, oh);
+        const int row = at.i * sh + at.u * dh - ph, column = (int)(e % ow) * sw + at.v * dw - pw;
+        col[e] = inside(row, h) && inside(column, w) ? x[(at.plane * h + row) * w + column] : (REAL)0;
     }
 }
 
@@ -46,14 +54,9 @@ extern "C" __global__ void __launch_bounds__(256) im2col_v2(
 {
     const INDEX rows = count / ow;
     for (INDEX r = first_index() / WARP; r < rows; r += index_step() / WARP) {
-        const int i = (int)(r % oh);
-        INDEX rest = r / oh;
-        const int v = (int)(rest % kw);
-        rest /= kw;
-        const int u = (int)(rest % kh);
-        const INDEX plane = rest / kh;
-        const int row = i * sh + u * dh - ph, left = v * dw - pw;
-        const REAL* from = x + (plane * h + row) * w + left;
+        const Row at = row_of_col(r, kh, kw, oh);
+        const int row = at.i * sh + at.u * dh - ph, left = at.v * dw - pw;
+        const REAL* from = x + (at.plane * h + row) * w + left;
         for (int j = threadIdx.x % WARP; j < ow; j += WARP)
             col[r * ow + j] = inside(row, h) && inside(left + j * sw, w) ? from[j * sw] : (REAL)0;
     }
@@ -68,16 +71,9 @@ extern "C" __global__ void __launch_bounds__(256) col2im_v1(
     int sh, int sw, int ph, int pw, int dh, int dw)
 {
     for (INDEX e = first_index(); e < count; e += index_step()) {
-        const int j = (int)(e % ow);
-        INDEX rest = e / ow;
-        const int i = (int)(rest % oh);
-        rest /= oh;
-        const int v = (int)(rest % kw);
-        rest /= kw;
-        const int u = (int)(rest % kh);
-        const INDEX plane = rest / kh;
-        const int row = i * sh + u * dh - ph, column = j * sw + v * dw - pw;
-        if (inside(row, h) && inside(column, w)) atomicAdd(&x[(plane * h + row) * w + column], col[e]);
+        const Row at = row_of_col(e / ow, kh, kw, oh);
+        const int row = at.i * sh + at.u * dh - ph, column = (int)(e % ow) * sw + at.v * dw - pw;
+        if (inside(row, h) && inside(column, w)) atomicAdd(&x[(at.plane * h + row) * w + column], col[e]);
     }
 }
 

@@ -1,16 +1,21 @@
-"""Every version of every kernel that is not a convolution's in check mode: bounds, races, unwritten memory.
+"""Every version of every kernel in check mode: bounds, races, unwritten memory.
 
 In several orders of blocks and threads: what depends on the order is a bug, even where no race is seen.
 """
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
+from minidl.kernels.cuda.launch import Module
 from minidl.kernels.sim import checked
-from oracles.cuda_cases import CASES, Case
+from oracles.cuda_cases import CASES, Case, far
 from oracles.devices import compiler_or_skip
+
+#: Left to CuPy's own kernels.
+WITHOUT_A_KERNEL = {("cat", "forward"), ("cat", "backward"), ("dropout", "backward")}
 
 ALL = [case for cases in CASES.values() for case in cases]
 
@@ -23,9 +28,28 @@ def test_a_version_does_nothing_wrong(case: Case, order: int, xp: ModuleType) ->
         case.check(xp, np.float32)
 
 
-@pytest.mark.parametrize("operation", [name for name in CASES if name != "cat"])
-def test_nothing_is_wrong_in_float64_either(operation: str, xp: ModuleType) -> None:
+@pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
+def test_64_bit_positions_and_few_blocks(case: Case, xp: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernels as they are compiled for arrays of more than 2^31 elements, and their loops over blocks."""
+    compiler_or_skip()
+    chosen: list[str] = []
+    macros = Module._macros
+
+    def noted(self: Module, *args: Any) -> dict[str, str]:
+        found = macros(self, *args)
+        chosen.append(found["INDEX"])
+        return found
+
+    monkeypatch.setattr(Module, "_macros", noted)
+    with checked(), far(case.operation):
+        case.check(xp, np.float32)
+    assert set(chosen) <= {"long long"}
+    assert chosen or (case.operation, case.function) in WITHOUT_A_KERNEL
+
+
+@pytest.mark.parametrize("file", [name for name in CASES if name != "cat"])
+def test_nothing_is_wrong_in_float64_either(file: str, xp: ModuleType) -> None:
     compiler_or_skip()
     with checked(3):
-        for case in CASES[operation]:
+        for case in CASES[file]:
             case.check(xp, np.float64)

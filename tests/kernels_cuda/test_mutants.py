@@ -3,6 +3,7 @@
 import pytest
 
 from minidl.kernels.cuda.launch import FOLDER
+from mutation_cuda.__main__ import PAGE, RESULTS, everything, judged, kept, killed_share, page, reason
 from mutation_cuda.judge import SURVIVED, judge
 from mutation_cuda.mutants import Mutant, mutants
 from oracles.devices import compiler_or_skip
@@ -21,6 +22,17 @@ def test_each_mutant_differs_in_one_line_and_has_a_key_of_its_own() -> None:
             if a != b
         ]
         assert changed == [mutant.line]
+
+
+def test_at_least_95_percent_die_and_each_survivor_has_its_reason() -> None:
+    all_mutants, verdicts = everything(), kept(RESULTS)
+    of = judged(all_mutants, verdicts)
+    assert len(of) >= 300
+    assert killed_share(of) >= 0.95
+    assert not [m for m, verdict in of if verdict == SURVIVED and reason(m) == "not looked at yet"]
+    assert PAGE.read_text(encoding="utf-8") == page(all_mutants, verdicts), (
+        "write it anew: make mutants-cuda ARGS='--sample 0'"
+    )
 
 
 @pytest.mark.parametrize(

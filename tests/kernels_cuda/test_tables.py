@@ -7,6 +7,7 @@ import json
 import pytest
 
 from minidl.kernels.cuda import budget, tables, workloads
+from minidl.kernels.cuda.workloads import convolutions
 from oracles.devices import compiler_or_skip
 
 
@@ -25,9 +26,43 @@ def test_the_counts_are_those_of_the_kernels():
     assert workloads.count() == json.loads(tables.COUNTS.read_text(encoding="utf-8"))
 
 
-def test_no_kernel_of_these_waits_for_a_bank():
+def kernels():
+    return [name for path in budget.sources() for name, _ in tables.kernels(path.read_text(encoding="utf-8"))]
+
+
+def test_every_kernel_has_its_counts():
     counts = json.loads(tables.COUNTS.read_text(encoding="utf-8"))
-    assert not {kernel for kernel, row in counts.items() if row["bank_conflicts"]}
+    assert sorted(counts) == sorted(kernels())
+    assert all(row["bytes"] > 0 and row["moved"] > 0 and row["flops"] >= 0 for row in counts.values())
+    # Without arithmetic on real numbers: copies, integers, places.
+    assert {kernel for kernel, row in counts.items() if not row["flops"]} == {
+        *("confusion_v1", "confusion_v2", "conv2d_flipped", "conv2d_taps", "dropout_mask_v1"),
+        *("dropout_mask_v2", "im2col_v1", "im2col_v2", "interpolate_forward_v3", "max_unpool2d_gather"),
+        *("max_unpool2d_last", "max_unpool2d_put_v1", "max_unpool2d_put_v2", "max_unpool2d_stayed"),
+    }
+
+
+def test_every_version_says_what_the_next_one_improves():
+    said = {
+        name: improvement
+        for path in budget.sources()
+        for name, improvement in tables.kernels(path.read_text(encoding="utf-8"))
+    }
+    for name, improvement in said.items():
+        stem, _, number = name.rpartition("_v")
+        if number.isdigit() and f"{stem}_v{int(number) + 1}" in said:
+            assert improvement, name
+    assert not {name for name, improvement in said.items() if improvement and not name[-1].isdigit()}
+
+
+#: Atomic counts go where the pixels' classes say. Lanes that bring a tile's last columns, too, take more
+#: turns than the others, and the simulator puts the n-th turns of all lanes together.
+CONFLICTS = {"confusion_v2", "avg_pool2d_forward_v3"}
+
+
+def test_no_kernel_waits_for_a_bank():
+    counts = json.loads(tables.COUNTS.read_text(encoding="utf-8"))
+    assert {kernel for kernel, row in counts.items() if row["bank_conflicts"]} <= CONFLICTS
 
 
 def test_versions_move_less_and_less():
@@ -37,7 +72,7 @@ def test_versions_move_less_and_less():
     assert moved == sorted(moved, reverse=True)
     assert moved[0] > 3 * moved[1]
     assert counts["gemm_v1"]["bytes"] == counts["gemm_v2"]["bytes"]
-    m, n, k = workloads.PRODUCT
+    m, n, k = convolutions.PRODUCT
     assert counts["gemm_v1"]["bytes"] == 4 * (2 * k + 1)  # a row of A, a column of B, an element of C
     assert counts["gemm_v5"]["bytes"] * m * n == 4 * (m * k + k * n + m * n)  # one tile: everything once
 

@@ -1,9 +1,9 @@
 """Mutants of the CUDA kernels: ``python -m mutation_cuda [--sample N] [--seconds S] [--file F] [--write]``.
 
-Each mutant is compiled through the simulator and run by all cases of its file (tests/oracles/cuda_cases.py):
-in check mode in three orders of threads, then in float64. They come in an order that looks random and is
-always the same, so that what a run that ends early has judged is a fair sample. Verdicts are kept in
-results.json, and a later run goes on where this one stopped.
+Each mutant is compiled through the simulator and run by all cases of its file (tests/oracles/cuda_cases):
+in check mode in three orders of threads, then in float64, then with 64-bit indices and few blocks. They come
+in an order that looks random and is always the same, so that what a run that ends early has judged is a fair
+sample. Verdicts are kept in results.json, and a later run goes on where this one stopped.
 """
 
 from __future__ import annotations
@@ -40,32 +40,49 @@ def kept(path: Path) -> dict[str, str]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
+def judged(all_mutants: list[Mutant], verdicts: dict[str, str]) -> list[tuple[Mutant, str]]:
+    """The mutants that compile and have a verdict."""
+    known = ((m, verdicts.get(m.key, "no program")) for m in all_mutants)
+    return [(m, verdict) for m, verdict in known if verdict != "no program"]
+
+
+def reason(mutant: Mutant) -> str:
+    """Why a mutant survives, from reasons.json; it begins with "Equivalent" where no input can tell."""
+    return kept(REASONS).get(f"{mutant.file}|{mutant.before}|{mutant.after}", "not looked at yet")
+
+
+def killed_share(of: list[tuple[Mutant, str]]) -> float:
+    """Of those not proven equivalent, which share died."""
+    alive = [m for m, verdict in of if verdict == SURVIVED]
+    equivalent = sum(reason(m).startswith("Equivalent") for m in alive)
+    return 1 - (len(alive) - equivalent) / (len(of) - equivalent)
+
+
 def page(all_mutants: list[Mutant], verdicts: dict[str, str]) -> str:
     """The table of docs/proof/mutants-cuda.md."""
-    judged = [(m, verdicts[m.key]) for m in all_mutants if verdicts.get(m.key, "no program") != "no program"]
+    of = judged(all_mutants, verdicts)
     lines = [
         "# Mutants of the CUDA kernels",
         "",
         "One small mistake at a time in a `.cu` file: is it noticed? Made by `make mutants-cuda`",
-        f"(tests/mutation_cuda). Judged so far: {len(judged)} of {len(all_mutants)}, in an order that looks",
-        "random (those of arithmetic.cu all, by --file); mutants that do not compile are left out.",
+        f"(tests/mutation_cuda). Judged so far: {len(of)} of {len(all_mutants)}, of each file those that",
+        "come first in an order that looks random; mutants that do not compile are left out. Of those that",
+        f"are not proven equivalent, {killed_share(of):.1%} die.",
         "",
         "| File | Judged | Killed by value | by the checker | otherwise | Survived |",
         "|---|---|---|---|---|---|",
     ]
     for file in (*FILES, "all"):
-        words = Counter(v.split(":")[0] for m, v in judged if file in (m.file, "all"))
+        words = Counter(v.split(":")[0] for m, v in of if file in (m.file, "all"))
         total, value, finding, alive = sum(words.values()), words["value"], words["finding"], words[SURVIVED]
         lines.append(
             f"| {file} | {total} | {value} | {finding} | {total - value - finding - alive} | {alive} |"
         )
-    reasons = kept(REASONS)
     lines += ["", "## Survivors", "", "| Place | Kind | Before | After | Why |", "|---|---|---|---|---|"]
-    for m, verdict in judged:
+    for m, verdict in of:
         if verdict == SURVIVED:
-            why = reasons.get(f"{m.file}|{m.before}|{m.after}", "not looked at yet")
             before, after = (f"`` {text.replace('|', chr(92) + '|')} ``" for text in (m.before, m.after))
-            lines.append(f"| {m.file}.cu:{m.line} | {m.kind} | {before} | {after} | {why} |")
+            lines.append(f"| {m.file}.cu:{m.line} | {m.kind} | {before} | {after} | {reason(m)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import select
@@ -15,14 +16,15 @@ import numpy as np
 from minidl.kernels.cuda.launch import Module
 from minidl.kernels.sim import CompileError, KernelFault, checked
 from mutation_cuda.mutants import Mutant
-from oracles.cuda_cases import CASES
+from oracles.cuda_cases import CASES, far, host_module
 
 SURVIVED = "survived"
 
 
 def run_cases(file: str, source: str) -> str:
     """What noticed that a file has another source: a value, the checker, or nothing."""
-    device = importlib.import_module(f"minidl.kernels.cuda.{file}")
+    operation = host_module(file)
+    device = importlib.import_module(f"minidl.kernels.cuda.{operation}")
     module: Module = device.MODULE
     fresh = vars(Module(module.file, **module.defines))
     vars(module).clear()  # what this process compiled before is the original
@@ -30,16 +32,17 @@ def run_cases(file: str, source: str) -> str:
     import minidl.kernels.sim.cupy as xp
 
     # Check mode first: it compares values as well, and reports instead of crashing.
-    runs: tuple[tuple[Any, dict[str, Any]], ...] = (
-        (np.float32, {"order": 0}),
-        (np.float32, {"order": 1}),
-        (np.float32, {"order": 5}),
-        (np.float64, {"order": 0, "check": False}),
+    runs: tuple[tuple[Any, dict[str, Any], Any], ...] = (
+        (np.float32, {"order": 0}, contextlib.nullcontext),
+        (np.float32, {"order": 1}, contextlib.nullcontext),
+        (np.float32, {"order": 5}, contextlib.nullcontext),
+        (np.float64, {"order": 0, "check": False}, contextlib.nullcontext),
+        (np.float32, {"order": 0}, far),
     )
-    for dtype, options in runs:
+    for dtype, options, how in runs:
         for case in CASES[file]:
             try:
-                with checked(time_limit=20, **options):
+                with checked(time_limit=20, **options), how(operation):
                     case.check(xp, dtype)
             except CompileError:
                 return "no program"

@@ -36,7 +36,7 @@ RULES = (
     ("stride", r"\b(gridDim\.[xyz])\b", "1"),
 )
 #: Lines that are not code of a kernel's body: declarations of parameters and arrays, macros.
-NO_BODY = re.compile(r'^\s*#|extern "C"|__restrict__|__shared__|__forceinline__|^\s*REAL \w+\[')
+NO_BODY = re.compile(r'^\s*#|extern "C"|__restrict__|__shared__|__forceinline__|^\s*(?:const )?REAL \w+\[')
 
 
 @dataclass(frozen=True)
