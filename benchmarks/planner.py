@@ -257,7 +257,7 @@ def _by_shape(rows: list[dict[str, Any]]) -> dict[int, float]:
 
 
 def write_page() -> None:
-    """The tables of all machines into docs/planner.md: what was measured there, what is chosen there today."""
+    """The tables of all machines into docs/planner.md: what was measured, and what is chosen there today."""
     records = []
     for path in sorted(RESULTS.glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -23,7 +23,7 @@ def _asking() -> Callable[[], int]:
     """C's ``sched_getcpu``; Linux has it."""
     try:
         # PyDLL does not let go of Python's lock, which would take longer than the call.
-        return ctypes.PyDLL(None).sched_getcpu  # type: ignore[no-any-return]
+        return ctypes.PyDLL(None).sched_getcpu
     except (AttributeError, OSError, TypeError):
         return lambda: UNKNOWN
 

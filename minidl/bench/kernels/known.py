@@ -2,7 +2,7 @@
 
 Registers and shared memory are those of NVIDIA's compiler (``kernels/cuda/budget.json``), occupancy follows
 from them; bytes and FLOPs for each output were counted by the simulator on a workload of its own
-(``kernels/cuda/workloads.py``, ``counts.json``). None of it is a time.
+(``kernels/cuda/workloads/``, ``counts.json``). None of it is a time.
 """
 
 from __future__ import annotations

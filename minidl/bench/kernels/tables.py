@@ -195,7 +195,7 @@ def _kernels(record: Record) -> str:
     text = (
         "In float32 with 32-bit indices. Registers (over all architectures) and shared memory are what "
         "NVIDIA's compiler says, the columns of architectures are theoretical occupancy. Bytes and FLOPs are "
-        "for each output of the workload of `kernels/cuda/workloads.py`, counted by the simulator before any "
+        "for each output of the workload of `kernels/cuda/workloads/`, counted by the simulator before any "
         "cache, where they were counted."
     )
     return f"{text}\n\n{table(head_, rows)}"
