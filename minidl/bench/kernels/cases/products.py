@@ -20,6 +20,10 @@ CONVOLUTIONS = (
     ("pointwise", "1x1 convolution 32 → 2 at 128x128", 32, 2, 128, 1, 1, 1),
     ("depthwise", "3x3, depthwise, 64 at 64x64", 64, 64, 64, 3, 1, 64),
 )
+#: What gradients of x by a forward launch besides it: they turn the filters, and where one of these is not
+#: finite another kernel computes the result anew.
+FLIPPED = ("conv2d_flipped", "conv2d_backward_data_v1")
+IMPLICIT_WEIGHT = ("conv2d_taps", "conv2d_implicit_backward_weight_v1")
 DIRECTIONS = {"forward": "forward", "backward_data": "gradient of x", "backward_weight": "gradient of w"}
 
 
@@ -113,10 +117,14 @@ def _winograd(direction: str) -> Callable[[Call], tuple[str, ...]]:
 
     def launches(call: Call) -> tuple[str, ...]:
         s = geometry(direction, call)
-        s = s if direction == "forward" else s.adjoint()
+        s = s.adjoint() if direction == "backward_data" else s
         tiles = s.x_shape[0] * -(-s.out[0] // 4) * -(-s.out[1] // 4)
+        if direction == "backward_weight":
+            before = ("winograd_tiles_v1", "winograd_cotangents_v1", _product(s.filters, s.channels, tiles))
+            return (*before, "winograd_weights_v1", *IMPLICIT_WEIGHT)
         before = ("winograd_filters_v1", "winograd_tiles_v1", _product(s.filters, tiles, s.channels))
-        return (*before, "winograd_outputs_v1", "conv2d_taps", "conv2d_implicit_v2")
+        after = FLIPPED if direction == "backward_data" else ("conv2d_taps", "conv2d_implicit_v2")
+        return (*before, "winograd_outputs_v1", *after)
 
     return launches
 
@@ -140,15 +148,14 @@ def _algorithms(direction: str, variant: str) -> tuple[Version, ...]:
         implicit = numbered("implicit", "conv2d_implicit", ("v1", "v2"), "conv2d_taps")
     else:
         direct = (algorithm("direct", _direct(direction)),)
-        weights = ("conv2d_taps", "conv2d_implicit_backward_weight_v1")
         implicit = (
-            numbered("implicit", "conv2d_implicit", ("v1", "v2"), "conv2d_taps")
+            numbered("implicit", "conv2d_implicit", ("v1", "v2"), "conv2d_taps", *FLIPPED)
             if direction == "backward_data"
-            else (algorithm("implicit", weights),)
+            else (algorithm("implicit", IMPLICIT_WEIGHT),)
         )
     columns = algorithm("im2col", _im2col(direction))
     fast: tuple[Version, ...] = ()
-    if variant in ("wide", "deep") and direction != "backward_weight":
+    if variant in ("wide", "deep"):
         fast = (algorithm("winograd", _winograd(direction), WINOGRAD),)
     return (*direct, columns, *implicit, *fast)
 
@@ -204,7 +211,7 @@ def fused() -> Iterator[Case]:
         yield Case(op, function, make, several, title=f"{title}, {function}")
 
 
-#: Algorithms of a fused convolution; Winograd's gradient of the weight is the implicit product's.
+#: Algorithms of a fused convolution.
 FUSED = ("direct", "im2col", "implicit", "winograd")
 
 
@@ -226,8 +233,7 @@ def _fused(function: str, algorithm: str) -> Callable[[Call], tuple[str, ...]]:
         found: list[str] = []
         for direction, part in parts.items():
             by_name = {v.name.partition(" ")[0]: v for v in _algorithms(direction, "wide")}
-            name = "implicit" if direction == "backward_weight" and algorithm == "winograd" else algorithm
-            found += by_name[name].launches(part)
+            found += by_name[algorithm].launches(part)
         bias = ("conv2d_backward_bias_v1",) if function == "backward" else ()
         return tuple(dict.fromkeys((*found, *bias)))
 
