@@ -10,8 +10,9 @@ it (``plan.py`` decides, by a model of the cost):
 * ``"depthwise"`` (``conv2d_depthwise.py``): as many groups as channels.
 
 ``algorithm=`` asks for one by name. What it cannot do is an error; nothing else runs in its place, with one
-exception: Winograd's algorithm spreads what is not finite over whole tiles. Such a result is thrown away and
-computed directly, so that NaN and infinity arrive where the definition puts them.
+exception, so that NaN and infinity arrive where the definition puts them: Winograd's algorithm spreads what is
+not finite over whole tiles. Such a result is thrown away and computed directly; and the gradient of x by
+columns where a weight is not finite, since the direct one multiplies zeros around the cotangents by it.
 """
 
 from __future__ import annotations
@@ -112,9 +113,11 @@ def _run(
 ) -> Array:
     plan_ = planned(direction, x_shape, arrays[0].itemsize, weight_shape, options)
     geometry = {name: value for name, value in options.items() if name != "algorithm"}
-    result: Array | None = getattr(ALGORITHMS[plan_.algorithm], direction)(*args, **geometry)
-    if result is None:  # not finite
-        result = getattr(ALGORITHMS["direct"], direction)(*args, **geometry)
+    result: Array | None = None
+    for name in (plan_.algorithm, "direct", "im2col"):  # the next one where something is not finite
+        result = getattr(ALGORITHMS[name], direction)(*args, **geometry)
+        if result is not None:
+            break
     assert result is not None
     return result
 

@@ -277,8 +277,13 @@ def backward_data(
     padding: Pair,
     dilation: Pair,
     groups: int,
-) -> Array:
-    """Cotangent g (N, K, OH, OW) to that of x (N, C, H, W), by residue classes of pixels."""
+) -> Array | None:
+    """Cotangent g (N, K, OH, OW) to that of x (N, C, H, W), by residue classes of pixels.
+
+    None where a weight is not finite: the zeros around g would become NaN, where the gradient has no term.
+    """
+    if not np.isfinite(weight).all():
+        return None
     _, c, h, w = x_shape
     dx = memory.empty_channels_last(x_shape, g.dtype)
     k, per_group, kh, kw = weight.shape

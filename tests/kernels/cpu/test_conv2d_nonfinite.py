@@ -39,10 +39,14 @@ def check(case, algorithm, places, values, dtype):
     bad_x, bad_g = spoiled(x, places, values), spoiled(g, places, values)
     y, dx = case.forward(bad_x, weight, bias), case.backward_data(bad_g, weight)
     dw, dw_by_g = case.backward_weight(g, bad_x), case.backward_weight(bad_g, x)
-    db = bad_g.sum((0, 2, 3))
+    bad_weight, db = spoiled(weight, places, values), bad_g.sum((0, 2, 3))
     got = {
         "y": (conv2d.forward(bad_x, weight, bias, case.out, **options), y),
         "dx": (conv2d.backward_data(bad_g, weight, x.shape, **options), dx),
+        "dx of w": (
+            conv2d.backward_data(g, bad_weight, x.shape, **options),
+            case.backward_data(g, bad_weight),
+        ),
         "dw of x": (conv2d.backward_weight(g, bad_x, weight.shape, **options), dw),
         "db": (conv2d.backward_bias(bad_g), db),
     }
