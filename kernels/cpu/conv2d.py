@@ -10,8 +10,8 @@ it (``plan.py`` decides, by a model of the cost):
 * ``"depthwise"`` (``conv2d_depthwise.py``): as many groups as channels.
 
 ``algorithm=`` asks for one by name. What it cannot do is an error; nothing else runs in its place, with one
-exception, so that NaN and infinity arrive where the definition puts them: Winograd's algorithm spreads what is
-not finite over whole tiles. Such a result is thrown away and computed directly; and the gradient of x by
+exception, so that NaN and infinity arrive where the definition puts them: Winograd's algorithm spreads what
+is not finite over whole tiles. Such a result is thrown away and computed directly; and the gradient of x by
 columns where a weight is not finite, since the direct one multiplies zeros around the cotangents by it.
 """
 
