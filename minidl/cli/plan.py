@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from minidl._atomic import atomic_write
+from minidl.cli import plan_cuda
 from minidl.cli.progress import Progress
 from minidl.errors import InputError
 
@@ -39,6 +40,7 @@ Examples:
   minidl plan --model paper --batch-size 1
   minidl plan run1 --size 192x256                  the network of a run
   minidl plan --measure --verbose --json plan.json
+  minidl plan --device cuda                        the kernels of a GPU (none is needed)
 """,
 )
 @click.argument("run", type=click.Path(path_type=Path), required=False)
@@ -55,6 +57,13 @@ Examples:
     metavar="HxW",
     help="Pixels of an image, as 256x320 or 256 [default: 256; 572 for the paper's network].",
 )
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Whose kernels: the CPU's, or a GPU's, which need not be there.",
+)
 @click.option("--verbose", is_flag=True, help="Say of each other algorithm what it would cost, or why not.")
 @click.option("--measure", is_flag=True, help="Measure, too (with --verbose: all algorithms).")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write it all to this file.")
@@ -63,6 +72,7 @@ def command(
     model: str | None,
     batch_size: int,
     size: str | None,
+    device: str,
     verbose: bool,
     measure: bool,
     json_file: Path | None,
@@ -70,22 +80,38 @@ def command(
     """Show which algorithm each convolution of a network takes, forward and backward, and why.
 
     Times are those that the planner expects of --threads threads; --measure puts measured ones beside them.
-    RUN is the folder of a run, or a checkpoint file: its network is shown.
+    With --device cuda the CUDA kernels are shown that run one after the other; the choice depends on the
+    shapes alone. RUN is the folder of a run, or a checkpoint file: its network is shown.
     """
     if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
         raise InputError(f"--json {json_file}: not a file in a folder that is there; give another path")
     network = _network(run, model)
     shape = _shape(network, batch_size, size, SIZES.get(model or "", 256))
+    given = f"input {' x '.join(map(str, shape))}, float32"
+    if device == "cuda":
+        if measure or verbose:
+            raise InputError(
+                f"--device cuda: --{'measure' if measure else 'verbose'} is of the CPU's kernels; "
+                "'minidl bench kernels' times those of a GPU"
+            )
+        chosen = plan_cuda.planned(network, shape)
+        click.echo(given)
+        click.echo(_aligned(*plan_cuda.cells(chosen, _convolution)))
+        _write(json_file, shape, [plan_cuda.to_dict(row) for row in chosen])
+        return 0
     rows = _planned(network, shape)
     if measure:
         rows = _measured(rows, verbose)
-    click.echo(f"input {' x '.join(map(str, shape))}, float32, {_threads()}")
+    click.echo(f"{given}, {_threads()}")
     click.echo(_table(rows, verbose, measure))
-    if json_file is not None:
-        record = {"input": list(shape), "rows": [_to_dict(row) for row in rows]}
-        atomic_write(json_file, json.dumps(record, indent=1) + "\n")
-        click.echo(f"{json_file} has it all")
+    _write(json_file, shape, [_to_dict(row) for row in rows])
     return 0
+
+
+def _write(json_file: Path | None, shape: tuple[int, ...], rows: list[dict[str, Any]]) -> None:
+    if json_file is not None:
+        atomic_write(json_file, json.dumps({"input": list(shape), "rows": rows}, indent=1) + "\n")
+        click.echo(f"{json_file} has it all")
 
 
 def _network(run: Path | None, model: str | None) -> UNet:
@@ -196,6 +222,11 @@ def _table(rows: list[Row], verbose: bool, measure: bool) -> str:
     measured = [_milliseconds(sum(r.measured[r.plan.algorithm] for r in rows))] if measure else []
     cells.append([*total, *measured])
     notes.append("")
+    return _aligned(cells, notes)
+
+
+def _aligned(cells: list[list[str]], notes: list[str]) -> str:
+    """Four columns of words, the others of numbers, and the notes."""
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     lines = []
     for line, note in zip(cells, notes, strict=True):

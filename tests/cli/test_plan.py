@@ -1,11 +1,13 @@
 """`minidl plan`: every convolution of a network, its algorithm, and why."""
 
 import json
+import re
 
 import pytest
 
 from minidl.bench.convolutions import layers
 from minidl.kernels.cpu import plan
+from minidl.kernels.cuda.launch import FOLDER
 from minidl.models import UNet, unet_documents
 from oracles.commands import assert_names, tree
 
@@ -105,9 +107,27 @@ def test_threads_halve_the_expected_time(call):
     assert totals[1] == pytest.approx(totals[0] / 2, abs=0.011)
 
 
+def test_the_kernels_of_a_gpu_that_is_not_here(call, tmp_path):
+    file = tmp_path / "plan.json"
+    said = call("plan", "--device", "cuda", "--size", 64, "--batch-size", 2, "--json", file)
+    assert said.code == 0 and said.err == ""
+    lines, rows = said.out.splitlines(), json.loads(file.read_text(encoding="utf-8"))["rows"]
+    known = {kernel for path in FOLDER.glob("*.cu") for kernel in re.findall(r"(\w+)\(", path.read_text())}
+    for line, row in zip(lines[2:-2], rows, strict=True):
+        problem, algorithm, kernels = row["problem"], row["plan"]["algorithm"], row["plan"]["kernels"]
+        assert f" {algorithm} " in line and line.endswith(", ".join(kernels))
+        assert kernels and set(kernels) <= known
+        assert algorithm != "winograd" or problem["kernel"] == [3, 3]
+    again = call("plan", "--device", "cuda", "--size", 64, "--batch-size", 2)
+    assert again.out.splitlines() == lines[:-1]  # the same choice always
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
+        (("--device", "cuda", "--measure"), ["--device cuda", "--measure", "minidl bench kernels"]),
+        (("--device", "cuda", "--verbose"), ["--device cuda", "--verbose"]),
+        (("--device", "tpu"), ["--device", "tpu", "cuda"]),
         (("--size", "65"), ["--size 65", "does not fit", "80x80"]),
         (("--size", "64x50"), ["--size 64x50", "64x64"]),
         (("--model", "paper", "--size", "570"), ["--size 570", "572x572"]),

@@ -20,10 +20,8 @@ CONVOLUTIONS = (
     ("pointwise", "1x1 convolution 32 → 2 at 128x128", 32, 2, 128, 1, 1, 1),
     ("depthwise", "3x3, depthwise, 64 at 64x64", 64, 64, 64, 3, 1, 64),
 )
-#: What gradients of x by a forward launch besides it: they turn the filters, and where one of these is not
-#: finite another kernel computes the result anew.
-FLIPPED = ("conv2d_flipped", "conv2d_backward_data_v1")
-IMPLICIT_WEIGHT = ("conv2d_taps", "conv2d_implicit_backward_weight_v1")
+#: What an implicit gradient of x launches besides the product.
+FLIPPED, ANEW = "conv2d_flipped", "conv2d_backward_data_v1"
 DIRECTIONS = {"forward": "forward", "backward_data": "gradient of x", "backward_weight": "gradient of w"}
 
 
@@ -88,43 +86,13 @@ def _through(direction: str, algorithm: str, version: str) -> Callable[..., Any]
     return run
 
 
-def _product(m: int, n: int, k: int) -> str:
-    from minidl.kernels.cuda import gemm
-
-    return f"gemm_{gemm.choose(m, n, k)}"
-
-
-def _im2col(direction: str) -> Callable[[Call], tuple[str, ...]]:
-    """What convolution by columns and a product launches."""
+def _launches(direction: str, algorithm: str) -> Callable[[Call], tuple[str, ...]]:
+    """What an algorithm of the device launches."""
 
     def launches(call: Call) -> tuple[str, ...]:
-        from minidl.kernels.cuda import unfold
+        from minidl.kernels.cuda.conv2d_plan import plan
 
-        s, pixels = (found := geometry(direction, call)), int(np.prod(found.out))
-        plain = s.kernel == (1, 1) and s.stride == (1, 1) and s.padding == (0, 0)
-        columns = () if plain else (f"im2col_{unfold.choose('forward', s.out)}",)
-        if direction == "forward":
-            return (*columns, _product(s.filters, pixels, s.taps))
-        if direction == "backward_data":
-            return (_product(s.taps, pixels, s.filters), f"col2im_{unfold.choose('backward', s.out)}")
-        return (*columns, _product(s.filters, s.taps, pixels))
-
-    return launches
-
-
-def _winograd(direction: str) -> Callable[[Call], tuple[str, ...]]:
-    """What Winograd's convolution launches: three transforms, a product, and what waits for a flag."""
-
-    def launches(call: Call) -> tuple[str, ...]:
-        s = geometry(direction, call)
-        s = s.adjoint() if direction == "backward_data" else s
-        tiles = s.x_shape[0] * -(-s.out[0] // 4) * -(-s.out[1] // 4)
-        if direction == "backward_weight":
-            before = ("winograd_tiles_v1", "winograd_cotangents_v1", _product(s.filters, s.channels, tiles))
-            return (*before, "winograd_weights_v1", *IMPLICIT_WEIGHT)
-        before = ("winograd_filters_v1", "winograd_tiles_v1", _product(s.filters, tiles, s.channels))
-        after = FLIPPED if direction == "backward_data" else ("conv2d_taps", "conv2d_implicit_v2")
-        return (*before, "winograd_outputs_v1", *after)
+        return plan(direction, geometry(direction, call), algorithm).kernels
 
     return launches
 
@@ -132,8 +100,8 @@ def _winograd(direction: str) -> Callable[[Call], tuple[str, ...]]:
 def _algorithms(direction: str, variant: str) -> tuple[Version, ...]:
     """All that can compute it on a device."""
 
-    def algorithm(name: str, kernels: Any, products: float = 1.0) -> Version:
-        return Version(name, kernels, options={"algorithm": name}, products=products)
+    def algorithm(name: str, products: float = 1.0) -> Version:
+        return Version(name, _launches(direction, name), options={"algorithm": name}, products=products)
 
     def numbered(name: str, stem: str, names: tuple[str, ...], *also: str) -> tuple[Version, ...]:
         return tuple(
@@ -141,28 +109,15 @@ def _algorithms(direction: str, variant: str) -> tuple[Version, ...]:
         )
 
     if variant == "depthwise":
-        kernel = f"depthwise_{direction}_v1"
-        return (algorithm("depthwise", (kernel,)), algorithm("direct", _direct(direction)))
+        return algorithm("depthwise"), algorithm("direct")
+    direct, implicit = (algorithm("direct"),), (algorithm("implicit"),)
     if direction == "forward":
         direct = numbered("direct", "conv2d_forward", ("v1", "v2"))
-        implicit = numbered("implicit", "conv2d_implicit", ("v1", "v2"), "conv2d_taps")
-    else:
-        direct = (algorithm("direct", _direct(direction)),)
-        implicit = (
-            numbered("implicit", "conv2d_implicit", ("v1", "v2"), "conv2d_taps", *FLIPPED)
-            if direction == "backward_data"
-            else (algorithm("implicit", IMPLICIT_WEIGHT),)
-        )
-    columns = algorithm("im2col", _im2col(direction))
-    fast: tuple[Version, ...] = ()
-    if variant in ("wide", "deep"):
-        fast = (algorithm("winograd", _winograd(direction), WINOGRAD),)
-    return (*direct, columns, *implicit, *fast)
-
-
-def _direct(direction: str) -> tuple[str, ...]:
-    """The one kernel where the direct algorithm is not asked for a version."""
-    return ("conv2d_forward_v1",) if direction == "forward" else (f"conv2d_{direction}_v1",)
+    if direction != "backward_weight":
+        also = ("conv2d_taps",) if direction == "forward" else ("conv2d_taps", FLIPPED, ANEW)
+        implicit = numbered("implicit", "conv2d_implicit", ("v1", "v2"), *also)
+    fast = (algorithm("winograd", WINOGRAD),) if variant in ("wide", "deep") else ()
+    return (*direct, algorithm("im2col"), *implicit, *fast)
 
 
 def convolutions() -> Iterator[Case]:
