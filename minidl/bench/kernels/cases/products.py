@@ -110,7 +110,8 @@ def _algorithms(direction: str, variant: str) -> tuple[Version, ...]:
 
     if variant == "depthwise":
         return algorithm("depthwise"), algorithm("direct")
-    direct, implicit = (algorithm("direct"),), (algorithm("implicit"),)
+    direct: tuple[Version, ...] = (algorithm("direct"),)
+    implicit: tuple[Version, ...] = (algorithm("implicit"),)
     if direction == "forward":
         direct = numbered("direct", "conv2d_forward", ("v1", "v2"))
     if direction != "backward_weight":
