@@ -68,7 +68,8 @@ def test_every_kernel_file_of_an_operation_is_reached(xp: ModuleType) -> None:
         for case in CASES:
             forward_backward(case, inputs(case, np.float32), device_name(xp))
     assert reference <= cuda
-    assert reference - {"__init__", "adam", "sgd"} <= used
+    # Optimizers and metrics are no operations: tests/devices looks at them.
+    assert reference - {"__init__", "adam", "sgd", "confusion"} <= used
 
 
 @every_case
