@@ -56,7 +56,7 @@ Pair = tuple[int, int]
 BLOCK_BYTES = 256 * 1024
 #: Output pixels that a piece of a pointwise convolution covers; fewer where they are few, but a multiple of
 #: that, whole tiles of any width. Output rows of a piece at least, where images are few.
-POINTWISE, LEAST_POINTWISE, LEAST_ROWS = 192, 48, 3
+POINTWISE, LEAST_POINTWISE, LEAST_ROWS = 192, 24, 3
 #: Up to so many filters of a pointwise convolution, the vectors go over its inputs; in pieces of so many
 #: pixels.
 FEW, FEW_BLOCK = 4, 1024

@@ -225,6 +225,16 @@ def forward(
     return y
 
 
+def channel_parts(channels: int, images: int, wanted: int) -> int:
+    """So many equal parts of the channels that there are ``wanted`` pieces of work, if that can be.
+
+    >>> channel_parts(192, 1, 8), channel_parts(192, 16, 8), channel_parts(21, 1, 8)
+    (8, 1, 1)
+    """
+    fits = [p for p in range(1, channels + 1) if channels % p == 0 and (p == 1 or channels // p >= 16)]
+    return next((p for p in fits if p * images >= wanted), fits[-1])
+
+
 def backward_data(
     g: Array,
     weight: Array,
@@ -239,10 +249,9 @@ def backward_data(
     area, filters, out = kh * kw, k // groups, (g.shape[2], g.shape[3])
     dx = memory.empty_channels_last(x_shape, g.dtype)
     # Images or groups are dealt out; if there are few, parts of the channels.
-    wanted, parts = 4 * threads.get_num_threads(), groups
+    parts = groups
     if groups == 1:
-        fits = [p for p in range(1, per_group + 1) if per_group % p == 0 and (p == 1 or per_group // p >= 16)]
-        parts = next((p for p in fits if p * x_shape[0] >= wanted), fits[-1])
+        parts = channel_parts(per_group, x_shape[0], 4 * threads.get_num_threads())
         per_group //= parts
     by_part = per_group * area if groups == 1 else filters * per_group * area
     packed = pack(

@@ -18,12 +18,17 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from minidl.kernels.cpu.conv2d_direct_weight import heights as gradient_heights
+from minidl.kernels.cpu.conv2d_im2col import channel_parts
 from minidl.kernels.cpu.conv2d_tiles import pixel_heights, tall_tiles
 from minidl.kernels.cpu.products import ROWS, WIDE
 from minidl.kernels.cpu.rates import RATES, Rates
 from minidl.kernels.cpu.vectors import lanes_of
 
 Pair = tuple[int, int]
+
+#: Pieces of work that an algorithm is expected to make, whatever the number of threads: the choice must not
+#: depend on it.
+PIECES = 8
 
 DIRECTIONS = ("forward", "backward_data", "backward_weight")
 ALGORITHMS = ("winograd4", "winograd2", "direct", "im2col", "depthwise")
@@ -229,16 +234,27 @@ def _im2col(problem: Problem, algorithm: str, rates: Rates) -> float:
     elif problem.direction == "forward":
         products = _product(pixels, 1, depth, filters, 1, size, rates, pixel_heights)
     else:
-        products = _product(pixels, 1, filters, depth, 1, size, rates, pixel_heights)
+        return _im2col_data(problem, rates)
     wide = _round_up(per_group, lanes_of(size))
     columns = pixels * taps * (wide * size / rates.columns + rates.column)
-    seconds = problem.groups * (products + columns)
-    if (
-        problem.direction == "backward_data"
-    ):  # windows overlap: only images, groups and parts of channels do not
-        pieces = max(1, problem.n * (problem.groups if problem.groups > 1 else per_group // lanes_of(size)))
-        seconds *= pieces % 2 / pieces + 1  # two cores, one of them idle at the end
-    return seconds + _packing(problem, rates) + rates.call
+    return problem.groups * (products + columns) + _packing(problem, rates) + rates.call
+
+
+def _im2col_data(problem: Problem, rates: Rates) -> float:
+    """Windows overlap: only images, groups and parts of the channels can be dealt out to threads."""
+    pixels, taps = problem.n * math.prod(problem.out), math.prod(problem.kernel)
+    channels, filters, size = problem.c // problem.groups, problem.k // problem.groups, problem.itemsize
+    parts = problem.groups
+    if problem.groups == 1 and channels:
+        parts = channel_parts(channels, problem.n, PIECES)
+        channels //= parts
+    wide = _round_up(channels, lanes_of(size))
+    columns = pixels * taps * (wide * size / rates.columns + rates.column)
+    products = _product(pixels, 1, filters, taps * channels, 1, size, rates, pixel_heights)
+    again = (parts - 1) * pixels * problem.k * size / rates.copies if problem.groups == 1 else 0
+    pieces = max(1, problem.n * parts)
+    idle = pieces % 2 / pieces + 1  # two cores, one of them idle at the end
+    return (parts * (products + columns) + again) * idle + _packing(problem, rates) + rates.call
 
 
 def _winograd(problem: Problem, algorithm: str, rates: Rates) -> float:
