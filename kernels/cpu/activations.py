@@ -165,17 +165,6 @@ def _normal(x):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _cumulative(x, a, b):  # type: ignore[no-untyped-def]
-    cumulative, _ = _normal(x)
-    return cumulative
-
-
-@register_jitable
-def _density(x, a, b):  # type: ignore[no-untyped-def]
-    return exp(x * x * fill(x, -0.5)) * fill(x, 1 / math.sqrt(2 * math.pi))
-
-
-@register_jitable
 def _gelu(x, a, b):  # type: ignore[no-untyped-def]
     cumulative, _ = _normal(x)
     return x * cumulative
@@ -239,8 +228,6 @@ elu = _kernel(_elu, reference.elu)
 elu_backward = _kernel(_elu_backward, reference.elu_backward)
 softplus = _kernel(_softplus, reference.softplus)
 softplus_backward = _kernel(_softplus_backward, reference.softplus_backward)
-cumulative = _kernel(_cumulative, reference.cumulative)
-density = _kernel(_density, reference.density)
 gelu = _kernel(_gelu, reference.gelu)
 gelu_backward = _kernel(_gelu_backward, reference.gelu_backward)
 gelu_tanh = _kernel(_gelu_tanh, reference.gelu_tanh)

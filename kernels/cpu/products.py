@@ -132,11 +132,12 @@ def packed_product(rows: int, vectors: int, unroll: int = 4) -> Any:
 
 
 def emit_times(builder: Any, stride: Any, k: int) -> Any:
+    """``stride``·k, for a k that is known while compiling."""
     return builder.mul(stride, ir.Constant(I64, k))
 
 
 def alloca_sums(builder: Any, bits: int, rows: int, vectors: int) -> list[list[Any]]:
-    # LLVM keeps these in registers: they are only stored to and loaded from, at constant places.
+    """Places for rows x vectors sums: LLVM keeps them in registers, since all of them are known by name."""
     return [[cgutils.alloca_once(builder, llvm_vector(bits)) for _ in range(vectors)] for _ in range(rows)]
 
 

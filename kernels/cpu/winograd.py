@@ -271,10 +271,12 @@ def block_sizes(
 
 
 def vectors_of(channels: tuple[int, ...], lanes: int) -> int:
+    """Vectors that the channels of some pictures take, each picture's beginning with a vector of its own."""
     return sum(-(-c // lanes) for c in channels)
 
 
 def plane_of(T: int, vectors: int, lanes: int) -> int:
+    """Numbers from one plane of T transformed tiles to the next: an odd number of vectors."""
     return (int(vectors * T) | 1) * lanes
 
 

@@ -9,9 +9,7 @@ import numpy as np
 
 
 @functools.cache
-def network_class() -> Any:
-    """``TorchUNet``, a ``torch.nn.Module``; made when first asked for, since minidl does not need torch."""
-    import torch
+def _double_conv() -> Any:
     from torch import nn
     from torch.nn import functional as F
 
@@ -29,6 +27,18 @@ def network_class() -> Any:
         def forward(self, x: Any) -> Any:
             x = F.relu(self.norm1(self.conv1(x)), inplace=True)
             return F.relu(self.norm2(self.conv2(x)), inplace=True)
+
+    return DoubleConv
+
+
+@functools.cache
+def network_class() -> Any:
+    """``TorchUNet``, a ``torch.nn.Module``; made when first asked for, since minidl does not need torch."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    DoubleConv = _double_conv()
 
     class TorchUNet(nn.Module):
         """ "Same" padding, nearest or learned upsampling, with or without bottleneck and batch norm."""
