@@ -6,8 +6,8 @@ Six inputs (v, c) by 64 filters are summed in registers while the pixels j of a 
 some two hundred pixels: few enough for its cotangents (one panel of filters) to stay near the core,
 enough for the sums' trips to memory not to matter.
 
-The sum over the batch is cut into *shares*, and the filters into chunks where there are few pixels; both
-depend on the problem only, not on the number of threads, and so does the result.
+The sum over the batch is cut into *shares*, and filters and taps into *chunks* where there are few pixels;
+both depend on the problem only, not on the number of threads, and so does the result.
 
 The last rows of a tile of inputs could reach beyond the image. Elsewhere they read neighbours, whose
 products land in places that nobody looks at; the last row of pixels of the batch is copied to a work
@@ -16,7 +16,9 @@ space with room to spare.
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,16 +26,17 @@ from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.conv2d_tiles import copy_padded, flat, panel_width, tall_tiles
 from minidl.kernels.cpu.products import ROWS, WIDE, tile_product
-from minidl.kernels.cpu.vectors import REGISTERS, lanes, lanes_of, load, store
+from minidl.kernels.cpu.vectors import REGISTERS, VECTOR_BYTES, lanes, lanes_of, load, store
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
 
-#: Output pixels of a block, about; and the most that a block of image may take, in bytes.
-BLOCK_PIXELS, BLOCK_BYTES = 384, 512 * 1024
-#: Shares of the batch; together their sums take no more than so many bytes, or there are fewer, if PIECES
-#: are left.
-SHARES, SHARE_BYTES, PIECES = 16, 2**20, 8
+#: Output pixels of a block, about; the most that a block of image may take, in bytes; its rows at least.
+BLOCK_PIXELS, BLOCK_BYTES, LEAST_ROWS = 384, 512 * 1024, 3
+#: Panels of cotangents are copied for more inputs than that (times taps): they are read once for every six.
+FEW_INPUTS = 100
+#: Bytes that one core multiplies and adds in a second, and copies; about, to compare ways to cut the work.
+PRODUCTS, COPIES = 400e9, 10e9
 #: Tiles of sums reach so many rows beyond the last at most.
 BEYOND = 8
 #: Heights of the tiles of WIDE, 2 and 1 vectors.
@@ -94,10 +97,11 @@ def _products(
     kw: int, groups: int, rows: int, pixels: int, g: Array, g_at: int, dw: Array, begin: int, end: int,
     accumulate: bool, near: Array,
 ) -> None:  # fmt: skip
-    """Panels begin..end-1 of dw (+)= Xᵀ g over ``rows`` rows of ``pixels`` pixels. C, K: of a group.
+    """Units begin..end-1 of dw (+)= Xᵀ g over ``rows`` rows of ``pixels`` pixels. C, K: of a group.
 
-    A panel of g is copied to ``near`` first: its vectors lie far apart, with many filters all in the same
-    few lines of the first-level cache; and there it ends with whole vectors.
+    A unit is a run of taps of one panel of filters; those of a panel follow each other. The panel of g is
+    copied to ``near`` first: its vectors lie far apart, with many filters all in the same few lines of the
+    first-level cache; and there it ends with whole vectors.
     """
     L = lanes(dw)
     KV = (K + L - 1) // L
@@ -105,24 +109,28 @@ def _products(
     merged = groups == 1 and dx == 1
     runs, length = (kh, kw * C) if merged else (kh * kw, C)
     room, zero = length + BEYOND, begin * 0
-    for panel in range(begin, end):
+    for panel in range(begin // runs, (end + runs - 1) // runs):
         group, v = panel // panels, panel % panels * WIDE
+        first_run, last_run = max(0, begin - panel * runs), min(runs, end - panel * runs)
         last = min(KV, v + WIDE)
         while v < last:
             vectors = panel_width(last - v)
             width = vectors * L
-            beside = width == K and groups == 1  # nothing to gather
+            beside = width == K and groups == 1  # nothing to gather, or not worth it
+            beside = beside or (K % L == 0 and runs * length <= FEW_INPUTS)
             for j in range(0 if beside else rows * pixels):
                 for w in range(vectors):
                     left = K - (v + w) * L
                     store(near, j * width + w * L, load(g, g_at + j * K * groups + group * K + (v + w) * L,
                           left), L)  # fmt: skip
-            cotangents, start = (g, g_at) if beside else (near, zero)
-            for run in range(runs):
+            cotangents, start, step = near, zero, width
+            if beside:
+                cotangents, start, step = g, g_at + group * K + v * L, K * groups
+            for run in range(first_run, last_run):
                 u, t = (run, 0) if merged else (run // kw, run % kw)
                 place = at + group * C + u * dy * line + t * dx * pixel
                 to = (group * runs + run) * room * KV * L + v * L
-                gradient_rows(x, place, sy * line, sx * pixel, length, cotangents, start, width, vectors,
+                gradient_rows(x, place, sy * line, sx * pixel, length, cotangents, start, step, vectors,
                               dw, to, KV * L, rows, pixels, accumulate)  # fmt: skip
             v += vectors
 
@@ -138,44 +146,42 @@ def _weights(
     dw: Array,
     works: Array,
 ) -> None:
-    """Pieces (share, chunk of panels): sums over the blocks of the share."""
-    (N, H, W, C, OH, OW, K, sy, sx, dy, dx, kh, kw, py, px, groups, images, rows, shares, chunks, panels,
-     copied, careful, room) = sizes  # fmt: skip
+    """Pieces (share, chunk of units): sums over the blocks of the share."""
+    (N, H, W, C, OH, OW, K, sy, sx, dy, dx, kh, kw, py, px, groups, rows, shares, chunks, units, copied,
+     careful, room) = sizes  # fmt: skip
     high_blocks = (OH + rows - 1) // rows
-    blocks = (N + images - 1) // images * high_blocks
+    blocks = N * high_blocks
     work = works[worker]
     patch, near, zero = work[:room], work[room:], begin * 0
     for piece in range(begin, end):
         share, chunk = divmod(piece, chunks)
-        first, last = chunk * panels // chunks, (chunk + 1) * panels // chunks
+        first, last = chunk * units // chunks, (chunk + 1) * units // chunks
         sums = dw[share]
         accumulate = (
             end < begin
         )  # False, but not a constant: Numba compiles a function anew for each of those
         for block in range(share * blocks // shares, (share + 1) * blocks // shares):
-            n0, i0 = block // high_blocks * images, block % high_blocks * rows
+            n, i0 = block // high_blocks, block % high_blocks * rows
             i1 = min(OH, i0 + rows)
-            for n in range(n0, min(N, n0 + images)):
-                apart = careful and n == N - 1 and i1 == OH  # the last row: see this file's text
-                for part in range(2):
-                    begin_row, end_row = (i0, i1 - apart) if part == 0 else (i1 - apart, i1)
-                    if begin_row == end_row:
-                        continue
-                    g_at = (n * OH + begin_row) * OW * K
-                    top, left = begin_row * sy - py, -px
-                    inner = copied or part == 1
-                    high, wide = (
-                        (end_row - begin_row - 1) * sy + (kh - 1) * dy + 1,
-                        (OW - 1) * sx + (kw - 1) * dx + 1,
-                    )
-                    if inner:
-                        copy_padded(patch, zero, high, wide, x, n * H * W * C, H, W, C, top, left)
-                    source = patch if inner else x
-                    line, at = (wide * C, 0) if inner else (W * C, ((n * H + top) * W + left) * C)
-                    _products(source, at, line, C, C // groups, K // groups, sy, sx, dy, dx, kh, kw, groups,
-                              end_row - begin_row, OW, g, g_at, sums, first, last, accumulate,
-                              near)  # fmt: skip
-                    accumulate = end > begin
+            apart = careful and n == N - 1 and i1 == OH  # the last row: see this file's text
+            for part in range(2):
+                begin_row, end_row = (i0, i1 - apart) if part == 0 else (i1 - apart, i1)
+                if begin_row == end_row:
+                    continue
+                g_at = (n * OH + begin_row) * OW * K
+                top, left = begin_row * sy - py, -px
+                inner = copied or part == 1
+                high, wide = (
+                    (end_row - begin_row - 1) * sy + (kh - 1) * dy + 1,
+                    (OW - 1) * sx + (kw - 1) * dx + 1,
+                )
+                if inner:
+                    copy_padded(patch, zero, high, wide, x, n * H * W * C, H, W, C, top, left)
+                source = patch if inner else x
+                line, at = (wide * C, 0) if inner else (W * C, ((n * H + top) * W + left) * C)
+                _products(source, at, line, C, C // groups, K // groups, sy, sx, dy, dx, kh, kw, groups,
+                          end_row - begin_row, OW, g, g_at, sums, first, last, accumulate, near)  # fmt: skip
+                accumulate = end > begin
 
 
 @compiled
@@ -237,13 +243,23 @@ def backward_weight(
     )
     copied = max(padding) > 0 or need[0] > h or need[1] > w
     careful = not copied and _reaches_beyond(length, vectors)
-    images, rows = _block(n, out, need[1] * c * stride[0] * dtype.itemsize)
-    images = 1 if pointwise else images
-    blocks = -(-n // images) * -(-out[0] // rows)
     panels = groups * -(-vectors // WIDE)
-    shares = max(1, min(SHARES, SHARE_BYTES // (size * dtype.itemsize)))
-    chunks = max(1, min(panels, SHARES // shares))
-    shares = min(blocks, max(shares, -(-PIECES // chunks)))
+    most = min(BLOCK_PIXELS // out[1], BLOCK_BYTES // max(1, need[1] * c * stride[0] * dtype.itemsize))
+    work = _Work(
+        rows=n * out[0],
+        high=out[0],
+        most=max(1, min(most, out[0])),
+        least=LEAST_ROWS if copied else 1,
+        window=(kh - 1) * dilation[0] + 1,
+        stride=stride[0],
+        panels=panels,
+        runs=runs,
+        x=x.nbytes if copied else 0,
+        g=0 if groups == 1 and k in (lanes, 2 * lanes, WIDE * lanes) else g.nbytes,
+        sums=size * dtype.itemsize,
+        products=2 * n * out[0] * out[1] * runs * length * groups * vectors * VECTOR_BYTES / PRODUCTS,
+    )
+    rows, shares, chunks = _cuts(work)
     room = ((rows - 1) * stride[0] + (kh - 1) * dilation[0] + 1) * need[1] * c + BEYOND
     room = room if copied or careful else 0
     works = memory.empty(
@@ -251,8 +267,8 @@ def backward_weight(
         dtype,
     )
     sums = memory.empty((shares, size), dtype)
-    sizes = (n, h, w, c, *out, k, *stride, *dilation, kh, kw, *padding, groups, images, rows, shares, chunks,
-             panels, copied, careful, room)  # fmt: skip
+    sizes = (n, h, w, c, *out, k, *stride, *dilation, kh, kw, *padding, groups, rows, shares, chunks,
+             panels * runs, copied, careful, room)  # fmt: skip
     pieces = shares * chunks
     arrays = (np.array(sizes, np.int64), flat(x), flat(g), sums, works)
     threads.deal(_weights, pieces, *arrays, parts=pieces)
@@ -273,9 +289,45 @@ def _reaches_beyond(length: int, vectors: int) -> bool:
     return False
 
 
-def _block(n: int, out: Pair, row_bytes: int) -> Pair:
-    """Images and rows of a block of about BLOCK_PIXELS pixels; several images only where they fit whole."""
-    rows = max(1, min(BLOCK_PIXELS // out[1], BLOCK_BYTES // max(1, row_bytes)))
-    if rows < out[0]:
-        return 1, -(-out[0] // -(-out[0] // rows))
-    return min(n, rows // out[0]), out[0]
+class _Work(NamedTuple):
+    """What :func:`_cuts` wants to know of a gradient; bytes and, of the products, seconds of one core."""
+
+    rows: int  #: of g, in all images together
+    high: int  #: of an image
+    most: int  #: that a block may have
+    least: int  #: below that, too much of the image is copied twice
+    window: int  #: rows of the image under a filter
+    stride: int
+    panels: int  #: of filters, in all groups
+    runs: int  #: of taps
+    x: int  #: bytes of the image, if it has to be copied
+    g: int  #: bytes of the cotangent, if it has to be copied
+    sums: int  #: bytes of all sums
+    products: float
+
+
+@functools.lru_cache(maxsize=1024)
+def _cuts(work: _Work) -> tuple[int, int, int]:
+    """Rows of a block, shares of the blocks, chunks of the units: the best of all, by what they would cost.
+
+    More shares write more sums; more chunks copy the image, and cotangents, more often; few pieces leave
+    threads idle. Nothing depends on the number of threads.
+
+    >>> _cuts(_Work(28, 7, 7, 3, 3, 1, 1, 3, 37632, 50176, 116736, 1e-4))
+    (7, 4, 1)
+    """
+    best, units = (math.inf, 1, 1, 1), work.panels * work.runs
+    for shares in (1, 2, 4, 8, 16):
+        rows = min(work.most, max(work.least, -(-work.rows // shares)))
+        rows = -(-work.high // -(-work.high // rows))
+        blocks = work.rows // work.high * -(-work.high // rows)
+        if shares > blocks:
+            break
+        for chunks in sorted({min(units, count) for count in (1, 2, 3, 4, 6, 8, 12, 16)}):
+            twice = ((rows - 1) * work.stride + work.window) / (rows * work.stride)
+            copied = chunks * twice * work.x + max(1, chunks / work.panels) * work.g
+            seconds = work.products + (copied + 2 * work.sums * (shares + blocks / 4)) / COPIES
+            largest = -(-blocks // shares) / blocks * -(-units // chunks) / units
+            late = [-(-shares * chunks // cores) * largest for cores in (2, 4)]
+            best = min(best, (seconds * sum(late), rows, shares, chunks))
+    return best[1:]
