@@ -35,6 +35,7 @@ import numpy as np
 
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
+from minidl.kernels.cpu.conv2d_few import few_product, few_steps, lines_of, pack_few, pays
 from minidl.kernels.cpu.conv2d_tiles import (
     LOWEST,
     SUMS,
@@ -47,25 +48,25 @@ from minidl.kernels.cpu.conv2d_tiles import (
     pixels_product,
     residue_taps,
 )
-from minidl.kernels.cpu.vectors import VECTOR_BYTES, fma, lanes, lanes_of, load, splat, total
+from minidl.kernels.cpu.vectors import VECTOR_BYTES, lanes, lanes_of
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
 
 #: Bytes of image that a block of output rows reads: it stays in the second-level cache beside the weights.
 BLOCK_BYTES = 256 * 1024
-#: Output pixels that a piece of a pointwise convolution covers; fewer where they are few, but a multiple of
-#: that, whole tiles of any width. Output rows of a piece at least, where images are few.
+#: Output pixels that a piece of a pointwise convolution covers; fewer where they are few, but about a multiple
+#: of that, whole tiles of any width. Output rows of a piece at least, where images are few.
 POINTWISE, LEAST_POINTWISE, LEAST_ROWS = 192, 24, 3
-#: Up to so many filters of a pointwise convolution, the vectors go over its inputs; in pieces of so many
-#: pixels.
-FEW, FEW_BLOCK = 4, 1024
 
 
 @compiled
-def _convolve(begin: int, end: int, worker: int, jobs: Array, x: Array, packed: Array, bias: Array, y: Array,
-              works: Array) -> None:  # fmt: skip
-    """Blocks of output rows of one job after the other; :func:`_job` puts the numbers of a job together."""
+def _convolve(begin: int, end: int, worker: int, jobs: Array, few: bool, x: Array, packed: Array, bias: Array,
+              y: Array, works: Array, tables: Array) -> None:  # fmt: skip
+    """Blocks of output rows of one job after the other; :func:`_job` puts the numbers of a job together.
+
+    ``few``: outputs are few (``conv2d_few.py``), and packed for that.
+    """
     L, job = lanes(y), 0
     work = works[worker]
     sums, patch = work[: SUMS * L], work[SUMS * L :]
@@ -97,6 +98,16 @@ def _convolve(begin: int, end: int, worker: int, jobs: Array, x: Array, packed: 
         count = OW + (tail if n1 == N and i1 == OH else 0)
         for group in range(groups):
             v = 0
+            if few:
+                v = KV
+                steps = few_steps(tables[worker], x, a_outer, outers, a_segment, segments, depth)
+                for n in range(n0, n1):
+                    for i in range(i0, i1):
+                        at = at0 + (n - n0) * image + (i - i0) * sy * line + group * C
+                        to = y_at + n * y_image + i * y_row + group * K
+                        few_product(source, at, sx * pixel, tables[worker], steps, packed,
+                                    packed_at + group * K * steps * L, bias, group * KV * L, y, to, y_pixel,
+                                    K, count)  # fmt: skip
             while v < KV:
                 panel, vectors = group * KV + v, panel_width(KV - v)
                 for n in range(n0, n1):
@@ -107,34 +118,6 @@ def _convolve(begin: int, end: int, worker: int, jobs: Array, x: Array, packed: 
                                        packed, packed_at + panel * taps * C * L, vectors, bias, panel * L, y,
                                        to, y_pixel, K - v * L, count, sums)  # fmt: skip
                 v += vectors
-
-
-@compiled
-def _few(begin: int, end: int, worker: int, x: Array, w: Array, bias: Array, y: Array, C: int, K: int,
-         pixels: int, block: int) -> None:  # fmt: skip
-    """1x1 with fewer filters than FEW, y[p, k] = bias[k] + Σ_c x[p, c] · w[k, c]: vectors over c, not over k.
-
-    In vectors over k most lanes would be idle. Four pixels at a time.
-    """
-    L = lanes(x)
-    for piece in range(begin, end):
-        last = min(pixels, (piece + 1) * block)
-        for first in range(piece * block, last, 4):
-            p0, p1 = first * C, min(first + 1, last - 1) * C
-            p2, p3 = min(first + 2, last - 1) * C, min(first + 3, last - 1) * C
-            for k in range(K):
-                s0 = s1 = s2 = s3 = splat(x, 0)
-                for c in range(0, C, L):
-                    left = C - c
-                    v = load(w, k * C + c, left)
-                    s0 = fma(load(x, p0 + c, left), v, s0)
-                    s1 = fma(load(x, p1 + c, left), v, s1)
-                    s2 = fma(load(x, p2 + c, left), v, s2)
-                    s3 = fma(load(x, p3 + c, left), v, s3)
-                y[p0 // C * K + k] = total(s0) + bias[k]
-                y[p1 // C * K + k] = total(s1) + bias[k]
-                y[p2 // C * K + k] = total(s2) + bias[k]
-                y[p3 // C * K + k] = total(s3) + bias[k]
 
 
 def _job(
@@ -161,19 +144,22 @@ def _job(
         The numbers that the compiled code wants, how many pieces of work, the room that copies take.
     """
     n, c, h, w = x_shape
-    tail, copied = 0, _needs_copy((h, w), out, kernel, stride, padding, dilation)
+    tail, pointwise, copied = 0, False, _needs_copy((h, w), out, kernel, stride, padding, dilation)
     if kernel == (1, 1) and stride == (1, 1) and padding == (0, 0) and out == (h, w) and not copied:
         start, image, row, pixel = places
         if row == w * pixel and image == h * row:  # all pixels of the batch are one long row
-            pixels = n * h * w
+            pixels, pointwise = n * h * w, True
             step = _round_up(-(-pixels // _pieces_wanted()), LEAST_POINTWISE)
             step = min(POINTWISE, step)
             h = max(1, pixels // step)
-            n, w = 1, pixels // h if h == 1 else step
+            if 1 < h < 4 * _pieces_wanted():  # as many for each thread
+                h = _round_up(h, threads.get_num_threads())
+                step = pixels // h
+            n, w = 1, pixels if h == 1 else step
             tail, out, places = pixels - h * w, (h, w), (start, 0, w * pixel, pixel)
     need = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
     line = ((out[1] - 1) * stride[1] + need[1]) * c
-    images, rows = _block(n, out, line * stride[0] * itemsize, tail)
+    images, rows = (1, 1) if pointwise else _block(n, out, line * stride[0] * itemsize)
     room = (
         images * ((rows - 1) * stride[0] + max(1, need[0])) * line + LOWEST * stride[1] * c if copied else 0
     )
@@ -191,6 +177,7 @@ def _run(
     packed: Array,
     bias: Array,
     y: Array,
+    few: bool,
 ) -> None:
     """All pieces of all jobs on all threads; flat arrays."""
     rows, total = [], 0
@@ -199,7 +186,9 @@ def _run(
         rows.append((total, pieces, *numbers))
     count = SUMS * lanes_of(x.itemsize) + max(room for _, _, room in jobs)
     works = memory.empty((threads.get_num_threads(), _aligned(count, x)), x.dtype)
-    threads.deal(_convolve, total, np.array(rows, np.int64), x, packed, bias, y, works)
+    # No more steps than vectors of weights.
+    tables = np.empty((threads.get_num_threads(), 2 * packed.size // lanes_of(x.itemsize) if few else 0), np.int64)
+    threads.deal(_convolve, total, np.array(rows, np.int64), few, x, packed, bias, y, works, tables)
 
 
 def _needs_copy(size: Pair, out: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> bool:
@@ -213,13 +202,12 @@ def _needs_copy(size: Pair, out: Pair, kernel: Pair, stride: Pair, padding: Pair
     return max(padding) > 0 or out[1] < LOWEST or not all(ends)
 
 
-def _block(n: int, out: Pair, row_bytes: int, tail: int) -> Pair:
+def _block(n: int, out: Pair, row_bytes: int) -> Pair:
     """Images and output rows that are worked on at once; several images only where they fit whole."""
     rows = max(1, BLOCK_BYTES // max(1, row_bytes))
-    if rows < out[0] or tail:
+    if rows < out[0]:
         # Some pieces for each thread, of nearly equal height, so that the few rows between blocks are
         # copied rarely.
-        rows = min(rows, out[0]) if not tail else 1
         return 1, -(-out[0] // -(-out[0] // rows))
     pieces = _pieces_wanted()
     if n < pieces:
@@ -255,17 +243,16 @@ def forward(
     """x (N, C, H, W), weight (K, C/groups, kh, kw), bias (K) or None, to y (N, K, OH, OW), channels-last."""
     k, c, kh, kw = weight.shape
     y = memory.empty_channels_last((x.shape[0], k, *out), x.dtype)
-    area = kh * kw
-    pixels = x.shape[0] * out[0] * out[1]
-    if (kh, kw, *stride, *padding, groups) == (1, 1, 1, 1, 0, 0, 1) and k <= FEW and c:
-        arrays = (flat(x), flat_weight(weight), padded_bias(bias, 1, k, x.dtype), flat(y))
-        threads.deal(_few, -(-pixels // FEW_BLOCK), *arrays, c, k, pixels, FEW_BLOCK)
-        return y
-    taps = np.arange(area)
-    packed = pack(flat_weight(weight), groups, c, k // groups, taps, k // groups * c * area, area, c * area)
+    area, filters, row = kh * kw, k // groups, flat_weight(weight)
+    few = pays(filters, *lines_of((kh, kw), c, dilation, groups), x.itemsize)
+    if few:
+        taps = row.reshape(groups, filters, c, kh, kw).transpose(0, 1, 3, 4, 2)
+        packed = pack_few(taps, dilation, lanes_of(x.itemsize))
+    else:
+        packed = pack(row, groups, c, filters, np.arange(area), filters * c * area, area, c * area)
     places = (0, out[0] * out[1] * k, out[1] * k, k)
     job = _job(x.shape, x.itemsize, places, out, k, (kh, kw), stride, padding, dilation, groups, 0)
-    _run([job], flat(x), packed, padded_bias(bias, groups, k // groups, x.dtype), flat(y))
+    _run([job], flat(x), packed, padded_bias(bias, groups, filters, x.dtype), flat(y), few)
     return y
 
 
@@ -289,10 +276,12 @@ def backward_data(
     k, per_group, kh, kw = weight.shape
     area, row = kh * kw, flat_weight(weight)
     by = (k // groups * per_group * area, per_group * area, area)
-    patches = (
-        kw == stride[1] and padding[1] == 0 and dilation[1] == 1 and g.shape[3] * kw == w and groups == 1
-    )
+    taps_of_class = (-(-kh // stride[0]), -(-kw // stride[1]))
+    few = pays(per_group, *lines_of(taps_of_class, k // groups, dilation, groups), g.itemsize)
+    patches = kw == stride[1] and padding[1] == 0 and dilation[1] == 1 and g.shape[3] * kw == w
+    patches = patches and groups == 1 and not few
     outputs = kw * c if patches else c
+    by_tap = row.reshape(groups, k // groups, per_group, kh, kw).transpose(0, 2, 3, 4, 1)
     jobs, weights, size = [], [], 0
     for first_row in range(min(stride[0], h)):
         us, dy, py = residue_taps(first_row, kh, stride[0], padding[0], dilation[0])
@@ -305,7 +294,11 @@ def backward_data(
             else:
                 vs, dx_, px = residue_taps(first, kw, stride[1], padding[1], dilation[1])
                 columns = -(-(w - first) // stride[1])
-                packed = pack(row, groups, k // groups, per_group, (us[:, None] * kw + vs).reshape(-1), *by)
+                if few:
+                    packed = pack_few(by_tap[:, :, us[:, None], vs], (dy, dx_), lanes_of(g.itemsize))
+                else:
+                    taps = (us[:, None] * kw + vs).reshape(-1)
+                    packed = pack(row, groups, k // groups, per_group, taps, *by)
                 places = ((first_row * w + first) * c, h * w * c, stride[0] * w * c, stride[1] * c)
             kernel = (us.size, vs.size) if us.size * vs.size else (0, 0)
             geometry = (kernel, (1, 1), (py, px), (dy, dx_), groups)
@@ -314,5 +307,5 @@ def backward_data(
             size += packed.size
     if jobs:
         packed = weights[0] if len(weights) == 1 else np.concatenate(weights)
-        _run(jobs, flat(g), packed, padded_bias(None, groups, outputs // groups, g.dtype), flat(dx))
+        _run(jobs, flat(g), packed, padded_bias(None, groups, outputs // groups, g.dtype), flat(dx), few)
     return dx

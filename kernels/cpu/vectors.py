@@ -171,6 +171,21 @@ def emit_masked_store(builder: Any, value: Any, pointer: Any, mask: Any, bits: i
     builder.call(function, [value, place, ir.Constant(I32, bits // 8), mask])
 
 
+def emit_total(builder: Any, value: Any) -> Any:
+    """The sum of a vector's lanes, halves added to halves."""
+    count = value.type.count
+    while count > 1:
+        count //= 2
+        low, high = (
+            ir.Constant(ir.VectorType(I32, count), list(range(first, first + count))) for first in (0, count)
+        )
+        none = ir.Constant(value.type, ir.Undefined)
+        value = builder.fadd(
+            builder.shuffle_vector(value, none, low), builder.shuffle_vector(value, none, high)
+        )
+    return builder.extract_element(value, ir.Constant(I32, 0))
+
+
 def emit_prefetch(builder: Any, pointer: Any, write: bool = False) -> None:
     """Ask for the cache line that holds an element, to read or to write it; no address is wrong."""
     kind = ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
@@ -305,20 +320,9 @@ where_less, where_at_most, where_equal = _choice("<"), _choice("<="), _choice("=
 
 @intrinsic
 def total(typingctx: Any, vector: Any) -> Any:
-    """The sum of the lanes, halves added to halves: the same order on every machine of this width."""
+    """The sum of the lanes: the same order on every machine of this width."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, count = args[0], llvm_vector(signature.args[0].bits).count
-        while count > 1:
-            count //= 2
-            low, high = (
-                ir.Constant(ir.VectorType(I32, count), list(range(first, first + count)))
-                for first in (0, count)
-            )
-            none = ir.Constant(value.type, ir.Undefined)
-            value = builder.fadd(
-                builder.shuffle_vector(value, none, low), builder.shuffle_vector(value, none, high)
-            )
-        return builder.extract_element(value, ir.Constant(I32, 0))
+        return emit_total(builder, args[0])
 
     return types.Float(f"float{vector.bits}")(vector), codegen
