@@ -43,6 +43,7 @@ START = Rates(
     products=150e9,
     narrow=0.8,
     low=0.5,
+    few=0.8,
     weights=0.8,
     winograd=0.85,
     transforms=12e9,

@@ -17,6 +17,7 @@ import math
 from collections import Counter
 from typing import Any, NamedTuple
 
+from minidl.kernels.cpu import conv2d_few
 from minidl.kernels.cpu.conv2d_direct_weight import heights as gradient_heights
 from minidl.kernels.cpu.conv2d_im2col import channel_parts
 from minidl.kernels.cpu.conv2d_tiles import pixel_heights, tall_tiles
@@ -193,34 +194,59 @@ def _packing(problem: Problem, rates: Rates) -> float:
 
 
 def _direct(problem: Problem, algorithm: str, rates: Rates) -> float:
-    oh, ow = problem.out
     (kh, kw), per_group, filters = problem.kernel, problem.c // problem.groups, problem.k // problem.groups
-    depth, calls, size = kh * kw * per_group, 1, problem.itemsize
-    pointwise = (kh, kw, *problem.stride, *problem.padding) == (1, 1, 1, 1, 0, 0)
-    lines, length = (1, problem.n * oh * ow) if pointwise else (problem.n * oh, ow)
-    merged = problem.groups == 1 and problem.dilation[1] == 1
+    calls = 1
     if problem.direction == "backward_weight":
-        runs, run = (kh, kw * per_group) if merged else (kh * kw, per_group)
-        blocks = max(1, problem.n * oh * ow / 384)
-        products = _product(run, runs, problem.n * oh * ow, filters, blocks, size, rates, gradient_heights)
-        weights = blocks * runs * run * filters * problem.groups * size / (4 * rates.copies)
-        seconds = problem.groups * products / rates.weights + weights
+        seconds = _direct_weight(problem, rates)
     elif problem.direction == "forward":
-        steps = 1 if merged else kh
-        products = _product(length, lines, depth, filters, steps, size, rates, pixel_heights)
-        seconds = problem.groups * products
+        oh, ow = problem.out
+        lines, length = (1, problem.n * oh * ow) if _pointwise(problem) else (problem.n * oh, ow)
+        few = conv2d_few.lines_of(problem.kernel, per_group, problem.dilation, problem.groups)
+        seconds = problem.groups * _direct_product(problem, lines, length, filters, few, rates)
     else:
-        sy, sx = problem.stride
-        patches = merged and kw == sx and problem.padding[1] == 0 and ow * kw == problem.w
+        (sy, sx), (oh, ow) = problem.stride, problem.out
+        taps = (-(-kh // sy), -(-kw // sx))
+        few = conv2d_few.lines_of(taps, filters, problem.dilation, problem.groups)
+        patches = problem.groups == 1 and problem.dilation[1] == 1 and kw == sx and problem.padding[1] == 0
+        patches = patches and ow * kw == problem.w and not conv2d_few.pays(per_group, *few, problem.itemsize)
         columns, across = (kw * per_group, 1) if patches else (per_group, sx)
-        length = length if pointwise else ow if patches else -(-problem.w // sx)
-        lines = lines if pointwise else problem.n * -(-problem.h // sy)
+        lines, length = (problem.n * -(-problem.h // sy), ow if patches else -(-problem.w // sx))
+        lines, length = (1, problem.n * oh * ow) if _pointwise(problem) else (lines, length)
         calls = min(sy, problem.h) * across
-        inner = depth / per_group * filters / (sy * sx) * (1 if not patches else sx / kw)
-        products = _product(length, lines, inner, columns, 1, size, rates, pixel_heights)
-        seconds = problem.groups * calls * products
+        depth = kh * kw * filters / (sy * sx) * (1 if not patches else sx / kw)
+        few = (few[0], depth / few[0])
+        seconds = problem.groups * calls * _direct_product(problem, lines, length, columns, few, rates)
     copied = problem.bytes if max(problem.padding) > 0 else 0
     return seconds + copied / (4 * rates.copies) + _packing(problem, rates) + calls * rates.call
+
+
+def _pointwise(problem: Problem) -> bool:
+    return (*problem.kernel, *problem.stride, *problem.padding) == (1, 1, 1, 1, 0, 0)
+
+
+def _direct_product(
+    problem: Problem, lines: float, length: int, outputs: int, sums: tuple[int, float], rates: Rates
+) -> float:
+    """Seconds for ``lines`` rows of ``length`` pixels; ``sums``: lines of the filter and their numbers."""
+    size, (segments, depth) = problem.itemsize, sums
+    if conv2d_few.pays(outputs, segments, math.ceil(depth), size):
+        each = conv2d_few.cost(outputs, segments, math.ceil(depth), size)
+        return lines * length * each * 2 * lanes_of(size) / (rates.products * 4 / size) / rates.few
+    merged = problem.groups == 1 and problem.dilation[1] == 1
+    steps = segments if problem.direction == "forward" and not merged else 1
+    return _product(length, lines, segments * depth, outputs, steps, size, rates, pixel_heights)
+
+
+def _direct_weight(problem: Problem, rates: Rates) -> float:
+    (kh, kw), per_group, filters = problem.kernel, problem.c // problem.groups, problem.k // problem.groups
+    merged, size = problem.groups == 1 and problem.dilation[1] == 1, problem.itemsize
+    runs, run = (kh, kw * per_group) if merged else (kh * kw, per_group)
+    pixels = problem.n * math.prod(problem.out)
+    blocks = max(1, pixels / 384)
+    products = _product(run, runs, pixels, filters, blocks, size, rates, gradient_heights)
+    return problem.groups * products / rates.weights + (
+        blocks * runs * run * filters * problem.groups * size / (4 * rates.copies)
+    )
 
 
 def _im2col(problem: Problem, algorithm: str, rates: Rates) -> float:

@@ -24,6 +24,7 @@ class Rates(NamedTuple):
     products: float  #: operations a second in the tall tiles of sums
     narrow: float  #: of that, in tiles of one vector
     low: float  #: of that, in low tiles
+    few: float  #: of that, in dot products for few outputs
     weights: float  #: of that, where the sum goes over pixels
     winograd: float  #: of that, in the products between Winograd's transforms
     transforms: float  #: bytes of transformed tiles
