@@ -187,6 +187,8 @@ def _convolve_piece(
     sizes = block_sizes(
         *(m, x.shape, y.shape, padding, parts, strides, doubled, z, vectors + k_vectors, lanes, x.itemsize)
     )
+    many_weights = planes * sum(parts[:2]) * sum(parts[2:]) * x.itemsize > WEIGHT_BYTES
+    sizes[1] = evenly(int(sizes[2]), int(sizes[1]), workers, many_weights)
     U = transformed_weights(weight, m, parts, turned, from_filter)
     padded_bias = np.zeros(k_vectors * lanes, x.dtype)
     if bias is not None:
@@ -268,6 +270,19 @@ def block_sizes(
         (m, T, tiles, TH, TW, *x_shape[2:], *padding, *y_shape[2:], *parts, *strides, doubled, z is not None),
         np.int64,
     )
+
+
+def evenly(tiles: int, most: int, workers: int, many_weights: bool) -> int:
+    """Tiles of a block, a multiple of ROWS and at most ``most``, with which all threads are done the soonest.
+
+    Reading the weights takes a block about as long as some tiles do. (No bit of an output depends on it.)
+
+    >>> evenly(16, 2 * ROWS, 2, False) == ROWS, evenly(1024, 4 * ROWS, 2, False) == 4 * ROWS
+    (True, True)
+    """
+    weights = ROWS * 2 if many_weights else ROWS // 2
+    choices = range(most, 0, -ROWS)
+    return min(choices, key=lambda T: -(-(-(-tiles // T)) // workers) * (T + weights))
 
 
 def vectors_of(channels: tuple[int, ...], lanes: int) -> int:

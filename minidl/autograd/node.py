@@ -79,7 +79,12 @@ class Node:
     # -- what forward saves ----------------------------------------------------------------------------------
 
     def save(self, *arrays: Any) -> None:
-        """Keep arrays for the backward; if they are inputs or outputs, a later change of them is noticed."""
+        """Keep arrays for the backward; if they are inputs or outputs, a later change of them is noticed.
+
+        Nothing is kept where no backward will come: no input needs a gradient, or ``no_grad()``.
+        """
+        if not any(self.needs_input_grad):
+            return
         rows = []
         for array in arrays:
             position = next((i for i, x in enumerate(self._arrays) if x is array), None)
