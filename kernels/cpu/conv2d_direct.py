@@ -57,7 +57,7 @@ Pair = tuple[int, int]
 BLOCK_BYTES = 256 * 1024
 #: Output pixels that a piece of a pointwise convolution covers; fewer where they are few, but about a multiple
 #: of that, whole tiles of any width. Output rows of a piece at least, where images are few.
-POINTWISE, LEAST_POINTWISE, LEAST_ROWS = 192, 24, 3
+POINTWISE, LEAST_POINTWISE, LEAST_ROWS = 384, 24, 3
 
 
 @compiled
