@@ -217,7 +217,8 @@ def _direct(problem: Problem, algorithm: str, rates: Rates) -> float:
         few = (few[0], depth / few[0])
         seconds = problem.groups * calls * _direct_product(problem, lines, length, columns, few, rates)
     copied = problem.bytes if max(problem.padding) > 0 else 0
-    return seconds + copied / (4 * rates.copies) + _packing(problem, rates) + calls * rates.call
+    # All classes of pixels are dealt out in one call, but their weights are packed one after the other.
+    return seconds + copied / (4 * rates.copies) + _packing(problem, rates) + (1 + calls) / 2 * rates.call
 
 
 def _pointwise(problem: Problem) -> bool:
@@ -298,6 +299,10 @@ def _winograd(problem: Problem, algorithm: str, rates: Rates) -> float:
 
 
 def _depthwise(problem: Problem, algorithm: str, rates: Rates) -> float:
-    k = _round_up(problem.k, lanes_of(problem.itemsize))
-    work = 2 * problem.n * math.prod(problem.out) * math.prod(problem.kernel) * k
-    return work / rates.depthwise * problem.itemsize / 4 + rates.call
+    lanes = lanes_of(problem.itemsize)
+    k, pixels = _round_up(problem.k, lanes), problem.n * math.prod(problem.out)
+    work = 2 * pixels * math.prod(problem.kernel) * k
+    filled = 0  # bytes of the pictures whose channels are filled up to a vector
+    if problem.k < lanes:
+        filled = (pixels + problem.n * problem.h * problem.w) * lanes * problem.itemsize
+    return work / rates.depthwise * problem.itemsize / 4 + filled / rates.packing + rates.call
