@@ -55,8 +55,8 @@ Pair = tuple[int, int]
 
 #: Bytes of image that a block of output rows reads: it stays in the second-level cache beside the weights.
 BLOCK_BYTES = 256 * 1024
-#: Output pixels that a piece of a pointwise convolution covers; fewer where they are few, but about a multiple
-#: of that, whole tiles of any width. Output rows of a piece at least, where images are few.
+#: Output pixels that a piece of a pointwise convolution covers; fewer where they are few, but about a
+#: multiple of that, whole tiles of any width. Output rows of a piece at least, where images are few.
 POINTWISE, LEAST_POINTWISE, LEAST_ROWS = 384, 24, 3
 
 
@@ -186,8 +186,8 @@ def _run(
         rows.append((total, pieces, *numbers))
     count = SUMS * lanes_of(x.itemsize) + max(room for _, _, room in jobs)
     works = memory.empty((threads.get_num_threads(), _aligned(count, x)), x.dtype)
-    # No more steps than vectors of weights.
-    tables = np.empty((threads.get_num_threads(), 2 * packed.size // lanes_of(x.itemsize) if few else 0), np.int64)
+    steps = packed.size // lanes_of(x.itemsize) if few else 0  # at most
+    tables = np.empty((threads.get_num_threads(), 2 * steps), np.int64)
     threads.deal(_convolve, total, np.array(rows, np.int64), few, x, packed, bias, y, works, tables)
 
 

@@ -313,8 +313,12 @@ def _cuts(work: _Work) -> tuple[int, int, int]:
     More shares write more sums; more chunks copy the image, and cotangents, more often; few pieces leave
     threads idle. Nothing depends on the number of threads.
 
-    >>> _cuts(_Work(28, 7, 7, 3, 3, 1, 1, 3, 37632, 50176, 116736, 1e-4))
-    (7, 4, 1)
+    Images are shared out where the sums are small; the filters are, where they are large:
+
+    >>> pixels = _Work(64, 8, 8, 1, 1, 1, panels=1, runs=1, x=0, g=0, sums=10_000, products=1e-2)
+    >>> filters = _Work(8, 8, 8, 1, 1, 1, panels=16, runs=1, x=0, g=0, sums=10_000_000, products=1e-2)
+    >>> _cuts(pixels), _cuts(filters)
+    ((8, 4, 1), (8, 1, 4))
     """
     best, units = (math.inf, 1, 1, 1), work.panels * work.runs
     for shares in (1, 2, 4, 8, 16):

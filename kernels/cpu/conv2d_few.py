@@ -109,11 +109,10 @@ def _dot_product(outputs: int) -> Any:
 
 
 def _emit(context: Any, builder: Any, signature: Any, args: Any, outputs: int) -> Any:
-    a, places, table, steps, b, b_at, b_output = args[0], args[1:5], *args[5:10]
-    start, start_at, c, targets = *args[10:13], args[13:17]
+    a, p0, p1, p2, p3, table, steps, b, b_at, b_output, start, start_at, c, *targets = args
     kinds, bits = signature.args, bits_of(signature.args[0])
     count = ir.Constant(I64, llvm_vector(bits).count)
-    pixels = [address(context, builder, kinds[0], a, place) for place in places]
+    pixels = [address(context, builder, kinds[0], a, place) for place in (p0, p1, p2, p3)]
     rows = [builder.add(b_at, emit_times(builder, b_output, k)) for k in range(outputs)]
     rows = [address(context, builder, kinds[7], b, row) for row in rows]
     pairs = address(context, builder, kinds[5], table, ir.Constant(I64, 0))
@@ -174,12 +173,12 @@ def few_product(
         p0, p1, p2, p3 = a_at + first * a_row, a_at + j1 * a_row, a_at + j2 * a_row, a_at + j3 * a_row
         k = 0
         while k < outputs:
-            to, at, left = y_at + k, b_at + k * by_output, outputs - k
+            to, at, begin, left = y_at + k, b_at + k * by_output, bias_at + k, outputs - k
             c0, c1, c2, c3 = to + first * y_row, to + j1 * y_row, to + j2 * y_row, to + j3 * y_row
             if left == 3 or left > 4:
-                _three(a, p0, p1, p2, p3, table, steps, b, at, by_output, bias, bias_at + k, y, c0, c1, c2, c3)
+                _three(a, p0, p1, p2, p3, table, steps, b, at, by_output, bias, begin, y, c0, c1, c2, c3)
             elif left >= 2:
-                _two(a, p0, p1, p2, p3, table, steps, b, at, by_output, bias, bias_at + k, y, c0, c1, c2, c3)
+                _two(a, p0, p1, p2, p3, table, steps, b, at, by_output, bias, begin, y, c0, c1, c2, c3)
             else:
-                _one(a, p0, p1, p2, p3, table, steps, b, at, by_output, bias, bias_at + k, y, c0, c1, c2, c3)
+                _one(a, p0, p1, p2, p3, table, steps, b, at, by_output, bias, begin, y, c0, c1, c2, c3)
             k += 3 if left == 3 or left > 4 else min(left, 2)

@@ -214,8 +214,8 @@ def _direct(problem: Problem, algorithm: str, rates: Rates) -> float:
         lines, length = (1, problem.n * oh * ow) if _pointwise(problem) else (lines, length)
         calls = min(sy, problem.h) * across
         depth = kh * kw * filters / (sy * sx) * (1 if not patches else sx / kw)
-        few = (few[0], depth / few[0])
-        seconds = problem.groups * calls * _direct_product(problem, lines, length, columns, few, rates)
+        each = (few[0], depth / few[0])
+        seconds = problem.groups * calls * _direct_product(problem, lines, length, columns, each, rates)
     copied = problem.bytes if max(problem.padding) > 0 else 0
     # All classes of pixels are dealt out in one call, but their weights are packed one after the other.
     return seconds + copied / (4 * rates.copies) + _packing(problem, rates) + (1 + calls) / 2 * rates.call

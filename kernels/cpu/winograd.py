@@ -31,6 +31,7 @@ these functions give None where an output is not finite, and the caller computes
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -281,8 +282,11 @@ def evenly(tiles: int, most: int, workers: int, many_weights: bool) -> int:
     (True, True)
     """
     weights = ROWS * 2 if many_weights else ROWS // 2
-    choices = range(most, 0, -ROWS)
-    return min(choices, key=lambda T: -(-(-(-tiles // T)) // workers) * (T + weights))
+
+    def rounds(T: int) -> int:
+        return math.ceil(math.ceil(tiles / T) / workers)
+
+    return min(range(most, 0, -ROWS), key=lambda T: rounds(T) * (T + weights))
 
 
 def vectors_of(channels: tuple[int, ...], lanes: int) -> int:
