@@ -26,7 +26,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 #: Parts that the work of a compiled kernel is cut into, for each thread: enough to even out, few to start.
-PARTS = 4
+#: Up to MOST_PARTS, every piece is a part: ten pieces in eight parts would leave a thread with four of them
+#: while the other has six.
+PARTS, MOST_PARTS = 4, 16
 
 _count: int | None = None  # None: nobody has set it
 _pool: tuple[int, int, ThreadPoolExecutor] | None = None  # process, threads
@@ -163,7 +165,7 @@ def deal(kernel: Callable[..., Any], pieces: int, *args: Any, parts: int | None 
         if pieces:
             kernel(0, pieces, 0, *args)
         return
-    number = min(pieces, parts or PARTS * threads)
+    number = min(pieces, parts or (PARTS if pieces > MOST_PARTS * threads else MOST_PARTS) * threads)
     if hasattr(kernel, "overloads"):  # compiled by Numba
         from minidl.kernels.cpu import team
 
