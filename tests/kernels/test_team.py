@@ -17,6 +17,7 @@ from minidl.kernels import threads
 
 pytest.importorskip("numba", reason="Numba is not installed")
 from minidl.kernels.cpu import calls, compiled, team  # after the skip
+from minidl.kernels.cpu.atomics import pause, read, write
 
 
 @pytest.fixture(autouse=True)
@@ -131,14 +132,29 @@ def test_a_kernel_that_fails_is_named_when_all_are_done():
     assert (seen == 1).all()
 
 
+@compiled
+def _helper_works(begin, end, worker, begun, turns, sums):
+    """The caller only waits for the helper to begin; then it has nothing to do and goes to sleep."""
+    for piece in range(begin, end):
+        total = 0.0
+        if worker == 0:
+            while read(begun, 0) == 0:
+                pause()
+        else:
+            write(begun, 0, 1)
+            for i in range(turns):
+                total += np.sqrt(float(i + piece))
+        sums[piece, 0] = total
+
+
 def test_after_an_interruption_nothing_is_spoilt():
     """Ctrl-C while the caller sleeps and its helper works: another team is made, the helper goes on alone."""
-    turns, sums = np.array([10, 100_000_000]), np.full((2, 2), -1.0)
+    begun, sums = np.zeros(1, np.int64), np.full((2, 2), -1.0)
+    _helper_works(0, 0, 0, begun.ctypes.data, 0, sums)  # compiled before the clock starts
     before = team._team
 
     def deal_on():
-        for _ in range(100):  # the long piece must be the helper's for the caller to sleep
-            threads.deal(_slow, 2, turns, sums, parts=2)
+        threads.deal(_helper_works, 2, begun.ctypes.data, 200_000_000, sums, parts=2)
 
     # Who started the tests may have set the signal to be ignored, as shells do in the background.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
