@@ -16,14 +16,13 @@ space with room to spare.
 
 from __future__ import annotations
 
-import functools
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
+from minidl.kernels.cpu.conv2d_cuts import PRODUCTS, Work, cuts
 from minidl.kernels.cpu.conv2d_tiles import copy_padded, flat, panel_width, tall_tiles
 from minidl.kernels.cpu.products import ROWS, WIDE, tile_product
 from minidl.kernels.cpu.vectors import REGISTERS, VECTOR_BYTES, lanes, lanes_of, load, store
@@ -35,8 +34,6 @@ Pair = tuple[int, int]
 BLOCK_PIXELS, BLOCK_BYTES, LEAST_ROWS = 384, 512 * 1024, 3
 #: Panels of cotangents are copied for more inputs than that (times taps): they are read once for every six.
 FEW_INPUTS = 100
-#: Bytes that one core multiplies and adds in a second, and copies; about, to compare ways to cut the work.
-PRODUCTS, COPIES = 400e9, 10e9
 #: Tiles of sums reach so many rows beyond the last at most.
 BEYOND = 8
 #: Heights of the tiles of WIDE, 2 and 1 vectors.
@@ -100,8 +97,8 @@ def _products(
     """Units begin..end-1 of dw (+)= Xᵀ g over ``rows`` rows of ``pixels`` pixels. C, K: of a group.
 
     A unit is a run of taps of one panel of filters; those of a panel follow each other. The panel of g is
-    copied to ``near`` first: its vectors lie far apart, with many filters all in the same few lines of the
-    first-level cache; and there it ends with whole vectors.
+    copied to ``near`` first, unless inputs are few: its vectors lie far apart, with many filters all in the
+    same few lines of the first-level cache; and there it ends with whole vectors.
     """
     L = lanes(dw)
     KV = (K + L - 1) // L
@@ -245,7 +242,7 @@ def backward_weight(
     careful = not copied and _reaches_beyond(length, vectors)
     panels = groups * -(-vectors // WIDE)
     most = min(BLOCK_PIXELS // out[1], BLOCK_BYTES // max(1, need[1] * c * stride[0] * dtype.itemsize))
-    work = _Work(
+    work = Work(
         rows=n * out[0],
         high=out[0],
         most=max(1, min(most, out[0])),
@@ -259,7 +256,7 @@ def backward_weight(
         sums=size * dtype.itemsize,
         products=2 * n * out[0] * out[1] * runs * length * groups * vectors * VECTOR_BYTES / PRODUCTS,
     )
-    rows, shares, chunks = _cuts(work)
+    rows, shares, chunks = cuts(work)
     room = ((rows - 1) * stride[0] + (kh - 1) * dilation[0] + 1) * need[1] * c + BEYOND
     room = room if copied or careful else 0
     works = memory.empty(
@@ -287,51 +284,3 @@ def _reaches_beyond(length: int, vectors: int) -> bool:
         if max(0, length - talls * tall) % low or talls * tall > length:
             return True
     return False
-
-
-class _Work(NamedTuple):
-    """What :func:`_cuts` wants to know of a gradient; bytes and, of the products, seconds of one core."""
-
-    rows: int  #: of g, in all images together
-    high: int  #: of an image
-    most: int  #: that a block may have
-    least: int  #: below that, too much of the image is copied twice
-    window: int  #: rows of the image under a filter
-    stride: int
-    panels: int  #: of filters, in all groups
-    runs: int  #: of taps
-    x: int  #: bytes of the image, if it has to be copied
-    g: int  #: bytes of the cotangent, if it has to be copied
-    sums: int  #: bytes of all sums
-    products: float
-
-
-@functools.lru_cache(maxsize=1024)
-def _cuts(work: _Work) -> tuple[int, int, int]:
-    """Rows of a block, shares of the blocks, chunks of the units: the best of all, by what they would cost.
-
-    More shares write more sums; more chunks copy the image, and cotangents, more often; few pieces leave
-    threads idle. Nothing depends on the number of threads.
-
-    Images are shared out where the sums are small; the filters are, where they are large:
-
-    >>> pixels = _Work(64, 8, 8, 1, 1, 1, panels=1, runs=1, x=0, g=0, sums=10_000, products=1e-2)
-    >>> filters = _Work(8, 8, 8, 1, 1, 1, panels=16, runs=1, x=0, g=0, sums=10_000_000, products=1e-2)
-    >>> _cuts(pixels), _cuts(filters)
-    ((8, 4, 1), (8, 1, 4))
-    """
-    best, units = (math.inf, 1, 1, 1), work.panels * work.runs
-    for shares in (1, 2, 4, 8, 16):
-        rows = min(work.most, max(work.least, -(-work.rows // shares)))
-        rows = -(-work.high // -(-work.high // rows))
-        blocks = work.rows // work.high * -(-work.high // rows)
-        if shares > blocks:
-            break
-        for chunks in sorted({min(units, count) for count in (1, 2, 3, 4, 6, 8, 12, 16)}):
-            twice = ((rows - 1) * work.stride + work.window) / (rows * work.stride)
-            copied = chunks * twice * work.x + max(1, chunks / work.panels) * work.g
-            seconds = work.products + (copied + 2 * work.sums * (shares + blocks / 4)) / COPIES
-            largest = -(-blocks // shares) / blocks * -(-units // chunks) / units
-            late = [-(-shares * chunks // cores) * largest for cores in (2, 4)]
-            best = min(best, (seconds * sum(late), rows, shares, chunks))
-    return best[1:]
