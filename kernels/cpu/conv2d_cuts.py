@@ -15,7 +15,7 @@ PRODUCTS, COPIES = 400e9, 10e9
 
 
 class Work(NamedTuple):
-    """What :func:`cuts` wants to know of a gradient: rows, bytes and, of the products, seconds of one core."""
+    """What :func:`cuts` wants to know: rows, bytes and, of the products, seconds of one core."""
 
     rows: int  #: of g, in all images together
     high: int  #: of an image
