@@ -76,9 +76,9 @@ def test_whoever_is_done_first_waits_for_the_other(long_piece):
     turns = np.array([10, 10])
     turns[long_piece] = 5_000_000  # some milliseconds: many times SPIN
     sums = np.zeros((2, 2))
-    for pause in (0, 3 * team.SPIN, 20 * team.SPIN):
+    for idle in (0, 3 * team.SPIN, 20 * team.SPIN):
         sums[:] = -1
-        time.sleep(pause)
+        time.sleep(idle)
         threads.deal(_slow, 2, turns, sums, parts=2)
         assert sums[1 - long_piece, 0] >= 0
         assert sums[long_piece, 0] > 1e9
