@@ -28,6 +28,8 @@ def few_forward(case):
 def test_as_many_outputs_as_there_may_be(outputs, groups, dilation):
     forward = Case(2, (7, 10), groups, 37, outputs, (3, 3), (1, 2), (1, 0), dilation)
     back = Case(2, (7, 10), groups, outputs, 37, (3, 3), (2, 1), (0, 1), dilation)
+    if outputs > lanes_of(4) // 2:
+        pytest.skip("vectors are so short here that vectors of outputs are the better ones")
     assert few_forward(forward)
     assert pays(outputs, *lines_of((2, 3), 37, dilation, groups), 4)
     check(forward, "direct")
