@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import weakref
 
@@ -185,3 +186,21 @@ def test_gradients_of_graphs_add_up():
     assert total.item() == 6 + 27
     total.backward()
     assert x.grad.item() == 2 + 18
+
+
+@pytest.mark.parametrize("recording", [True, False])
+@pytest.mark.parametrize("needed", [True, False])
+def test_nothing_is_kept_where_no_backward_will_come(recording, needed):
+    kept = []
+
+    class Twice(minidl.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save(x)
+            kept.append(ctx.saved)
+            return 2 * x
+
+    x = minidl.tensor([1.0, 2.0], requires_grad=needed)
+    with contextlib.nullcontext() if recording else minidl.no_grad():
+        Twice.apply(x)
+    assert len(kept[0]) == (recording and needed)
