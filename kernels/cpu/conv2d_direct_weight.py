@@ -257,18 +257,15 @@ def backward_weight(
         products=2 * n * out[0] * out[1] * runs * length * groups * vectors * VECTOR_BYTES / PRODUCTS,
     )
     rows, shares, chunks = cuts(work)
-    room = ((rows - 1) * stride[0] + (kh - 1) * dilation[0] + 1) * need[1] * c + BEYOND
-    room = room if copied or careful else 0
-    works = memory.empty(
-        (threads.get_num_threads(), room + max(rows * out[1], 1) * WIDE * lanes + 64),
-        dtype,
-    )
+    patch = ((rows - 1) * stride[0] + work.window) * need[1] * c + BEYOND
+    room = patch if copied or careful else 0
+    near = max(rows * out[1], 1) * WIDE * lanes
+    works = memory.empty((threads.get_num_threads(), room + near + 64), dtype)
     sums = memory.empty((shares, size), dtype)
     sizes = (n, h, w, c, *out, k, *stride, *dilation, kh, kw, *padding, groups, rows, shares, chunks,
              panels * runs, copied, careful, room)  # fmt: skip
-    pieces = shares * chunks
     arrays = (np.array(sizes, np.int64), flat(x), flat(g), sums, works)
-    threads.deal(_weights, pieces, *arrays, parts=pieces)
+    threads.deal(_weights, shares * chunks, *arrays, parts=shares * chunks)
     extents = np.array((per_group, k // groups, runs, length, length + BEYOND), np.int64)
     lines = memory.empty((threads.get_num_threads(), lanes), dtype)
     threads.deal(gather_weights, groups * vectors, extents, sums, dw.reshape(-1), lines)
