@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
-from minidl.kernels.cpu.pointwise import binary, fill, run, supported, unary
-from minidl.kernels.cpu.vector_erfcx import erfcx
+from minidl.kernels.cpu.pointwise import binary, fill, negative, run, size, supported, unary
+from minidl.kernels.cpu.vector_erfcx import half_erfcx
 from minidl.kernels.cpu.vector_math import exp, expm1, log1p
 from minidl.kernels.cpu.vectors import fma, where_at_most, where_equal, where_less
 from minidl.kernels.reference import activations as reference
@@ -74,8 +74,7 @@ def _hardswish_backward(g, x, a, b):  # type: ignore[no-untyped-def]
 @register_jitable
 def _sized(x):  # type: ignore[no-untyped-def]
     """-|x|."""
-    zero = fill(x, 0.0)
-    return where_less(zero, x, zero - x, x)
+    return negative(size(x))
 
 
 @register_jitable
@@ -154,14 +153,14 @@ def _softplus_backward(g, x, beta, threshold):  # type: ignore[no-untyped-def]
 @register_jitable
 def _normal(x):  # type: ignore[no-untyped-def]
     """Φ(x), by its smaller tail, and e^(-x²/2)."""
-    zero, one, limit = fill(x, 0.0), fill(x, 1.0), fill(x, -40.0)
-    a = _sized(x) * fill(x, math.sqrt(0.5))
-    a = zero - where_less(a, limit, limit, a)  # beyond, the tail is 0 and a² might be infinite
+    one, limit = fill(x, 1.0), fill(x, 40.0)
+    a = size(x) * fill(x, math.sqrt(0.5))
+    a = where_less(limit, a, limit, a)  # beyond, the tail is 0 and a² might be infinite
     square = a * a
-    e = exp(zero - square)
-    e = e - e * fma(a, a, zero - square)  # the square's rounding, which the exponential would magnify
-    tail = fill(x, 0.5) * e * erfcx(a)
-    return where_less(x, zero, tail, one - tail), e
+    e = exp(negative(square))
+    e = fma(e, fma(negative(a), a, square), e)  # the square's rounding, which the exponential would magnify
+    tail = e * half_erfcx(a)
+    return where_less(x, fill(x, 0.0), tail, one - tail), e
 
 
 @register_jitable

@@ -25,11 +25,13 @@ import numpy as np
 
 from minidl.kernels import memory
 from minidl.kernels.cpu import normalize_loops as loops
+from minidl.kernels.cpu import normalize_rows as alone
 from minidl.kernels.cpu.pointwise import DTYPES, PIECE
+from minidl.kernels.cpu.streams import is_far
 from minidl.kernels.layout import conversions
 from minidl.kernels.reference import normalize as reference
 from minidl.kernels.reference.normalize import Needed
-from minidl.kernels.threads import deal
+from minidl.kernels.threads import deal, get_num_threads
 
 Array = np.ndarray[Any, Any]
 Gradients = tuple[Array | None, Array | None, Array | None]
@@ -44,12 +46,24 @@ def forward(
     if groups is not None and x.shape[2] == 1:
         return _rows_forward(x, weight, bias, groups, eps)
     flat, plan = _pixels(x), _plan(x.shape, groups)
-    mean, var = _statistics(flat, plan)
-    inv_std = 1 / np.sqrt(var + eps)
-    mean, var, inv_std = (a.astype(x.dtype) for a in (mean, var, inv_std))
-    scale = plan.spread(inv_std) if weight is None else plan.spread(inv_std) * weight
-    y = _affine(flat, plan, plan.spread(mean), scale, bias)
-    return plan.shaped(y, x.shape), mean.ravel(), var.ravel(), inv_std.ravel()
+    y, affine = memory.empty(flat.shape, x.dtype), _given(weight, bias, x)
+    means, squares = plan.of_pieces(), plan.of_pieces()
+    results = [np.empty(plan.images * plan.groups, x.dtype) for _ in range(3)]  # μ, σ², s
+    factors = plan.of_channels(3, x.dtype)
+    options, far = (plan.groups, float(eps)), is_far(y, plan.sizes[-1])
+    if plan.images_at_once:
+        deal(
+            loops.images_forward, plan.images, flat, y, *affine, means, squares, *results, *factors, *options,
+            far, *plan.sizes,
+        )  # fmt: skip
+    else:
+        deal(loops.statistics, plan.pieces, flat, means, squares, *plan.sizes)
+        loops.merge(
+            0, plan.images, 0, means, squares, *affine, *results, *factors, *options, *plan.sizes
+        )  # fmt: skip
+        deal(loops.affine, plan.pieces, flat, y, *factors, far, *plan.sizes)
+    mean, var, inv_std = results
+    return plan.shaped(y, x.shape), mean, var, inv_std
 
 
 def backward(
@@ -61,20 +75,30 @@ def backward(
     if groups is not None and x.shape[2] == 1:
         return _rows_backward(g, x, weight, mean, inv_std, groups, needed)
     plan = _plan(x.shape, groups)
+    gamma, _ = _given(weight, None, x)
     g, x, shape = _pixels(g), _pixels(x), x.shape
-    mu, s = plan.spread(mean), plan.spread(inv_std).astype(np.float64)
-    total, moment = _sums(g, x, plan, mu)
-    dweight = (s * moment).sum(axis=0).astype(x.dtype) if needed[1] else None
-    dbias = total.sum(axis=0).astype(x.dtype) if needed[2] else None
-    if not needed[0]:
-        return None, dweight, dbias
-    gamma = np.ones(1) if weight is None else weight.astype(np.float64)
-    mean_h = plan.spread(plan.gathered(gamma * total) / plan.group_size)
-    mean_hx = plan.spread(plan.gathered(gamma * s * moment) / plan.group_size)
-    dx = memory.empty(x.shape, x.dtype)
-    factors = (mu, gamma * s, -s * s * mean_hx, -s * mean_h)
-    deal(loops.gradient, plan.pieces, g, x, dx, *(plan.folded(f, x.dtype) for f in factors), *plan.sizes)
-    return plan.shaped(dx, shape), dweight, dbias
+    totals, moments = plan.of_pieces(), plan.of_pieces()
+    centre, factors = plan.folded(plan.spread(mean), x.dtype), plan.of_channels(3, x.dtype)
+    total, moment = (np.empty(plan.images * plan.channels) for _ in range(2))
+    spread = (gamma, np.ascontiguousarray(inv_std), total, moment, *factors, plan.groups)
+    dx = memory.empty(x.shape, x.dtype) if needed[0] else None
+    if dx is not None and plan.images_at_once:
+        far = is_far(dx, plan.sizes[-1])
+        deal(
+            loops.images_backward, plan.images, g, x, dx, centre, totals, moments, *spread, far, *plan.sizes
+        )  # fmt: skip
+    else:
+        deal(loops.sums, plan.pieces, g, x, centre, totals, moments, *plan.sizes)
+        loops.gather(0, plan.images, 0, totals, moments, *spread, *plan.sizes)
+        if dx is not None:
+            far = is_far(dx, plan.sizes[-1])
+            deal(loops.gradient, plan.pieces, g, x, dx, centre, *factors, far, *plan.sizes)
+    s = plan.spread(inv_std).astype(np.float64)
+    return (
+        None if dx is None else plan.shaped(dx, shape),
+        (s * moment.reshape(s.shape)).sum(axis=0).astype(x.dtype) if needed[1] else None,
+        total.reshape(s.shape).sum(axis=0).astype(x.dtype) if needed[2] else None,
+    )
 
 
 def forward_given(x: Array, weight: Array | None, bias: Array | None, mean: Array, inv_std: Array) -> Array:
@@ -134,17 +158,22 @@ class _Plan(NamedTuple):
         return self.chunks, self.chunk, self.rows // self.fold, self.channels * self.fold
 
     @property
-    def group_size(self) -> int:
-        """Values in a group."""
-        return self.rows * (self.channels // self.groups)
+    def images_at_once(self) -> bool:
+        """Whether threads take whole images: there are enough of them that all threads have about as many."""
+        threads = get_num_threads()
+        return self.images >= 4 * threads or self.images % threads == 0
+
+    def of_pieces(self) -> Array:
+        """New memory for a value of each piece and folded channel."""
+        return np.empty(self.pieces * self.channels * self.fold)
+
+    def of_channels(self, count: int, dtype: Any) -> list[Array]:
+        """Memory for so many values of each image and folded channel."""
+        return [np.empty(self.images * self.channels * self.fold, dtype) for _ in range(count)]
 
     def spread(self, values: Array) -> Array:
         """A value for each group to one for each channel, (images, C)."""
         return np.repeat(values.reshape(self.images, self.groups), self.channels // self.groups, axis=1)
-
-    def gathered(self, values: Array) -> Array:
-        """The sums (images, groups) of values for each channel."""
-        return values.reshape(self.images, self.groups, -1).sum(axis=2)
 
     def folded(self, values: Array, dtype: Any) -> Array:
         """Values (images or 1, C) as the loops take them: flat, in one dtype, for each folded channel."""
@@ -178,21 +207,16 @@ def _pixels(x: Array) -> Array:
     return turned.reshape(-1)
 
 
+def _given(weight: Array | None, bias: Array | None, x: Array) -> tuple[Array, Array]:
+    """γ and β; 1 and 0 where there are none."""
+    c = x.shape[1]
+    return (
+        np.ones(c, x.dtype) if weight is None else np.ascontiguousarray(weight),
+        np.zeros(c, x.dtype) if bias is None else np.ascontiguousarray(bias),
+    )
+
+
 # --- pixels with channels -----------------------------------------------------------------------------------
-
-
-def _statistics(x: Array, plan: _Plan) -> tuple[Array, Array]:
-    """Means and biased variances (images, groups) in float64."""
-    places = (plan.images, plan.chunks, plan.fold, plan.groups, plan.channels // plan.groups)
-    means, squares = np.empty(places), np.empty(places)
-    deal(loops.statistics, plan.pieces, x, means.reshape(-1), squares.reshape(-1), *plan.sizes)
-    sizes = np.full(plan.chunks, plan.chunk)
-    sizes[-1] = plan.rows // plan.fold - plan.chunk * (plan.chunks - 1)
-    weights, others = sizes.reshape(1, -1, 1, 1, 1), (1, 2, 4)
-    mean = (means * weights).sum(axis=others, keepdims=True) / plan.group_size
-    apart = (means - mean) ** 2 * weights
-    var = (squares + apart).sum(axis=others) / plan.group_size
-    return mean.reshape(var.shape), var
 
 
 def _affine(x: Array, plan: _Plan, mean: Array, scale: Array, bias: Array | None) -> Array:
@@ -200,7 +224,7 @@ def _affine(x: Array, plan: _Plan, mean: Array, scale: Array, bias: Array | None
     y = memory.empty(x.shape, x.dtype)
     shift = np.zeros(1) if bias is None else bias
     factors = (plan.folded(f, x.dtype) for f in (mean, scale, shift))
-    deal(loops.affine, plan.pieces, x, y, *factors, *plan.sizes)
+    deal(loops.affine, plan.pieces, x, y, *factors, is_far(y, plan.sizes[-1]), *plan.sizes)
     return y
 
 
@@ -227,13 +251,12 @@ def _rows_forward(
     flat = _contiguous(x)
     y = memory.empty(flat.shape, x.dtype)
     mean, var, inv_std = (np.empty(n * groups, x.dtype) for _ in range(3))
-    gamma = np.ones(c, x.dtype) if weight is None else np.ascontiguousarray(weight)
-    beta = np.zeros(c, x.dtype) if bias is None else np.ascontiguousarray(bias)
+    gamma, beta = _given(weight, bias, x)
     size = c // groups
     step = max(1, PIECE // size)  # rows in a piece
     rows = n * groups
     sizes = (size, groups, step, rows, float(eps))
-    deal(loops.rows_forward, -(-rows // step), flat, y, gamma, beta, mean, var, inv_std, *sizes)
+    deal(alone.rows_forward, -(-rows // step), flat, y, gamma, beta, mean, var, inv_std, *sizes)
     return y.reshape(x.shape), mean, var, inv_std
 
 
@@ -243,12 +266,12 @@ def _rows_backward(
     n, c, _ = x.shape
     # Each piece sums for γ and β on its own; so few pieces that these sums stay small beside x.
     pieces = min(n, max(4, min(64, 2**20 // c)), max(1, x.size // PIECE))
-    gamma = np.ones(c, x.dtype) if weight is None else np.ascontiguousarray(weight)
+    gamma, _ = _given(weight, None, x)
     dx = memory.empty((x.size,), x.dtype)
     sums = np.empty((pieces, 2, c))
     sizes = (c // groups, groups, pieces, n)
     deal(
-        loops.rows_backward, pieces, _contiguous(g), _contiguous(x), dx, gamma, mean, inv_std,
+        alone.rows_backward, pieces, _contiguous(g), _contiguous(x), dx, gamma, mean, inv_std,
         sums.reshape(-1), *sizes,
     )  # fmt: skip
     dweight, dbias = sums.sum(axis=0).astype(x.dtype)

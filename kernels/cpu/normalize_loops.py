@@ -1,8 +1,13 @@
-"""The compiled loops of ``normalize.py``.
+"""The compiled loops of ``normalize.py`` over pixels with channels.
 
-Pixels: memory is (images, rows, C), piece p is chunk p % chunks of image p // chunks. All loops read memory
-in its own order, so that the next lines are fetched ahead; what belongs to the channels (factors, running
-sums) is a few lines that stay in the first-level cache.
+Memory is (images, rows, C), piece p is chunk p % chunks of image p // chunks. All loops read memory in its own
+order, so that the next lines are fetched ahead; what belongs to the channels (factors, running sums) is a few
+lines that stay in the first-level cache.
+
+Each direction is a pass for sums, some arithmetic for each channel, and a pass for the result. What the first
+pass read last is in the cache yet, so the second one begins there: it takes the pieces from the last to the
+first (*turn* t is piece last - t). Where there are many images with statistics of their own, a thread takes an
+image through all three, and finds in its cache what it has just read.
 """
 
 from __future__ import annotations
@@ -10,14 +15,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba.extending import register_jitable
 
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.pointwise import fill
-from minidl.kernels.cpu.vectors import fma, lanes, load, store, total
+from minidl.kernels.cpu.streams import put
+from minidl.kernels.cpu.vectors import fma, lanes, load, store
 
 Array = np.ndarray[Any, Any]
 
-#: Rows, or vectors of one row, whose sum is taken in the array's own dtype.
+#: Rows whose sum is taken in the array's own dtype.
 BLOCK = 64
 
 
@@ -26,62 +33,155 @@ def statistics(
     begin: int, end: int, worker: int, x: Array, means: Array, squares: Array,
     chunks: int, chunk: int, rows: int, C: int,
 ) -> None:  # fmt: skip
-    """Mean and sum of squared deviations of each piece and channel."""
+    """Mean and sum of squared deviations of each piece and channel.
+
+    A block is read once, for its deviations from the mean of the block before it. Where that is so far off
+    that more would cancel than is left (and in a piece's first block), it is read twice, from the cache.
+    """
     centre, rest, square = np.empty(C, x.dtype), np.empty(C, x.dtype), np.empty(C, x.dtype)
     for piece in range(begin, end):
         first = piece % chunks * chunk
         last = min(first + chunk, rows)
         place = piece * C
+        means[place : place + C] = 0
+        squares[place : place + C] = 0
         for row in range(first, last, BLOCK):
-            n = min(BLOCK, last - row)
-            _block(x, (piece // chunks * rows + row) * C, n, C, centre, rest, square)
-            seen = row - first
+            n, seen = min(BLOCK, last - row), row - first
+            start = (piece // chunks * rows + row) * C
+            if seen:
+                _deviations(x, start, n, C, centre, rest, square)
+            if seen == 0 or _cancels(n, C, rest, square):
+                _means(x, start, n, C, centre)
+                _deviations(x, start, n, C, centre, rest, square)
             part, both = n / (seen + n), seen * n / (seen + n)
-            if seen == 0:
-                means[place : place + C] = 0
-                squares[place : place + C] = 0
             for c in range(C):
-                left = np.float64(rest[c]) / n  # what rounding left of the deviations' mean
-                apart = centre[c] + left - means[place + c] if seen else centre[c] + left
+                left = np.float64(rest[c]) / n
+                mean = centre[c] + left
+                apart = mean - means[place + c]
                 means[place + c] += apart * part
                 squares[place + c] += square[c] - n * left * left + apart * apart * both
+                centre[c] = mean
 
 
 @compiled
-def _block(x: Array, start: int, n: int, C: int, centre: Array, rest: Array, square: Array) -> None:
-    """The mean of n rows, rounded, and the sums of the deviations from it and of their squares."""
+def _cancels(n: int, C: int, rest: Array, square: Array) -> bool:
+    """Whether Σ d² - n (Σ d / n)² is less than half of Σ d² in a channel."""
+    found = False
+    for c in range(C):
+        found |= np.float64(rest[c]) ** 2 > n / 2 * square[c]
+    return found
+
+
+@compiled
+def _means(x: Array, start: int, n: int, C: int, centre: Array) -> None:
+    """The means of n rows, rounded. Four rows at a time: the sums are read and written once for them."""
+    fours, end = start + n // 4 * 4 * C, start + n * C
     for c in range(0, C, lanes(x)):
-        store(centre, c, load(x, start + c, C - c), C - c)
-    for row in range(start + C, start + n * C, C):
+        store(centre, c, fill(load(x, start, 1), 0.0), C - c)
+    for row in range(start, fours, 4 * C):
+        for c in range(0, C, lanes(x)):
+            i, count = row + c, C - c
+            one = load(x, i, count) + load(x, i + C, count)
+            other = load(x, i + 2 * C, count) + load(x, i + 3 * C, count)
+            store(centre, c, load(centre, c, count) + (one + other), count)
+    for row in range(fours, end, C):
         for c in range(0, C, lanes(x)):
             store(centre, c, load(centre, c, C - c) + load(x, row + c, C - c), C - c)
     for c in range(0, C, lanes(x)):
         s = load(centre, c, C - c)
         store(centre, c, s * fill(s, 1 / n), C - c)
-        store(rest, c, fill(s, 0.0), C - c)
-        store(square, c, fill(s, 0.0), C - c)
-    for row in range(start, start + n * C, C):
-        for c in range(0, C, lanes(x)):
+
+
+@compiled
+def _deviations(x: Array, start: int, n: int, C: int, centre: Array, rest: Array, square: Array) -> None:
+    """The sums of n rows' deviations from ``centre``, and of their squares."""
+    fours, end, width = start + n // 4 * 4 * C, start + n * C, lanes(x)
+    whole = C - C % width
+    for c in range(0, C, width):
+        zero = fill(load(x, start, 1), 0.0)
+        store(rest, c, zero, C - c)
+        store(square, c, zero, C - c)
+    for row in range(start, fours, 4 * C):
+        for c in range(0, whole, width):
+            _four_deviations(x, centre, rest, square, row + c, C, c, width)
+        if whole < C:
+            _four_deviations(x, centre, rest, square, row + whole, C, whole, C - whole)
+    for row in range(fours, end, C):
+        for c in range(0, C, width):
             d = load(x, row + c, C - c) - load(centre, c, C - c)
             store(rest, c, load(rest, c, C - c) + d, C - c)
             store(square, c, fma(d, d, load(square, c, C - c)), C - c)
 
 
+@register_jitable
+def _four_deviations(x, centre, rest, square, i, C, c, count):  # type: ignore[no-untyped-def]
+    m = load(centre, c, count)
+    d, e = load(x, i, count) - m, load(x, i + C, count) - m
+    f, g = load(x, i + 2 * C, count) - m, load(x, i + 3 * C, count) - m
+    store(rest, c, load(rest, c, count) + ((d + e) + (f + g)), count)
+    squares = fma(d, d, e * e) + fma(f, f, g * g)
+    store(square, c, load(square, c, count) + squares, count)
+
+
+@compiled
+def merge(
+    begin: int, end: int, worker: int, means: Array, squares: Array, weight: Array, bias: Array,
+    mean: Array, var: Array, inv_std: Array, centre: Array, scale: Array, shift: Array,
+    groups: int, eps: float, chunks: int, chunk: int, rows: int, C: int,
+) -> None:  # fmt: skip
+    """Statistics of each image's groups from those of its pieces; from them, the factors of ``affine``."""
+    channels = weight.size
+    wide, group_size = channels // groups, rows * (C // groups)
+    for image in range(begin, end):
+        for group in range(groups):
+            at, first = image * groups + group, image * chunks * C + group * wide
+            middle = 0.0
+            for k in range(chunks):
+                some = 0.0
+                for j in range(first + k * C, first + (k + 1) * C, channels):
+                    for i in range(j, j + wide):
+                        some += means[i]
+                middle += some * min(chunk, rows - k * chunk)
+            middle /= group_size
+            whole = 0.0
+            for k in range(chunks):
+                n = min(chunk, rows - k * chunk)
+                for j in range(first + k * C, first + (k + 1) * C, channels):
+                    for i in range(j, j + wide):
+                        whole += squares[i] + n * (means[i] - middle) ** 2
+            mean[at], var[at], inv_std[at] = middle, whole / group_size, 1 / np.sqrt(whole / group_size + eps)
+            for j in range(group * wide, C, channels):
+                for i in range(wide):
+                    place = image * C + j + i
+                    centre[place], shift[place] = mean[at], bias[group * wide + i]
+                    scale[place] = inv_std[at] * weight[group * wide + i]
+
+
 @compiled
 def affine(
-    begin: int, end: int, worker: int, x: Array, y: Array, mean: Array, scale: Array, bias: Array,
+    begin: int, end: int, worker: int, x: Array, y: Array, mean: Array, scale: Array, bias: Array, far: bool,
     chunks: int, chunk: int, rows: int, C: int,
 ) -> None:  # fmt: skip
-    """y = (x - mean) scale + bias."""
-    for piece in range(begin, end):
+    """y = (x - mean) scale + bias, where ranges are of turns."""
+    last_piece = x.size // (rows * C) * chunks - 1
+    width = lanes(x)
+    whole = C - C % width
+    for turn in range(begin, end):
+        piece = last_piece - turn
         first = piece % chunks * chunk
         last = min(first + chunk, rows)
         image = piece // chunks
         for row in range(image * rows + first, image * rows + last):
-            for c in range(0, C, lanes(x)):
-                count, at, i = C - c, image * C + c, row * C + c
-                d = load(x, i, count) - load(mean, at, count)
-                store(y, i, fma(d, load(scale, at, count), load(bias, at, count)), count)
+            for c in range(0, whole, width):
+                _affine(x, y, mean, scale, bias, row * C + c, image * C + c, width, far)
+            if whole < C:
+                _affine(x, y, mean, scale, bias, row * C + whole, image * C + whole, C - whole, far)
+
+
+@register_jitable
+def _affine(x, y, mean, scale, bias, i, at, count, far):  # type: ignore[no-untyped-def]
+    d = load(x, i, count) - load(mean, at, count)
+    put(y, i, fma(d, load(scale, at, count), load(bias, at, count)), count, far)
 
 
 @compiled
@@ -91,6 +191,8 @@ def sums(
 ) -> None:  # fmt: skip
     """Σ g and Σ g (x - mean) of each piece and channel."""
     part, product = np.zeros(C, x.dtype), np.zeros(C, x.dtype)
+    width = lanes(x)
+    whole = C - C % width
     for piece in range(begin, end):
         first = piece % chunks * chunk
         last = min(first + chunk, rows)
@@ -99,167 +201,122 @@ def sums(
         moments[place : place + C] = 0
         for block in range(first, last, BLOCK):
             for row in range(image * rows + block, image * rows + min(block + BLOCK, last)):
-                for c in range(0, C, lanes(x)):
-                    count = C - c
-                    v = load(g, row * C + c, count)
-                    d = load(x, row * C + c, count) - load(mean, image * C + c, count)
-                    store(part, c, load(part, c, count) + v, count)
-                    store(product, c, fma(v, d, load(product, c, count)), count)
+                for c in range(0, whole, width):
+                    _sums(g, x, mean, part, product, row * C + c, image * C + c, c, width)
+                if whole < C:
+                    i, at = row * C + whole, image * C + whole
+                    _sums(g, x, mean, part, product, i, at, whole, C - whole)
             for c in range(C):
                 totals[place + c] += part[c]
                 moments[place + c] += product[c]
                 part[c] = product[c] = 0
 
 
+@register_jitable
+def _sums(g, x, mean, part, product, i, at, c, count):  # type: ignore[no-untyped-def]
+    v = load(g, i, count)
+    d = load(x, i, count) - load(mean, at, count)
+    store(part, c, load(part, c, count) + v, count)
+    store(product, c, fma(v, d, load(product, c, count)), count)
+
+
+@compiled
+def gather(
+    begin: int, end: int, worker: int, totals: Array, moments: Array, weight: Array, inv_std: Array,
+    total: Array, moment: Array, by_g: Array, by_x: Array, shift: Array,
+    groups: int, chunks: int, chunk: int, rows: int, C: int,
+) -> None:  # fmt: skip
+    """The sums of each image's channels from those of its pieces; from them, the factors of ``gradient``.
+
+    With h = γ g and x̂ = s (x - μ): dx = s (h - mean h - x̂ mean(h x̂)), so that x - μ has the factor
+    -s² mean(h x̂), where mean(h x̂) = s mean(h (x - μ)).
+    """
+    channels = weight.size
+    wide, group_size = channels // groups, rows * (C // groups)
+    for image in range(begin, end):
+        for c in range(channels):
+            sum_g, sum_gx = 0.0, 0.0
+            for i in range(image * chunks * C + c, (image + 1) * chunks * C, channels):
+                sum_g += totals[i]
+                sum_gx += moments[i]
+            total[image * channels + c], moment[image * channels + c] = sum_g, sum_gx
+        for group in range(groups):
+            s = np.float64(inv_std[image * groups + group])
+            mean_h, mean_hx = 0.0, 0.0
+            for c in range(group * wide, (group + 1) * wide):
+                mean_h += weight[c] * total[image * channels + c]
+                mean_hx += weight[c] * s * moment[image * channels + c]
+            mean_h /= group_size
+            mean_hx /= group_size
+            for j in range(group * wide, C, channels):
+                for i in range(wide):
+                    place = image * C + j + i
+                    by_g[place], by_x[place] = weight[group * wide + i] * s, -s * s * mean_hx
+                    shift[place] = -s * mean_h
+
+
 @compiled
 def gradient(
     begin: int, end: int, worker: int, g: Array, x: Array, dx: Array,
-    mean: Array, by_g: Array, by_x: Array, shift: Array, chunks: int, chunk: int, rows: int, C: int,
+    mean: Array, by_g: Array, by_x: Array, shift: Array, far: bool, chunks: int, chunk: int, rows: int, C: int,
 ) -> None:  # fmt: skip
-    """dx = by_g g + by_x (x - mean) + shift."""
-    for piece in range(begin, end):
+    """dx = by_g g + by_x (x - mean) + shift, where ranges are of turns."""
+    last_piece = x.size // (rows * C) * chunks - 1
+    width = lanes(x)
+    whole = C - C % width
+    for turn in range(begin, end):
+        piece = last_piece - turn
         first = piece % chunks * chunk
         last = min(first + chunk, rows)
         image = piece // chunks
         for row in range(image * rows + first, image * rows + last):
-            for c in range(0, C, lanes(x)):
-                count, at, i = C - c, image * C + c, row * C + c
-                d = load(x, i, count) - load(mean, at, count)
-                rest = fma(load(by_x, at, count), d, load(shift, at, count))
-                store(dx, i, fma(load(by_g, at, count), load(g, i, count), rest), count)
+            for c in range(0, whole, width):
+                _gradient(g, x, dx, mean, by_g, by_x, shift, row * C + c, image * C + c, width, far)
+            if whole < C:
+                at = image * C + whole
+                _gradient(g, x, dx, mean, by_g, by_x, shift, row * C + whole, at, C - whole, far)
+
+
+@register_jitable
+def _gradient(g, x, dx, mean, by_g, by_x, shift, i, at, count, far):  # type: ignore[no-untyped-def]
+    d = load(x, i, count) - load(mean, at, count)
+    rest = fma(load(by_x, at, count), d, load(shift, at, count))
+    put(dx, i, fma(load(by_g, at, count), load(g, i, count), rest), count, far)
 
 
 @compiled
-def rows_forward(
-    begin: int, end: int, worker: int, x: Array, y: Array, weight: Array, bias: Array,
-    means: Array, variances: Array, inverses: Array, size: int, groups: int, step: int, rows: int, eps: float,
+def images_forward(
+    begin: int, end: int, worker: int, x: Array, y: Array, weight: Array, bias: Array, means: Array, squares: Array,
+    mean: Array, var: Array, inv_std: Array, centre: Array, scale: Array, shift: Array, groups: int, eps: float,
+    far: bool, chunks: int, chunk: int, rows: int, C: int,
 ) -> None:  # fmt: skip
-    """Rows of ``size`` values, each normalised on its own; weight and bias for each place of an image."""
-    zero = fill(load(x, 0, 1), 0.0)
-    for row in range(begin * step, min(end * step, rows)):
-        start, places = row * size, row % groups * size
-        mean, variance = _row_statistics(x, start, size)
-        inverse = 1 / np.sqrt(variance + eps)
-        means[row], variances[row], inverses[row] = mean, variance, inverse
-        m, k = fill(zero, mean), fill(zero, inverse)
-        for i in range(0, size, lanes(x)):
-            n = size - i
-            v = (load(x, start + i, n) - m) * k
-            store(y, start + i, fma(v, load(weight, places + i, n), load(bias, places + i, n)), n)
+    """Whole images, one after the other."""
+    images = x.size // (rows * C)
+    for image in range(begin, end):
+        first, turn = image * chunks, (images - 1 - image) * chunks
+        statistics(first, first + chunks, worker, x, means, squares, chunks, chunk, rows, C)
+        merge(
+            image, image + 1, worker, means, squares, weight, bias, mean, var, inv_std, centre, scale, shift,
+            groups, eps, chunks, chunk, rows, C,
+        )  # fmt: skip
+        affine(turn, turn + chunks, worker, x, y, centre, scale, shift, far, chunks, chunk, rows, C)
 
 
 @compiled
-def _row_statistics(x: Array, start: int, size: int) -> tuple[float, float]:
-    """Mean and biased variance of x[start : start + size]: blocks of vectors, the rest one by one."""
-    width = lanes(x)
-    whole = size - size % width
-    zero = fill(load(x, start, 1), 0.0)
-    mean = 0.0
-    for block in range(start, start + whole, BLOCK * width):
-        mean += _sum(x, block, min(block + BLOCK * width, start + whole), zero)
-    for i in range(start + whole, start + size):
-        mean += np.float64(x[i])
-    centre = x.dtype.type(mean / size)
-    m = fill(zero, np.float64(centre))
-    deviation, square = 0.0, 0.0
-    for block in range(start, start + whole, BLOCK * width):
-        one, two = _deviations(x, block, min(block + BLOCK * width, start + whole), m, zero)
-        deviation += one
-        square += two
-    for i in range(start + whole, start + size):
-        apart = np.float64(x[i] - centre)
-        deviation += apart
-        square += apart * apart
-    left = deviation / size  # what rounding left of the deviations' mean
-    return centre + left, square / size - left * left
-
-
-# An addition takes four cycles, but two can begin in each: one sum alone would wait for itself. Hence four.
-
-
-@compiled
-def _sum(x: Array, first: int, last: int, zero: Any) -> float:
-    """The sum of whole vectors."""
-    width = lanes(x)
-    a, b, c, d = zero, zero, zero, zero
-    i = first
-    while i + 4 * width <= last:
-        a = a + load(x, i, width)
-        b = b + load(x, i + width, width)
-        c = c + load(x, i + 2 * width, width)
-        d = d + load(x, i + 3 * width, width)
-        i += 4 * width
-    while i < last:
-        a = a + load(x, i, width)
-        i += width
-    return np.float64(total((a + b) + (c + d)))
-
-
-@compiled
-def _deviations(x: Array, first: int, last: int, m: Any, zero: Any) -> tuple[float, float]:
-    """The sums of x - m and of its squares."""
-    width = lanes(x)
-    a, b, c, d = zero, zero, zero, zero
-    p, q, r, s = zero, zero, zero, zero
-    i = first
-    while i + 4 * width <= last:
-        e, f = load(x, i, width) - m, load(x, i + width, width) - m
-        g, h = load(x, i + 2 * width, width) - m, load(x, i + 3 * width, width) - m
-        a, b, c, d = a + e, b + f, c + g, d + h
-        p, q, r, s = fma(e, e, p), fma(f, f, q), fma(g, g, r), fma(h, h, s)
-        i += 4 * width
-    while i < last:
-        e = load(x, i, width) - m
-        a, p = a + e, fma(e, e, p)
-        i += width
-    return np.float64(total((a + b) + (c + d))), np.float64(total((p + q) + (r + s)))
-
-
-@compiled
-def rows_backward(
-    begin: int, end: int, worker: int, g: Array, x: Array, dx: Array, weight: Array, means: Array,
-    inverses: Array, sums: Array, size: int, groups: int, pieces: int, images: int,
+def images_backward(
+    begin: int, end: int, worker: int, g: Array, x: Array, dx: Array, centre: Array, totals: Array, moments: Array,
+    weight: Array, inv_std: Array, total: Array, moment: Array, by_g: Array, by_x: Array, shift: Array, groups: int,
+    far: bool, chunks: int, chunk: int, rows: int, C: int,
 ) -> None:  # fmt: skip
-    """dx of rows normalised on their own; ``sums`` (pieces, 2, C): Σ g x̂ and Σ g of each piece and place."""
-    C = groups * size
-    some = np.zeros(2 * C, x.dtype)  # of up to BLOCK images, in the array's own dtype
-    for piece in range(begin, end):
-        first, last = piece * images // pieces, (piece + 1) * images // pieces
-        sums[piece * 2 * C : (piece + 1) * 2 * C] = 0
-        for image in range(first, last):
-            for row in range(image * groups, (image + 1) * groups):
-                place = (row - image * groups) * size
-                _row_backward(g, x, dx, weight, some, row * size, place, size, C, means[row], inverses[row])
-            if image == last - 1 or (image - first) % BLOCK == BLOCK - 1:
-                for i in range(2 * C):
-                    sums[piece * 2 * C + i] += some[i]
-                    some[i] = 0
-
-
-@compiled
-def _row_backward(
-    g: Array, x: Array, dx: Array, weight: Array, some: Array, start: int, place: int, size: int, C: int,
-    mean: float, inverse: float,
-) -> None:  # fmt: skip
-    """One row: dx from g, and the row's share of the gradients of weight and bias."""
-    width = lanes(x)
-    zero = fill(load(x, start, 1), 0.0)
-    m, s = fill(zero, np.float64(mean)), fill(zero, np.float64(inverse))
-    deviation, moment = 0.0, 0.0
-    for block in range(0, size, BLOCK * width):
-        r, q = zero, zero
-        for i in range(block, min(block + BLOCK * width, size), width):
-            n = size - i  # lanes beyond the end are 0 in g, so in h
-            h = load(g, start + i, n) * load(weight, place + i, n)
-            r = r + h
-            q = fma(h, load(x, start + i, n) - m, q)
-        deviation += np.float64(total(r))
-        moment += np.float64(total(q))
-    mean_h, mean_hx = fill(zero, deviation / size), fill(zero, moment * inverse / size)
-    for i in range(0, size, width):
-        n = size - i
-        v = load(g, start + i, n)
-        xhat = (load(x, start + i, n) - m) * s
-        store(dx, start + i, s * (v * load(weight, place + i, n) - mean_h - xhat * mean_hx), n)
-        store(some, place + i, fma(v, xhat, load(some, place + i, n)), n)
-        store(some, C + place + i, load(some, C + place + i, n) + v, n)
+    """Whole images, one after the other."""
+    images = x.size // (rows * C)
+    for image in range(begin, end):
+        first, turn = image * chunks, (images - 1 - image) * chunks
+        sums(first, first + chunks, worker, g, x, centre, totals, moments, chunks, chunk, rows, C)
+        gather(
+            image, image + 1, worker, totals, moments, weight, inv_std, total, moment, by_g, by_x, shift,
+            groups, chunks, chunk, rows, C,
+        )  # fmt: skip
+        gradient(
+            turn, turn + chunks, worker, g, x, dx, centre, by_g, by_x, shift, far, chunks, chunk, rows, C
+        )  # fmt: skip

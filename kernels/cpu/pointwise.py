@@ -23,7 +23,8 @@ from numba.extending import intrinsic
 
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
-from minidl.kernels.cpu.vectors import emit_splat, lanes, llvm_element, llvm_vector, load, store
+from minidl.kernels.cpu.streams import is_far, put
+from minidl.kernels.cpu.vectors import emit_splat, lanes, llvm_element, load
 from minidl.kernels.layout import conversions
 
 Array = np.ndarray[Any, Any]
@@ -91,14 +92,15 @@ def empty_in(order: Order, shape: tuple[int, ...], dtype: Any) -> tuple[Array, A
 
 
 def run(kernel: Callable[..., Any], arrays: tuple[Array, ...], *numbers: float) -> Array:
-    """Fill a result like the last array: ``kernel(begin, end, worker, *flat arrays, flat result, *numbers)``.
+    """Fill a result like the last array: ``kernel(begin, end, worker, *flat arrays, flat result, *numbers,
+    far)``, where ``far`` says that the result goes past the caches (``streams.py``).
 
     The last, because a backward takes the cotangent first and then what the forward saw, whose order counts.
     """
     last, order = dense(arrays[-1])
     y, flat_y = empty_in(order, last.shape, last.dtype)
     flat = [*(arranged(a, order) for a in arrays[:-1]), last.transpose(order).reshape(-1)]
-    threads.deal(kernel, pieces(last.size), *flat, flat_y, *numbers)
+    threads.deal(kernel, pieces(last.size), *flat, flat_y, *numbers, is_far(flat_y))
     return y
 
 
@@ -171,26 +173,39 @@ def fill(typingctx: Any, vector: Any, number: Any) -> Any:
     return vector(vector, types.float64), codegen
 
 
-@intrinsic
-def sqrt(typingctx: Any, vector: Any) -> Any:
-    """The square root of every lane, correctly rounded; NaN below 0."""
+def _of_lanes(emit: Callable[[Any, Any], Any], text: str) -> Any:
+    def typed(typingctx: Any, vector: Any) -> Any:
+        return vector(vector), lambda context, builder, signature, args: emit(builder, args[0])
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = llvm_vector(vector.bits)
-        name = f"llvm.sqrt.v{kind.count}f{vector.bits}"
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
-        return builder.call(function, args)
+    typed.__doc__ = text
+    return intrinsic(typed)
 
-    return vector(vector), codegen
+
+def _llvm(name: str) -> Callable[[Any, Any], Any]:
+    """LLVM's own function of this name, for vectors."""
+
+    def emit(builder: Any, value: Any) -> Any:
+        kind = ir.FunctionType(value.type, [value.type])
+        suffix = f"v{value.type.count}f{64 if isinstance(value.type.element, ir.DoubleType) else 32}"
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.{suffix}"), [value]
+        )
+
+    return emit
+
+
+sqrt = _of_lanes(_llvm("sqrt"), "The square root of every lane, correctly rounded; NaN below 0.")
+size = _of_lanes(_llvm("fabs"), "|x| of every lane.")
+negative = _of_lanes(lambda builder, value: builder.fneg(value), "-x of every lane, also of zeros.")
 
 
 def unary(formula: Callable[..., Any]) -> Callable[..., Any]:
     """A kernel y = formula(x, a, b) from a formula on vectors and two numbers."""
 
-    def loop(begin: int, end: int, worker: int, x: Array, y: Array, a: float, b: float) -> None:
+    def loop(begin: int, end: int, worker: int, x: Array, y: Array, a: float, b: float, far: bool) -> None:
         stop = min(end * PIECE, x.size)
         for i in range(begin * PIECE, stop, lanes(x)):
-            store(y, i, formula(load(x, i, stop - i), a, b), stop - i)
+            put(y, i, formula(load(x, i, stop - i), a, b), stop - i, far)
 
     return compiled(loop)
 
@@ -198,9 +213,11 @@ def unary(formula: Callable[..., Any]) -> Callable[..., Any]:
 def binary(formula: Callable[..., Any]) -> Callable[..., Any]:
     """A kernel z = formula(x, y, a, b)."""
 
-    def loop(begin: int, end: int, worker: int, x: Array, y: Array, z: Array, a: float, b: float) -> None:
+    def loop(
+        begin: int, end: int, worker: int, x: Array, y: Array, z: Array, a: float, b: float, far: bool
+    ) -> None:
         stop = min(end * PIECE, x.size)
         for i in range(begin * PIECE, stop, lanes(x)):
-            store(z, i, formula(load(x, i, stop - i), load(y, i, stop - i), a, b), stop - i)
+            put(z, i, formula(load(x, i, stop - i), load(y, i, stop - i), a, b), stop - i, far)
 
     return compiled(loop)

@@ -34,24 +34,29 @@ from numba.extending import intrinsic, models, overload, register_model
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
-def _vector_bytes() -> int:
-    """Width of the registers of the CPU that code is generated for.
+def _features() -> dict[str, bool]:
+    """What the CPU can do that code is generated for.
 
-    ``MINIDL_VECTOR_BYTES`` overrides. With NUMBA_CPU_NAME another CPU than this one is meant, which LLVM
-    knows but does not describe: without NUMBA_CPU_FEATURES it is taken for one with AVX2, as all x86 since
-    2013.
+    With NUMBA_CPU_NAME another one than this is meant, which LLVM knows but does not describe: without
+    NUMBA_CPU_FEATURES it is taken for one with AVX2, as all x86 since 2013.
     """
+    if config.CPU_NAME and config.CPU_NAME != binding.get_host_cpu_name():
+        return {"avx512f": "+avx512f" in (config.CPU_FEATURES or ""), "avx2": True}
+    return dict(binding.get_host_cpu_features())
+
+
+def _vector_bytes() -> int:
+    """Width of that CPU's registers; ``MINIDL_VECTOR_BYTES`` overrides."""
     if given := os.environ.get("MINIDL_VECTOR_BYTES"):
         return int(given)
-    if config.CPU_NAME and config.CPU_NAME != binding.get_host_cpu_name():
-        return 64 if "+avx512f" in (config.CPU_FEATURES or "") else 32
-    features = binding.get_host_cpu_features()
-    if features.get("avx512f"):
+    if _features().get("avx512f"):
         return 64
-    return 32 if features.get("avx2") else 16  # NEON's width: generated, but untested here
+    return 32 if _features().get("avx2") else 16  # NEON's width: generated, but untested here
 
 
 VECTOR_BYTES = _vector_bytes()
+#: Whether there is an instruction that multiplies a vector by powers of two.
+SCALES = VECTOR_BYTES == 64 and bool(_features().get("avx512f"))
 #: AVX-512 and NEON have 32 vector registers, AVX2 has 16: how large a tile of sums they can hold.
 REGISTERS = 16 if VECTOR_BYTES == 32 else 32
 
