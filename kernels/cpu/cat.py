@@ -23,13 +23,16 @@ import numpy as np
 from minidl.kernels import threads
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.pointwise import arranged, empty_in, order_of, supported
-from minidl.kernels.cpu.vectors import lanes, load, store
+from minidl.kernels.cpu.streams import is_far, put
+from minidl.kernels.cpu.vectors import lanes, load
 from minidl.kernels.reference import cat as reference
 
 Array = np.ndarray[Any, Any]
 
 #: Elements that are worth waking a thread for.
 PIECE = 16384
+#: Numbers of which every vector is a divisor.
+WHOLE = 64
 
 
 def forward(*arrays: Array, axis: int) -> Array:
@@ -68,33 +71,43 @@ def _deal(flat: list[tuple[Array, int]], whole: Array, rows: int, length: int, j
     for (first, n), (second, m) in zip(flat[::2], [*flat[1::2], (whole, 0)], strict=False):
         # Long rows are cut into parts, so that there is something to deal out.
         parts = max(1, min((n + m) // PIECE, PIECE // max(rows, 1)))
-        threads.deal(_copy_rows, rows * parts, first, n, second, m, whole, at, length, parts, join)
+        if join:
+            far = is_far(whole, math.gcd(length, at, n, m))
+        else:
+            far = is_far(first, n) and (m == 0 or is_far(second, m))
+        threads.deal(_copy_rows, rows * parts, first, n, second, m, whole, at, length, parts, join, far)
         at += n + m
 
 
 @compiled
 def _copy_rows(
     begin: int, end: int, worker: int, first: Array, n: int, second: Array, m: int, whole: Array, at: int,
-    length: int, parts: int, join: bool,
+    length: int, parts: int, join: bool, far: bool,
 ) -> None:  # fmt: skip
     """Parts of rows of two arrays, to or from position ``at`` of rows ``length`` long, side by side."""
     for piece in range(begin, end):
         row, part = piece // parts, piece % parts
         place = row * length + at
-        low, high = part * n // parts, (part + 1) * n // parts
+        low, high = _cut(n, part, parts), _cut(n, part + 1, parts)
         if join:
-            _copy(whole, place + low, first, row * n + low, high - low)
+            _copy(whole, place + low, first, row * n + low, high - low, far)
         else:
-            _copy(first, row * n + low, whole, place + low, high - low)
-        low, high = part * m // parts, (part + 1) * m // parts
+            _copy(first, row * n + low, whole, place + low, high - low, far)
+        low, high = _cut(m, part, parts), _cut(m, part + 1, parts)
         if join:
-            _copy(whole, place + n + low, second, row * m + low, high - low)
+            _copy(whole, place + n + low, second, row * m + low, high - low, far)
         else:
-            _copy(second, row * m + low, whole, place + n + low, high - low)
+            _copy(second, row * m + low, whole, place + n + low, high - low, far)
 
 
 @compiled
-def _copy(y: Array, to: int, x: Array, at: int, count: int) -> None:
+def _cut(n: int, part: int, parts: int) -> int:
+    """Where a part of n numbers begins: with a whole vector."""
+    return n if part == parts else part * n // parts // WHOLE * WHOLE
+
+
+@compiled
+def _copy(y: Array, to: int, x: Array, at: int, count: int, far: bool) -> None:
     """``count`` numbers."""
     for k in range(0, count, lanes(y)):
-        store(y, to + k, load(x, at + k, count - k), count - k)
+        put(y, to + k, load(x, at + k, count - k), count - k, far)

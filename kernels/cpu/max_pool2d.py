@@ -30,6 +30,7 @@ from numba.extending import intrinsic
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.pixels import DTYPES, flat, load_integers, store_integers, transposed
+from minidl.kernels.cpu.streams import is_far, put
 from minidl.kernels.cpu.vectors import lanes, load, splat, store, where_equal
 from minidl.kernels.layout import channels_last
 from minidl.kernels.reference import max_pool2d as reference
@@ -70,14 +71,16 @@ def backward(
     dx = memory.empty_channels_last((n, c, h, w), g.dtype)
     inside = out[0] * kernel[0] <= h and out[1] * kernel[1] <= w  # none hangs over the end
     if stride == kernel and padding == (0, 0) and dilation == (1, 1) and inside and g.size:
-        threads.deal(_backward_tiles, n * out[0], flat(g), flat(tap), flat(dx), h, w, c, *out, *kernel)
+        far = is_far(flat(dx), c)
+        threads.deal(_backward_tiles, n * out[0], flat(g), flat(tap), flat(dx), h, w, c, *out, *kernel, far)
         return dx
     windows = [
         array
         for axis in zip((h, w), kernel, out, stride, padding, dilation, strict=True)
         for array in _windows_of_pixels(*axis)
     ]
-    threads.deal(_backward, n * h, flat(g), flat(tap), flat(dx), *windows, h, w, c, *out, kernel[1])
+    far = is_far(flat(dx), c)
+    threads.deal(_backward, n * h, flat(g), flat(tap), flat(dx), *windows, h, w, c, *out, kernel[1], far)
     return dx
 
 
@@ -171,7 +174,7 @@ def _forward(
 def _backward(
     begin: int, end: int, worker: int, g: Array, tap: Array, dx: Array,
     v_start: Array, v_window: Array, v_tap: Array, h_start: Array, h_window: Array, h_tap: Array,
-    h: int, w: int, c: int, oh: int, ow: int, kw: int,
+    h: int, w: int, c: int, oh: int, ow: int, kw: int, far: bool,
 ) -> None:  # fmt: skip
     """Rows begin ... end-1 of all images of dx."""
     for row in range(begin, end):
@@ -186,13 +189,13 @@ def _backward(
                         number = load_integers(g, tap, at, c - k)
                         own = splat(g, first + h_tap[b])
                         total = total + where_equal(number, own, load(g, at, c - k), splat(g, 0))
-                store(dx, (row * w + x) * c + k, total, c - k)
+                put(dx, (row * w + x) * c + k, total, c - k, far)
 
 
 @compiled
 def _backward_tiles(
     begin: int, end: int, worker: int, g: Array, tap: Array, dx: Array,
-    h: int, w: int, c: int, oh: int, ow: int, kh: int, kw: int,
+    h: int, w: int, c: int, oh: int, ow: int, kh: int, kw: int, far: bool,
 ) -> None:  # fmt: skip
     """Windows that lie side by side: each fills its own tile of dx, the last ones what is left over."""
     zero = splat(g, 0)
@@ -207,7 +210,7 @@ def _backward_tiles(
                     for v in range(kw):
                         own = where_equal(number, splat(g, u * kw + v), value, zero)
                         # 0 + own: a cotangent of -0 gives 0, as in the reference, which adds to zeros
-                        store(dx, (((top + u) * w) + j * kw + v) * c + k, zero + own, c - k)
+                        put(dx, (((top + u) * w) + j * kw + v) * c + k, zero + own, c - k, far)
         for u in range(kh):  # columns that no window reaches
             for k in range(((top + u) * w + ow * kw) * c, (top + u + 1) * w * c, lanes(g)):
                 store(dx, k, zero, (top + u + 1) * w * c - k)

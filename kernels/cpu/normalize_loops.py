@@ -1,13 +1,13 @@
 """The compiled loops of ``normalize.py`` over pixels with channels.
 
-Memory is (images, rows, C), piece p is chunk p % chunks of image p // chunks. All loops read memory in its own
-order, so that the next lines are fetched ahead; what belongs to the channels (factors, running sums) is a few
-lines that stay in the first-level cache.
+Memory is (images, rows, C), piece p is chunk p % chunks of image p // chunks. All loops read memory in its
+own order, so that the next lines are fetched ahead; what belongs to the channels (factors, running sums) is a
+few lines that stay in the first-level cache.
 
 Each direction is a pass for sums, some arithmetic for each channel, and a pass for the result. What the first
 pass read last is in the cache yet, so the second one begins there: it takes the pieces from the last to the
-first (*turn* t is piece last - t). Where there are many images with statistics of their own, a thread takes an
-image through all three, and finds in its cache what it has just read.
+first (*turn* t is piece last - t). Where there are many images with statistics of their own, a thread takes
+an image through all three, and finds in its cache what it has just read.
 """
 
 from __future__ import annotations

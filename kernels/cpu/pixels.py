@@ -22,6 +22,7 @@ from numba.extending import intrinsic
 
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
+from minidl.kernels.cpu.streams import is_far, put
 from minidl.kernels.cpu.vectors import (
     I32,
     Vector,
@@ -119,9 +120,10 @@ def gather(x: Array, vertical: Matrix, horizontal: Matrix, before: Any = None, a
     ]
     per_column = len(horizontal.column) // max(horizontal.rows, 1)
     uniform = (np.diff(horizontal.start) == per_column).all() and mode == 0
+    flat_y = flat(y)
     threads.deal(
-        _gather, n * vertical.rows, flat(x), flat(y), h, w, c, *y.shape[2:], *matrices,
-        divisor.reshape(-1), *steps, mode, per_column if uniform else 0,
+        _gather, n * vertical.rows, flat(x), flat_y, h, w, c, *y.shape[2:], *matrices,
+        divisor.reshape(-1), *steps, mode, per_column if uniform else 0, is_far(flat_y, c),
     )  # fmt: skip
     return y
 
@@ -130,7 +132,7 @@ def gather(x: Array, vertical: Matrix, horizontal: Matrix, before: Any = None, a
 def _gather(
     begin: int, end: int, worker: int, x: Array, y: Array, h: int, w: int, c: int, oh: int, ow: int,
     v_start: Array, v_index: Array, v_weight: Array, h_start: Array, h_index: Array, h_weight: Array,
-    divisor: Array, divisor_row: int, divisor_column: int, mode: int, per_column: int,
+    divisor: Array, divisor_row: int, divisor_column: int, mode: int, per_column: int, far: bool,
 ) -> None:  # fmt: skip
     """Output rows begin ... end-1 of all images."""
     for row in range(begin, end):
@@ -138,11 +140,11 @@ def _gather(
         first, last, target = v_start[i], v_start[i + 1], row * ow * c
         above = (image * h + v_index[first]) * w * c if last > first else 0
         if per_column == 1 and last - first == 1:
-            _row_of_one(x, y, above, target, c, ow, h_index, h_weight, v_weight[first])
+            _row_of_one(x, y, above, target, c, ow, h_index, h_weight, v_weight[first], far)
         elif per_column == 2 and last - first == 2:
             below = (image * h + v_index[first + 1]) * w * c
             weights = v_weight[first], v_weight[first + 1]
-            _row_of_four(x, y, above, below, target, c, ow, h_index, h_weight, *weights)
+            _row_of_four(x, y, above, below, target, c, ow, h_index, h_weight, *weights, far)
         else:
             for j in range(ow):
                 for k in range(0, c, lanes(x)):
@@ -157,20 +159,21 @@ def _gather(
                             total = fma(splat(x, up * h_weight[b]), value, total)
                     if mode == 2:
                         total = total / splat(x, divisor[i * divisor_row + j * divisor_column])
-                    store(y, target + j * c + k, total, c - k)
+                    put(y, target + j * c + k, total, c - k, far)
 
 
 @compiled
 def _row_of_one(
-    x: Array, y: Array, source: int, target: int, c: int, ow: int, index: Array, weight: Array, up: float
-) -> None:
+    x: Array, y: Array, source: int, target: int, c: int, ow: int, index: Array, weight: Array, up: float,
+    far: bool,
+) -> None:  # fmt: skip
     """A row of outputs that read one pixel each."""
     count = lanes(x)
     whole = c - c % count
     for j in range(ow):
         at, to, factor = source + index[j] * c, target + j * c, splat(x, up * weight[j])
         for k in range(0, whole, count):
-            store(y, to + k, load(x, at + k, count) * factor, count)
+            put(y, to + k, load(x, at + k, count) * factor, count, far)
         if whole < c:
             store(y, to + whole, load(x, at + whole, c - whole) * factor, c - whole)
 
@@ -178,7 +181,7 @@ def _row_of_one(
 @compiled
 def _row_of_four(
     x: Array, y: Array, above: int, below: int, target: int, c: int, ow: int, index: Array, weight: Array,
-    up: float, down: float,
+    up: float, down: float, far: bool,
 ) -> None:  # fmt: skip
     """A row of outputs that read 2x2 pixels each."""
     count = lanes(x)
@@ -189,7 +192,7 @@ def _row_of_four(
         for k in range(0, c - c % count, count):
             total = fma(second, load(x, above + right + k, count), first * load(x, above + left + k, count))
             total = fma(third, load(x, below + left + k, count), total)
-            store(y, to + k, fma(fourth, load(x, below + right + k, count), total), count)
+            put(y, to + k, fma(fourth, load(x, below + right + k, count), total), count, far)
         k = c - c % count
         if k < c:
             total = fma(second, load(x, above + right + k, c - k), first * load(x, above + left + k, c - k))
