@@ -32,14 +32,28 @@ class Counter:
 
 conversions = Counter()
 
+_copier: Callable[[Any], Any] | None = None
+
+
+def set_copier(copied: Callable[[Any], Any]) -> None:
+    """Let another function than NumPy's copy arrays: ``kernels/cpu/order.py`` has one for large ones."""
+    global _copier
+    _copier = copied
+
+
+def contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A counted copy of an array with its axes in C order."""
+    conversions.count += 1
+    conversions.bytes += array.nbytes
+    if _copier is None or not isinstance(array, np.ndarray):
+        return array.copy(order="C")
+    copy: np.ndarray[Any, Any] = _copier(array)
+    return copy
+
 
 def to_c_order(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """``array`` itself if it lies in C order, else a counted copy that does."""
-    if array.flags.c_contiguous:
-        return array
-    conversions.count += 1
-    conversions.bytes += array.nbytes
-    return array.copy(order="C")
+    return array if array.flags.c_contiguous else contiguous(array)
 
 
 def is_channels_last(array: np.ndarray[Any, Any]) -> bool:
@@ -51,9 +65,7 @@ def to_channels_last(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """An (N, C, H, W) array itself if it lies channels-last, else a counted copy that does."""
     if is_channels_last(array):
         return array
-    conversions.count += 1
-    conversions.bytes += array.nbytes
-    return array.transpose(0, 2, 3, 1).copy(order="C").transpose(0, 3, 1, 2)
+    return contiguous(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
 
 
 def channels_last(kernel: Kernel) -> Kernel:

@@ -85,15 +85,16 @@ def test_a_step_on_an_image_in_c_order(norm, up):
     """What has to be copied, with everything else made in the order in which it is read.
 
     Compiled: activations lie channels-last, so in the forward the image alone is copied; in the backward it
-    is once more, for the gradient of the first weight.
+    is once more, for the gradient of the first weight. Each `cat` hands out two slices of its cotangent: the
+    sum with what comes up through the pooling and the upsampling read them as they lie; a transposed
+    convolution has its copied, one a level.
 
-    Reference: everything is in C order, the image too. Each `cat` hands out two slices of its cotangent. The
-    skip's is added to the cotangent that comes up through the pooling, which makes a new array; the other
-    goes to the kernel of the upsampling, which copies it: one copy a level. So is the cotangent of the mean
-    loss, one number repeated for each pixel.
+    Reference: everything is in C order, the image too. The skip's slice is added to the cotangent that comes
+    up through the pooling, which makes a new array; the other goes to the kernel of the upsampling, which
+    copies it: one copy a level. So is the cotangent of the mean loss, one number repeated for each pixel.
     """
     with minidl.use("numba"):
-        assert step(norm=norm, up=up) == (1, 2)
+        assert step(norm=norm, up=up) == (1, 2 + DEPTH * (up == "transpose"))
     with minidl.use("numpy"):
         assert step(norm=norm, up=up) == (0, DEPTH + 1)
 

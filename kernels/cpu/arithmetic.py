@@ -1,7 +1,8 @@
 """Sums of two arrays on all threads, into memory that is used again (backend ``"numba"``).
 
 NumPy adds on one core, and half of its time goes into fresh memory for the result. The result lies as the
-second array does. A bias is added to rows where they lie.
+second array does, or as the first where the second has gaps: one that has (a slice of channels) is read as it
+lies. A bias is added to rows where they lie.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from numba.extending import register_jitable
 
 from minidl.kernels import threads
 from minidl.kernels.cpu import compiled
-from minidl.kernels.cpu.pointwise import PIECE, binary, run, supported
+from minidl.kernels.cpu.order import rows_of
+from minidl.kernels.cpu.pointwise import PIECE, arranged, binary, empty_in, order_of, run, supported
+from minidl.kernels.cpu.streams import is_far, put
 from minidl.kernels.cpu.vectors import lanes, load, store
 from minidl.kernels.reference import arithmetic as reference
 
@@ -32,7 +35,28 @@ def add(x: Array, y: Array) -> Array:
     """x + y."""
     if x.size <= PIECE or x.shape != y.shape or not supported(x, y):  # what is small NumPy does as fast
         return reference.add(x, y)
-    return run(_loop, (x, y), 0.0, 0.0)
+    x, y = (y, x) if order_of(y) is None else (x, y)
+    order = order_of(y)
+    found = None if order is None or order_of(x) is not None else rows_of(x.transpose(order))
+    if found is None:
+        return run(_loop, (x, y), 0.0, 0.0)
+    flat_x, n, step = found
+    z, flat_z = empty_in(order, y.shape, y.dtype)
+    many = max(1, PIECE // n)  # rows in a piece
+    pieces, far = -(-y.size // (n * many)), is_far(flat_z, n)
+    threads.deal(_add_with_gaps, pieces, flat_x, arranged(y, order), flat_z, n, step, many, far)
+    return z
+
+
+@compiled
+def _add_with_gaps(
+    begin: int, end: int, worker: int, x: Array, y: Array, z: Array, n: int, step: int, rows: int, far: bool
+) -> None:
+    """``rows`` rows of n numbers a piece; those of x begin ``step`` apart."""
+    for row in range(begin * rows, min(end * rows, z.size // n)):
+        for i in range(0, n, lanes(z)):
+            at = row * n + i
+            put(z, at, load(x, row * step + i, n - i) + load(y, at, n - i), n - i, far)
 
 
 @compiled

@@ -9,8 +9,10 @@ row. The result has the rows of the first array, then of the second, and so on, 
 NumPy copies array by array; where rows are short, it touches every line of the result's memory once for
 each of them. Here a thread writes the result from its begin to its end, two arrays at a time. The result
 lies in memory as the first array with no gaps does; the others are brought into its order, which is
-counted. The backward cuts the rows of g in the same way, so that each piece lies without gaps: as views, as
-which the reference gives them, they would be brought into order by whoever takes them, one array at a time.
+counted.
+
+The backward copies nothing: the pieces of g are views, whose rows have gaps between them. A sum of cotangents
+and an upsampling read them as they lie (``order.py``); who needs them without gaps gets a counted copy.
 """
 
 from __future__ import annotations
@@ -48,56 +50,32 @@ def forward(*arrays: Array, axis: int) -> Array:
     inner = math.prod(behind)
     rows = y.size // (shape[axis] * inner)
     flat = [(arranged(a, order), a.shape[axis] * inner) for a in arrays]
-    _deal(flat, flat_y, rows, shape[axis] * inner, join=True)
+    at, length = 0, shape[axis] * inner
+    for (first, n), (second, m) in zip(flat[::2], [*flat[1::2], (flat_y, 0)], strict=False):
+        # Long rows are cut into parts, so that there is something to deal out.
+        parts = max(1, min((n + m) // PIECE, PIECE // max(rows, 1)))
+        far = is_far(flat_y, math.gcd(length, at, n, m))
+        threads.deal(_copy_rows, rows * parts, first, n, second, m, flat_y, at, length, parts, far)
+        at += n + m
     return y
 
 
-def backward(g: Array, sizes: tuple[int, ...], axis: int) -> tuple[Array, ...]:
-    """The pieces of g where the arrays lie, each in the memory order of g."""
-    order = order_of(g)
-    if not supported(g) or not g.size or order is None:
-        return reference.backward(g, sizes, axis)
-    inner = math.prod(g.shape[a] for a in order[order.index(axis) + 1 :])
-    shapes = [(*g.shape[:axis], n, *g.shape[axis + 1 :]) for n in sizes]
-    pieces = [empty_in(order, shape, g.dtype) for shape in shapes]
-    flat = [(piece, n * inner) for (_, piece), n in zip(pieces, sizes, strict=True) if n]
-    _deal(flat, arranged(g, order), g.size // (g.shape[axis] * inner), g.shape[axis] * inner, join=False)
-    return tuple(piece for piece, _ in pieces)
-
-
-def _deal(flat: list[tuple[Array, int]], whole: Array, rows: int, length: int, join: bool) -> None:
-    """Between arrays, with so many numbers in a row of each, and the ``whole`` with rows of ``length``."""
-    at = 0
-    for (first, n), (second, m) in zip(flat[::2], [*flat[1::2], (whole, 0)], strict=False):
-        # Long rows are cut into parts, so that there is something to deal out.
-        parts = max(1, min((n + m) // PIECE, PIECE // max(rows, 1)))
-        if join:
-            far = is_far(whole, math.gcd(length, at, n, m))
-        else:
-            far = is_far(first, n) and (m == 0 or is_far(second, m))
-        threads.deal(_copy_rows, rows * parts, first, n, second, m, whole, at, length, parts, join, far)
-        at += n + m
+backward = reference.backward
 
 
 @compiled
 def _copy_rows(
-    begin: int, end: int, worker: int, first: Array, n: int, second: Array, m: int, whole: Array, at: int,
-    length: int, parts: int, join: bool, far: bool,
+    begin: int, end: int, worker: int, first: Array, n: int, second: Array, m: int, y: Array, at: int,
+    length: int, parts: int, far: bool,
 ) -> None:  # fmt: skip
-    """Parts of rows of two arrays, to or from position ``at`` of rows ``length`` long, side by side."""
+    """Parts of rows of two arrays, side by side, to position ``at`` of rows ``length`` long."""
     for piece in range(begin, end):
         row, part = piece // parts, piece % parts
         place = row * length + at
         low, high = _cut(n, part, parts), _cut(n, part + 1, parts)
-        if join:
-            _copy(whole, place + low, first, row * n + low, high - low, far)
-        else:
-            _copy(first, row * n + low, whole, place + low, high - low, far)
+        _copy(y, place + low, first, row * n + low, high - low, far)
         low, high = _cut(m, part, parts), _cut(m, part + 1, parts)
-        if join:
-            _copy(whole, place + n + low, second, row * m + low, high - low, far)
-        else:
-            _copy(second, row * m + low, whole, place + n + low, high - low, far)
+        _copy(y, place + n + low, second, row * m + low, high - low, far)
 
 
 @compiled

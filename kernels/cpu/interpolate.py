@@ -35,12 +35,13 @@ def forward(x: Array, vertical: Taps, horizontal: Taps) -> Array:
     return pixels.gather(x, _matrix(vertical), _matrix(horizontal))
 
 
-@channels_last
 def backward(g: Array, x_shape: tuple[int, ...], vertical: Taps, horizontal: Taps) -> Array:
     """Cotangent g (N, C, OH, OW) to that of x."""
     if g.dtype not in DTYPES:
         return reference.backward(g, x_shape, vertical, horizontal)
-    return pixels.gather(g, _adjoint(vertical, x_shape[2]), _adjoint(horizontal, x_shape[3]))
+    return pixels.gather(
+        pixels.with_gaps(g), _adjoint(vertical, x_shape[2]), _adjoint(horizontal, x_shape[3])
+    )
 
 
 def _matrix(taps: Taps) -> Matrix:

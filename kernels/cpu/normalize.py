@@ -24,11 +24,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.kernels import memory
+from minidl.kernels.cpu import normalize_images as images
 from minidl.kernels.cpu import normalize_loops as loops
 from minidl.kernels.cpu import normalize_rows as alone
 from minidl.kernels.cpu.pointwise import DTYPES, PIECE
 from minidl.kernels.cpu.streams import is_far
-from minidl.kernels.layout import conversions
+from minidl.kernels.layout import contiguous
 from minidl.kernels.reference import normalize as reference
 from minidl.kernels.reference.normalize import Needed
 from minidl.kernels.threads import deal, get_num_threads
@@ -53,12 +54,12 @@ def forward(
     options, far = (plan.groups, float(eps)), is_far(y, plan.sizes[-1])
     if plan.images_at_once:
         deal(
-            loops.images_forward, plan.images, flat, y, *affine, means, squares, *results, *factors, *options,
+            images.forward, plan.images, flat, y, *affine, means, squares, *results, *factors, *options,
             far, *plan.sizes,
         )  # fmt: skip
     else:
         deal(loops.statistics, plan.pieces, flat, means, squares, *plan.sizes)
-        loops.merge(
+        images.merge(
             0, plan.images, 0, means, squares, *affine, *results, *factors, *options, *plan.sizes
         )  # fmt: skip
         deal(loops.affine, plan.pieces, flat, y, *factors, far, *plan.sizes)
@@ -85,11 +86,11 @@ def backward(
     if dx is not None and plan.images_at_once:
         far = is_far(dx, plan.sizes[-1])
         deal(
-            loops.images_backward, plan.images, g, x, dx, centre, totals, moments, *spread, far, *plan.sizes
+            images.backward, plan.images, g, x, dx, centre, totals, moments, *spread, far, *plan.sizes
         )  # fmt: skip
     else:
         deal(loops.sums, plan.pieces, g, x, centre, totals, moments, *plan.sizes)
-        loops.gather(0, plan.images, 0, totals, moments, *spread, *plan.sizes)
+        images.gather(0, plan.images, 0, totals, moments, *spread, *plan.sizes)
         if dx is not None:
             far = is_far(dx, plan.sizes[-1])
             deal(loops.gradient, plan.pieces, g, x, dx, centre, *factors, far, *plan.sizes)
@@ -199,11 +200,7 @@ def _pixels(x: Array) -> Array:
     """The flat memory of x (N, C, M) as (N, M, C): its own, or a counted copy."""
     turned = x.transpose(0, 2, 1)
     if not (turned.flags.c_contiguous and turned.flags.behaved):
-        conversions.count += 1
-        conversions.bytes += x.nbytes
-        copy = memory.empty(turned.shape, x.dtype)
-        np.copyto(copy, turned)
-        turned = copy
+        turned = contiguous(turned)
     return turned.reshape(-1)
 
 

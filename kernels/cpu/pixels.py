@@ -22,6 +22,7 @@ from numba.extending import intrinsic
 
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
+from minidl.kernels.cpu.order import rows_of
 from minidl.kernels.cpu.streams import is_far, put
 from minidl.kernels.cpu.vectors import (
     I32,
@@ -36,6 +37,7 @@ from minidl.kernels.cpu.vectors import (
     splat,
     store,
 )
+from minidl.kernels.layout import is_channels_last, to_channels_last
 
 Array = np.ndarray[Any, Any]
 
@@ -52,6 +54,22 @@ def flat(array: Array) -> Array:
     if not (turned.flags.writeable and turned.flags.aligned):
         turned = turned.copy()
     return turned.reshape(-1)
+
+
+def with_gaps(array: Array) -> Array:
+    """An (N, C, H, W) array that :func:`gather` can read: channels-last, perhaps with gaps between pixels.
+
+    A slice of channels is one; anything else is copied, and counted.
+    """
+    return array if _pitch(array) else to_channels_last(array)
+
+
+def _pitch(array: Array) -> tuple[Array, int] | None:
+    """The flat memory of such an array and the step from pixel to pixel."""
+    if is_channels_last(array):
+        return flat(array), array.shape[1]
+    found = rows_of(array.transpose(0, 2, 3, 1))
+    return None if found is None or found[1] != array.shape[1] else (found[0], found[2])
 
 
 # --- sparse matrices ----------------------------------------------------------------------------------------
@@ -100,7 +118,7 @@ def gather(x: Array, vertical: Matrix, horizontal: Matrix, before: Any = None, a
     """y of the equation above, both channels-last.
 
     Args:
-        x: (N, C, H, W), channels-last, float32 or float64.
+        x: (N, C, H, W), as :func:`with_gaps` gives it, float32 or float64.
         vertical, horizontal: the matrices, OH and OW rows.
         before: divide each pixel of x by this: a number, or (H, W).
         after: divide each pixel of y by this: a number, or (OH, OW).
@@ -120,9 +138,9 @@ def gather(x: Array, vertical: Matrix, horizontal: Matrix, before: Any = None, a
     ]
     per_column = len(horizontal.column) // max(horizontal.rows, 1)
     uniform = (np.diff(horizontal.start) == per_column).all() and mode == 0
-    flat_y = flat(y)
+    (flat_x, pitch), flat_y = _pitch(x) or (flat(x), c), flat(y)
     threads.deal(
-        _gather, n * vertical.rows, flat(x), flat_y, h, w, c, *y.shape[2:], *matrices,
+        _gather, n * vertical.rows, flat_x, flat_y, h, w, c, pitch, *y.shape[2:], *matrices,
         divisor.reshape(-1), *steps, mode, per_column if uniform else 0, is_far(flat_y, c),
     )  # fmt: skip
     return y
@@ -130,7 +148,8 @@ def gather(x: Array, vertical: Matrix, horizontal: Matrix, before: Any = None, a
 
 @compiled
 def _gather(
-    begin: int, end: int, worker: int, x: Array, y: Array, h: int, w: int, c: int, oh: int, ow: int,
+    begin: int, end: int, worker: int, x: Array, y: Array,
+    h: int, w: int, c: int, pitch: int, oh: int, ow: int,
     v_start: Array, v_index: Array, v_weight: Array, h_start: Array, h_index: Array, h_weight: Array,
     divisor: Array, divisor_row: int, divisor_column: int, mode: int, per_column: int, far: bool,
 ) -> None:  # fmt: skip
@@ -138,13 +157,13 @@ def _gather(
     for row in range(begin, end):
         image, i = row // oh, row % oh
         first, last, target = v_start[i], v_start[i + 1], row * ow * c
-        above = (image * h + v_index[first]) * w * c if last > first else 0
+        above = (image * h + v_index[first]) * w * pitch if last > first else 0
         if per_column == 1 and last - first == 1:
-            _row_of_one(x, y, above, target, c, ow, h_index, h_weight, v_weight[first], far)
+            _row_of_one(x, y, above, target, c, pitch, ow, h_index, h_weight, v_weight[first], far)
         elif per_column == 2 and last - first == 2:
-            below = (image * h + v_index[first + 1]) * w * c
+            below = (image * h + v_index[first + 1]) * w * pitch
             weights = v_weight[first], v_weight[first + 1]
-            _row_of_four(x, y, above, below, target, c, ow, h_index, h_weight, *weights, far)
+            _row_of_four(x, y, above, below, target, c, pitch, ow, h_index, h_weight, *weights, far)
         else:
             for j in range(ow):
                 for k in range(0, c, lanes(x)):
@@ -152,7 +171,7 @@ def _gather(
                     for a in range(first, last):
                         source, up = (image * h + v_index[a]) * w, v_weight[a]
                         for b in range(h_start[j], h_start[j + 1]):
-                            value = load(x, (source + h_index[b]) * c + k, c - k)
+                            value = load(x, (source + h_index[b]) * pitch + k, c - k)
                             if mode == 1:
                                 at = v_index[a] * divisor_row + h_index[b] * divisor_column
                                 value = value / splat(x, divisor[at])
@@ -164,14 +183,14 @@ def _gather(
 
 @compiled
 def _row_of_one(
-    x: Array, y: Array, source: int, target: int, c: int, ow: int, index: Array, weight: Array, up: float,
-    far: bool,
+    x: Array, y: Array, source: int, target: int, c: int, pitch: int, ow: int, index: Array, weight: Array,
+    up: float, far: bool,
 ) -> None:  # fmt: skip
     """A row of outputs that read one pixel each."""
     count = lanes(x)
     whole = c - c % count
     for j in range(ow):
-        at, to, factor = source + index[j] * c, target + j * c, splat(x, up * weight[j])
+        at, to, factor = source + index[j] * pitch, target + j * c, splat(x, up * weight[j])
         for k in range(0, whole, count):
             put(y, to + k, load(x, at + k, count) * factor, count, far)
         if whole < c:
@@ -180,13 +199,13 @@ def _row_of_one(
 
 @compiled
 def _row_of_four(
-    x: Array, y: Array, above: int, below: int, target: int, c: int, ow: int, index: Array, weight: Array,
-    up: float, down: float, far: bool,
+    x: Array, y: Array, above: int, below: int, target: int, c: int, pitch: int, ow: int, index: Array,
+    weight: Array, up: float, down: float, far: bool,
 ) -> None:  # fmt: skip
     """A row of outputs that read 2x2 pixels each."""
     count = lanes(x)
     for j in range(ow):
-        left, right, to = index[2 * j] * c, index[2 * j + 1] * c, target + j * c
+        left, right, to = index[2 * j] * pitch, index[2 * j + 1] * pitch, target + j * c
         first, second = splat(x, up * weight[2 * j]), splat(x, up * weight[2 * j + 1])
         third, fourth = splat(x, down * weight[2 * j]), splat(x, down * weight[2 * j + 1])
         for k in range(0, c - c % count, count):

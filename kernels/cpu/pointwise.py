@@ -25,7 +25,7 @@ from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.streams import is_far, put
 from minidl.kernels.cpu.vectors import emit_splat, lanes, llvm_element, load
-from minidl.kernels.layout import conversions
+from minidl.kernels.layout import contiguous
 
 Array = np.ndarray[Any, Any]
 Order = tuple[int, ...]
@@ -45,6 +45,15 @@ def pieces(count: int) -> int:
 # --- memory order -------------------------------------------------------------------------------------------
 
 
+def by_strides(array: Array) -> Order:
+    """The axes from the one with the longest step in memory to the one with the shortest."""
+    return tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+
+
+def _native(array: Array) -> Array:
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
 def order_of(array: Array) -> Order | None:
     """The axes from the slowest in memory to the fastest, or None where the memory has gaps or repeats.
 
@@ -53,7 +62,7 @@ def order_of(array: Array) -> Order | None:
     """
     if array.flags.c_contiguous:
         return tuple(range(array.ndim))
-    order = tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+    order = by_strides(array)
     return order if array.transpose(order).flags.c_contiguous else None
 
 
@@ -61,11 +70,8 @@ def dense(array: Array) -> tuple[Array, Order]:
     """The array itself, or a counted copy without gaps, and its order."""
     order = order_of(array)
     if order is None or not (array.flags.writeable and array.flags.aligned and array.dtype.isnative):
-        conversions.count += 1
-        conversions.bytes += array.nbytes
-        array = array.astype(array.dtype.newbyteorder("="), order="K")
-        order = order_of(array)
-        assert order is not None  # "K" closes gaps and keeps the order
+        order = by_strides(array)
+        array = contiguous(_native(array.transpose(order))).transpose(np.argsort(order))
     return array, order
 
 
@@ -74,11 +80,7 @@ def arranged(array: Array, order: Order) -> Array:
     turned = array.transpose(order)
     flags = array.flags
     if not (turned.flags.c_contiguous and flags.writeable and flags.aligned and array.dtype.isnative):
-        conversions.count += 1
-        conversions.bytes += array.nbytes
-        copy = memory.empty(turned.shape, array.dtype.newbyteorder("="))
-        np.copyto(copy, turned)
-        turned = copy
+        turned = contiguous(_native(turned))
     return turned.reshape(-1)
 
 

@@ -23,7 +23,14 @@ from numba import types
 from numba.extending import intrinsic
 
 from minidl.kernels.cpu.vectors import (
-    I32, I64, VECTOR_BYTES, address, bits_of, emit_mask, emit_masked_store, emit_store,
+    I32,
+    I64,
+    VECTOR_BYTES,
+    address,
+    bits_of,
+    emit_mask,
+    emit_masked_store,
+    emit_store,
     llvm_vector,
 )  # fmt: skip
 
@@ -60,7 +67,7 @@ def put(typingctx: Any, array: Any, position: Any, value: Any, count: Any, far: 
         with builder.if_else(whole, likely=True) as (then, otherwise):
             with then, builder.if_else(args[4]) as (past, through):
                 with past:
-                    _emit_past(builder, args[2], pointer, bits)
+                    emit_past(builder, args[2], pointer, bits)
                 with through:
                     emit_store(builder, args[2], pointer, bits)
             with otherwise:
@@ -70,7 +77,8 @@ def put(typingctx: Any, array: Any, position: Any, value: Any, count: Any, far: 
     return types.void(array, types.intp, value, types.intp, types.boolean), codegen
 
 
-def _emit_past(builder: Any, value: Any, pointer: Any, bits: int) -> None:
+def emit_past(builder: Any, value: Any, pointer: Any, bits: int) -> None:
+    """A whole vector to an address that is a multiple of its width, past the caches."""
     store = builder.store(value, builder.bitcast(pointer, llvm_vector(bits).as_pointer()))
     store.align = VECTOR_BYTES  # such stores exist for whole vectors only
     store.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(I32, 1)]))

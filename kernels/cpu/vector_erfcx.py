@@ -2,10 +2,9 @@
 
 erfc itself falls to 10^-300 while erfcx(a) = e^(a²) erfc(a) goes down gently, from 1 at 0 like 1 / (√π a). So
 (a + 3) erfcx(a) stays between 0.56 and 3 and is smooth in q = (a - 3) / (a + 3), which maps all a from 0 to
-infinity to -1 ... 1 (the idea is that of Shepherd and Laframboise 1981): one polynomial in q serves everywhere,
-without branches, and one division serves q = 1 - 6 / (a + 3) and the result. The polynomial is derived here with
-60 digits at Chebyshev's points; the relative error stays below 6 eps.
-"""
+infinity to -1 ... 1 (the idea is that of Shepherd and Laframboise 1981): one polynomial in q serves
+everywhere, without branches, and one division serves q = 1 - 6 / (a + 3) and the result. The polynomial is
+derived here with 60 digits at Chebyshev's points; the relative error stays below 6 eps."""
 
 from __future__ import annotations
 

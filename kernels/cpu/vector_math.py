@@ -17,9 +17,8 @@ true value (``tests/kernels/cpu/test_vector_math.py`` measures it).
 
 **Edges.** e^0 = 1 exactly, e^∞ = ∞, e^-∞ = 0, log 0 = -∞, log of a negative number is NaN, NaN stays NaN.
 Results and arguments below the smallest normal number (gradual underflow) are right, too: 2^k is applied in
-two factors, each of which is a normal number, so that only the last product rounds; AVX-512 has an instruction
-that gives the same bits.
-"""
+two factors, each of which is a normal number, so that only the last product rounds; AVX-512 has an
+instruction that gives the same bits."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ def kernel(x, y):
         store(y, i, half_erfcx(load(x, i, x.size - i)), x.size - i)
 
 
-# The inverse r of a + 3 carries two roundings of half an eps each. It enters as a factor and through q = 1 - 6 r,
-# where |P'(q) / P(q)| < 1.2 and 6 r <= 2: 3.4 eps in all at a = 0. Rounding q adds 0.6, the polynomial's last
-# steps 1, the product 0.5; SciPy's result is within 2 eps of float64.
+# The inverse r of a + 3 carries two roundings of half an eps each. It enters as a factor and through
+# q = 1 - 6r, where |P'(q) / P(q)| < 1.2 and 6r <= 2: 3.4 eps in all at a = 0. Rounding q adds 0.6, the
+# polynomial's last steps 1, the product 0.5; SciPy's result is within 2 eps of float64.
 @pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 5.5), (np.float64, 7.5)])
 def test_relative_error(dtype, bound):
     rng = np.random.default_rng(0)
