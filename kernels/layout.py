@@ -45,10 +45,25 @@ def contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """A counted copy of an array with its axes in C order."""
     conversions.count += 1
     conversions.bytes += array.nbytes
+    return _copy(array)
+
+
+def _copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if _copier is None or not isinstance(array, np.ndarray):
         return array.copy(order="C")
     copy: np.ndarray[Any, Any] = _copier(array)
     return copy
+
+
+def copied_as(array: np.ndarray[Any, Any], like: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A copy in the memory order and dtype of ``like``, as ``np.empty_like``. It is wanted, so not counted.
+
+    >>> copied_as(np.ones((2, 3)), np.zeros((3, 2), np.float32).T).strides
+    (4, 8)
+    """
+    axes = sorted(range(like.ndim), key=lambda axis: -like.strides[axis])
+    turned = array.astype(like.dtype, copy=False).transpose(axes)
+    return _copy(turned).transpose(np.argsort(axes))
 
 
 def to_c_order(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -14,8 +14,8 @@ from numba.extending import register_jitable
 
 from minidl.kernels import threads
 from minidl.kernels.cpu import compiled
-from minidl.kernels.cpu.order import rows_of
-from minidl.kernels.cpu.pointwise import PIECE, arranged, binary, empty_in, order_of, run, supported
+from minidl.kernels.cpu.order import order_of, rows_of
+from minidl.kernels.cpu.pointwise import PIECE, arranged, binary, empty_in, run, supported
 from minidl.kernels.cpu.streams import is_far, put
 from minidl.kernels.cpu.vectors import lanes, load, store
 from minidl.kernels.reference import arithmetic as reference
@@ -37,8 +37,7 @@ def add(x: Array, y: Array) -> Array:
         return reference.add(x, y)
     x, y = (y, x) if order_of(y) is None else (x, y)
     order = order_of(y)
-    found = None if order is None or order_of(x) is not None else rows_of(x.transpose(order))
-    if found is None:
+    if order is None or order_of(x) is not None or (found := rows_of(x.transpose(order))) is None:
         return run(_loop, (x, y), 0.0, 0.0)
     flat_x, n, step = found
     z, flat_z = empty_in(order, y.shape, y.dtype)

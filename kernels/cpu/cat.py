@@ -24,7 +24,8 @@ import numpy as np
 
 from minidl.kernels import threads
 from minidl.kernels.cpu import compiled
-from minidl.kernels.cpu.pointwise import arranged, empty_in, order_of, supported
+from minidl.kernels.cpu.order import cut, order_of
+from minidl.kernels.cpu.pointwise import arranged, empty_in, supported
 from minidl.kernels.cpu.streams import is_far, put
 from minidl.kernels.cpu.vectors import lanes, load
 from minidl.kernels.reference import cat as reference
@@ -33,8 +34,6 @@ Array = np.ndarray[Any, Any]
 
 #: Elements that are worth waking a thread for.
 PIECE = 16384
-#: Numbers of which every vector is a divisor.
-WHOLE = 64
 
 
 def forward(*arrays: Array, axis: int) -> Array:
@@ -72,16 +71,10 @@ def _copy_rows(
     for piece in range(begin, end):
         row, part = piece // parts, piece % parts
         place = row * length + at
-        low, high = _cut(n, part, parts), _cut(n, part + 1, parts)
+        low, high = cut(n, part, parts), cut(n, part + 1, parts)
         _copy(y, place + low, first, row * n + low, high - low, far)
-        low, high = _cut(m, part, parts), _cut(m, part + 1, parts)
+        low, high = cut(m, part, parts), cut(m, part + 1, parts)
         _copy(y, place + n + low, second, row * m + low, high - low, far)
-
-
-@compiled
-def _cut(n: int, part: int, parts: int) -> int:
-    """Where a part of n numbers begins: with a whole vector."""
-    return n if part == parts else part * n // parts // WHOLE * WHOLE
 
 
 @compiled

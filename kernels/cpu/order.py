@@ -42,10 +42,37 @@ Array = np.ndarray[Any, Any]
 
 #: Elements in a piece of work, about.
 PIECE = 16384
+#: Numbers of which every vector is a divisor.
+WHOLE = 64
 #: Elements that NumPy copies before other threads are awake.
 FEW = 131072
 #: What is compiled for.
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+Order = tuple[int, ...]
+
+
+# --- which order an array has -------------------------------------------------------------------------------
+
+
+def by_strides(array: Array) -> Order:
+    """The axes from the one with the longest step in memory to the one with the shortest."""
+    return tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+
+
+def order_of(array: Array) -> Order | None:
+    """The axes from the slowest in memory to the fastest, or None where the memory has gaps or repeats.
+
+    >>> order_of(np.ones((2, 3, 4, 5)).transpose(0, 3, 1, 2))
+    (0, 2, 3, 1)
+    """
+    if array.flags.c_contiguous:
+        return tuple(range(array.ndim))
+    order = by_strides(array)
+    return order if array.transpose(order).flags.c_contiguous else None
+
+
+# --- copies -------------------------------------------------------------------------------------------------
 
 
 class _Axis(NamedTuple):
@@ -65,10 +92,11 @@ def copied(array: Array) -> Array:
     source, result = _memory(array, axes), y.reshape(-1)
     if axes[-1].source == 1:
         n = axes[-1].extent
-        step = max(1, PIECE // n)  # rows in a piece
+        step, parts = max(1, PIECE // n), max(1, n // PIECE)  # rows in a piece, or pieces of a row
         first, second = _two(axes[:-1])
-        sizes = (second.extent, first.source, second.source, n, step, is_far(result, n))
-        threads.deal(_copy_rows, -(-result.size // (n * step)), source, result, *sizes)
+        steps, far = (second.extent, first.source, second.source), is_far(result, n)
+        pieces = -(-result.size // (n * step)) * parts
+        threads.deal(_copy_rows, pieces, source, result, *steps, n, step, parts, far)
         return y
     at = next(i for i, axis in enumerate(axes) if axis.source == 1)
     rows, columns = axes[at], axes[-1]
@@ -133,13 +161,26 @@ def _memory(array: Array, axes: list[_Axis]) -> Array:
 @compiled
 def _copy_rows(
     begin: int, end: int, worker: int, x: Array, y: Array, inner: int, outer_step: int, inner_step: int,
-    n: int, step: int, far: bool,
+    n: int, step: int, parts: int, far: bool,
 ) -> None:  # fmt: skip
-    """``step`` rows of n numbers a piece, of two axes of rows, the second with ``inner`` of them."""
-    for row in range(begin * step, min(end * step, y.size // n)):
-        at = row // inner * outer_step + row % inner * inner_step
-        for k in range(0, n, lanes(x)):
-            put(y, row * n + k, load(x, at + k, n - k), n - k, far)
+    """A piece is ``step`` rows of n numbers, or a part of a row; two axes of rows, the second of ``inner``."""
+    for piece in range(begin, end):
+        first, part = piece // parts * step, piece % parts
+        low, high = cut(n, part, parts), cut(n, part + 1, parts)
+        i, j = first // inner, first % inner
+        for row in range(first, min(first + step, y.size // n)):
+            at = i * outer_step + j * inner_step
+            for k in range(low, high, lanes(x)):
+                put(y, row * n + k, load(x, at + k, high - k), high - k, far)
+            j += 1
+            if j == inner:
+                i, j = i + 1, 0
+
+
+@compiled
+def cut(n: int, part: int, parts: int) -> int:
+    """Where a part of n numbers begins: with a whole vector."""
+    return n if part == parts else part * n // parts // WHOLE * WHOLE
 
 
 @compiled

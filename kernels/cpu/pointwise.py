@@ -23,12 +23,12 @@ from numba.extending import intrinsic
 
 from minidl.kernels import memory, threads
 from minidl.kernels.cpu import compiled
+from minidl.kernels.cpu.order import Order, by_strides, order_of
 from minidl.kernels.cpu.streams import is_far, put
 from minidl.kernels.cpu.vectors import emit_splat, lanes, llvm_element, load
 from minidl.kernels.layout import contiguous
 
 Array = np.ndarray[Any, Any]
-Order = tuple[int, ...]
 
 #: Elements in a piece: some microseconds of work.
 PIECE = 16384
@@ -45,25 +45,8 @@ def pieces(count: int) -> int:
 # --- memory order -------------------------------------------------------------------------------------------
 
 
-def by_strides(array: Array) -> Order:
-    """The axes from the one with the longest step in memory to the one with the shortest."""
-    return tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
-
-
 def _native(array: Array) -> Array:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def order_of(array: Array) -> Order | None:
-    """The axes from the slowest in memory to the fastest, or None where the memory has gaps or repeats.
-
-    >>> order_of(np.ones((2, 3, 4, 5)).transpose(0, 3, 1, 2))
-    (0, 2, 3, 1)
-    """
-    if array.flags.c_contiguous:
-        return tuple(range(array.ndim))
-    order = by_strides(array)
-    return order if array.transpose(order).flags.c_contiguous else None
 
 
 def dense(array: Array) -> tuple[Array, Order]:

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels.cpu import compiled
-from minidl.kernels.cpu.pointwise import PIECE, fill, order_of, supported
+from minidl.kernels.cpu.order import order_of
+from minidl.kernels.cpu.pointwise import PIECE, fill, supported
 from minidl.kernels.cpu.vectors import lanes, load, store, total
 from minidl.kernels.reference import reductions as reference
 from minidl.kernels.threads import deal

@@ -11,6 +11,7 @@ from minidl._device import CPU, device_of, move, on, place_of
 from minidl._tensor import Tensor
 from minidl.autograd.function import is_of_a_trial
 from minidl.kernels import memory
+from minidl.kernels.layout import copied_as
 
 
 def require_graph(operation: str, tensor: Tensor) -> None:
@@ -83,6 +84,8 @@ def owned(box: list[Any], like: Any) -> Tensor:
         and memory.in_order_of(box[0], like)
     ):
         return Tensor(box[0])
+    if isinstance(like, np.ndarray):
+        return Tensor(copied_as(box[0], like))
     with on(like):
         copy = dispatch.array_module(like).empty_like(like)
         copy[...] = box[0]

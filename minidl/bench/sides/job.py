@@ -98,24 +98,30 @@ def predict_job(predict: Callable[[], Any]) -> Job:
 def op_job(
     op: Op,
     forward: Callable[[], Any],
-    backward: Callable[[Any], Any],
+    leaves: list[Any],
+    cotangent: Any,
     to_numpy: Callable[[Any], Any],
 ) -> Job:
     """An operation; the digest is of the output and of every gradient.
 
+    The backward is ``output.backward(cotangent)``: then every leaf has a gradient in memory of its own.
+
     Args:
         op: the operation.
         forward: gives the output.
-        backward: takes it; gives the gradients.
+        leaves: the tensors whose gradients are wanted.
+        cotangent: of the output.
         to_numpy: from the library's arrays.
     """
     latest: list[Any] = []
 
     def run() -> Parts:
         latest.clear()
+        for leaf in leaves:
+            leaf.grad = None
         there, output = timed(forward)
-        back, gradients = timed(lambda: backward(output))
-        latest.extend([output, *gradients])
+        back, _ = timed(lambda: output.backward(cotangent))
+        latest.extend([output, *(leaf.grad for leaf in leaves)])
         return {"forward": there, "backward": back}
 
     return Job(run, lambda: [] if op.random else [sketch(to_numpy(a)) for a in latest])

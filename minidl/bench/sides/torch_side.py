@@ -99,7 +99,8 @@ class Side:
         return job.op_job(
             op,
             lambda: function(*arguments, **keywords),
-            lambda y: self.torch.autograd.grad(y, leaves, g),
+            leaves,
+            g,
             lambda tensor: tensor.detach().numpy(),
         )
 
