@@ -15,7 +15,7 @@ from minidl.bench.analysis import figures
 from minidl.bench.contestants import CONTESTANTS, GAUGE, MINIDL
 from minidl.bench.costs import memory_needed
 from minidl.bench.plan import MEMORY_WORKLOADS, START_WORKLOAD, Plan
-from minidl.bench.processes import Process, Team, WorkerError
+from minidl.bench.processes import KEEPING, Process, Team, WorkerError
 from minidl.bench.sides.job import Digest, same
 from minidl.bench.tasks import Network, Workload
 from minidl.bench.workloads import find
@@ -67,7 +67,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="minidl-bench-") as folder:
         # torch.compile starts from nothing, so that its compile time is an honest one.
         extra = {"TORCHINDUCTOR_CACHE_DIR": f"{folder}/inductor"}
-        for measured in _workloads(plan, extra, told):
+        for measured in _workloads(plan, extra | KEEPING, told):
             record["workloads"].append(measured)
             told.message(line(measured, plan.quick))
             save(record)
