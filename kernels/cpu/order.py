@@ -163,7 +163,7 @@ def _copy_rows(
     begin: int, end: int, worker: int, x: Array, y: Array, inner: int, outer_step: int, inner_step: int,
     n: int, step: int, parts: int, far: bool,
 ) -> None:  # fmt: skip
-    """A piece is ``step`` rows of n numbers, or a part of a row; two axes of rows, the second of ``inner``."""
+    """A piece is ``step`` rows of n numbers, or part of a row; two axes of rows, the second of ``inner``."""
     for piece in range(begin, end):
         first, part = piece // parts * step, piece % parts
         low, high = cut(n, part, parts), cut(n, part + 1, parts)

@@ -22,9 +22,9 @@ LIMIT = 900.0
 REMOVED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 #: The threads of OpenBLAS sleep after 2¹⁰ ticks without work, instead of 2²⁶: others have their turns.
 CALM = {"OPENBLAS_THREAD_TIMEOUT": "10"}
-#: What was freed stays with the process. GNU's allocator asks the system for every array of 32 MiB or more and
-#: gives it back: zeroing and mapping its pages takes longer than most operations on it. (TensorFlow and minidl
-#: keep memory by themselves; PyTorch's own advice is another allocator that does.)
+#: What was freed stays with the process. GNU's allocator asks the system for each array of 32 MiB or more and
+#: gives it back: to map and zero its pages takes longer than most operations on it. (TensorFlow and minidl
+#: keep memory by themselves; PyTorch's users are advised to take another allocator, which does.)
 KEEPING = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(10**11)}
 #: What limits threads before a library is imported; each library is also told by its own function.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
