@@ -61,7 +61,7 @@ def copied_as(array: np.ndarray[Any, Any], like: np.ndarray[Any, Any]) -> np.nda
     >>> copied_as(np.ones((2, 3)), np.zeros((3, 2), np.float32).T).strides
     (4, 8)
     """
-    axes = sorted(range(like.ndim), key=lambda axis: -like.strides[axis])
+    axes = sorted(range(like.ndim), key=lambda axis: -abs(like.strides[axis]))
     turned = array.astype(like.dtype, copy=False).transpose(axes)
     return _copy(turned).transpose(np.argsort(axes))
 

@@ -57,7 +57,7 @@ Order = tuple[int, ...]
 
 def by_strides(array: Array) -> Order:
     """The axes from the one with the longest step in memory to the one with the shortest."""
-    return tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+    return tuple(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
 
 
 def order_of(array: Array) -> Order | None:
