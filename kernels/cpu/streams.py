@@ -5,9 +5,9 @@ of three lines that y = f(x) moves (x in, y in, y out), one is moved for nothing
 that the line will be written whole; it is collected beside the caches and goes straight to memory.
 
 That pays where the result would not be found in a cache by whoever reads it next: of a chain of relus each of
-which reads what the one before it wrote, results of 8 MiB take 1.5 times as long this way, those of 32 MiB
-0.8 times (with a last-level cache of 32 MiB; they are equal at about 14). So arrays from :data:`FAR` on are
-written so, others are not.
+which reads what the one before it wrote, results of 4 MiB take 2.7 times as long this way, those of 32 MiB
+three quarters of the time (last-level cache of 32 MiB; ``docs/cpu-kernels.md`` has the command). So arrays
+from :data:`FAR` on are written so, others are not.
 
 Other threads see such stores after the atomic instruction with which a thread takes its next part of the work
 (``team.py``): on x86 every locked instruction waits for them.

@@ -119,5 +119,8 @@ def test_digests_tell_a_wrong_gradient():
     a = np.random.default_rng(0).normal(size=(3, 5))
     assert job.same([job.sketch(a)], [job.sketch(a + 1e-6)])
     assert not job.same([job.sketch(a)], [job.sketch(-a)])
+    along = np.random.default_rng(0).standard_normal(a.size, dtype=np.float32)  # as the fixed vector
+    assert job.same([job.sketch(along)], [job.sketch(along * (1 + 5e-4))])
+    assert not job.same([job.sketch(along)], [job.sketch(along * (1 + 2e-3))])
     assert not job.same([job.sketch(a)], [job.sketch(a.T)])
     assert not job.same([job.sketch(a)], [job.sketch(a), job.sketch(a)])

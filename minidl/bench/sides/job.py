@@ -53,12 +53,13 @@ def same(ours: Digest, theirs: Digest, tolerance: float = 1e-3) -> bool:
     Args:
         ours: of one contestant.
         theirs: of another.
-        tolerance: largest difference, relative to the norm (the first number) of each array.
+        tolerance: largest difference, relative to the larger number of each array's digest: an error in the
+            scale of an array, as a less accurate variance makes it, changes both in proportion to themselves.
     """
     if len(ours) != len(theirs):
         return False
     return all(
-        math.isclose(a, b, rel_tol=0, abs_tol=tolerance * max(abs(row[0]), 1e-6))
+        math.isclose(a, b, rel_tol=0, abs_tol=tolerance * max(*map(abs, row), 1e-6))
         for row, other in zip(ours, theirs, strict=True)
         for a, b in zip(row, other, strict=True)
     )
