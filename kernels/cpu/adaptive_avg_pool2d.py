@@ -62,6 +62,7 @@ def backward(g: Array, x_shape: tuple[int, ...], vertical: Windows, horizontal: 
     return pixels.gather(g, rows, columns, before=_areas(vertical, horizontal))
 
 
+@functools.lru_cache(maxsize=256)
 def _largest(windows: Windows) -> int:
     return max((last - first for first, last in windows), default=0)
 

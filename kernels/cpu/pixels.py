@@ -12,7 +12,7 @@ asks who read it. :func:`gather` runs that with vectors of channels, each output
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -75,16 +75,31 @@ def _pitch(array: Array) -> tuple[Array, int] | None:
 # --- sparse matrices ----------------------------------------------------------------------------------------
 
 
-class Matrix(NamedTuple):
-    """A sparse matrix row by row: row i has the entries start[i] ... start[i + 1] - 1."""
+class Matrix:
+    """A sparse matrix row by row: row i has the entries start[i] ... start[i + 1] - 1.
 
-    start: Array  #: (rows + 1)
-    column: Array  #: that of each entry
-    weight: Array  #: its value, float64
+    Args:
+        start: (rows + 1).
+        column: that of each entry.
+        weight: its value, float64.
 
-    @property
-    def rows(self) -> int:
-        return len(self.start) - 1
+    A network asks for the same matrices in every step, so what follows from them is kept with them.
+    """
+
+    def __init__(self, start: Array, column: Array, weight: Array) -> None:
+        self.start, self.column, self.weight = start, column, weight
+        self.rows = len(start) - 1
+        entries = len(column) // max(self.rows, 1)
+        #: Entries in each row, where all have as many; else 0.
+        self.each = entries if (np.diff(start) == entries).all() else 0
+        self._weights: dict[tuple[Any, int], Array] = {}
+
+    def weights(self, dtype: Any, divisor: int) -> Array:
+        """The values, divided, in the dtype of the pixels."""
+        key = dtype, divisor
+        if key not in self._weights:
+            self._weights[key] = (self.weight / divisor).astype(dtype)
+        return self._weights[key]
 
 
 def transposed(index: Array, size: int) -> tuple[Array, Array]:
@@ -125,23 +140,21 @@ def gather(x: Array, vertical: Matrix, horizontal: Matrix, before: Any = None, a
     """
     n, c, h, w = x.shape
     y = memory.empty_channels_last((n, c, vertical.rows, horizontal.rows), x.dtype)
-    given = before if before is not None else after
-    if (
-        isinstance(given, int) and given > 0 and given & (given - 1) == 0
-    ):  # times 1/4 is divided by 4, exactly
-        vertical, given = vertical._replace(weight=vertical.weight / given), None
+    given: Any = before if before is not None else after
+    share = 1
+    if isinstance(given, int) and given > 0 and given & (given - 1) == 0:
+        given, share = None, given  # times 1/4 is divided by 4, exactly
     mode = 0 if given is None else 1 if before is not None else 2
     divisor = np.array(1 if given is None else given, x.dtype)
     steps = (divisor.shape[1], 1) if divisor.ndim else (0, 0)
-    matrices = [
-        a for m in (vertical, horizontal) for a in (m.start, m.column, m.weight.astype(x.dtype, copy=False))
-    ]
-    per_column = len(horizontal.column) // max(horizontal.rows, 1)
-    uniform = (np.diff(horizontal.start) == per_column).all() and mode == 0
+    matrices = (
+        *(vertical.start, vertical.column, vertical.weights(x.dtype, share)),
+        *(horizontal.start, horizontal.column, horizontal.weights(x.dtype, 1)),
+    )
     (flat_x, pitch), flat_y = _pitch(x) or (flat(x), c), flat(y)
     threads.deal(
         _gather, n * vertical.rows, flat_x, flat_y, h, w, c, pitch, *y.shape[2:], *matrices,
-        divisor.reshape(-1), *steps, mode, per_column if uniform else 0, is_far(flat_y, c),
+        divisor.reshape(-1), *steps, mode, 0 if mode else horizontal.each, is_far(flat_y, c),
     )  # fmt: skip
     return y
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -97,6 +98,7 @@ def pool_output(
     return out[0], out[1]
 
 
+@functools.lru_cache(maxsize=256)
 def adaptive_windows(size: int, out: int) -> tuple[Pair, ...]:
     """``out`` windows [first, last) that cover ``size`` pixels as evenly as whole numbers allow:
 
