@@ -262,7 +262,7 @@ def _rows_backward(
 ) -> Gradients:
     n, c, _ = x.shape
     # Each piece sums for γ and β on its own; so few pieces that these sums stay small beside x.
-    pieces = min(n, max(4, min(64, 2**20 // c)), max(1, x.size // PIECE))
+    pieces = min(n, max(4, min(64, 2**20 // c)), max(1, x.size // (4 * PIECE)))
     gamma, _ = _given(weight, None, x)
     dx = memory.empty((x.size,), x.dtype)
     sums = np.empty((pieces, 2, c))

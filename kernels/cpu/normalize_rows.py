@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba.extending import register_jitable
 
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.pointwise import fill
@@ -25,17 +26,24 @@ def rows_forward(
     means: Array, variances: Array, inverses: Array, size: int, groups: int, step: int, rows: int, eps: float,
 ) -> None:  # fmt: skip
     """Rows of ``size`` values, each normalised on its own; weight and bias for each place of an image."""
-    zero = fill(load(x, 0, 1), 0.0)
+    zero, width = fill(load(x, 0, 1), 0.0), lanes(x)
+    whole = size - size % width
     for row in range(begin * step, min(end * step, rows)):
         start, places = row * size, row % groups * size
         mean, variance = _row_statistics(x, start, size)
         inverse = 1 / np.sqrt(variance + eps)
         means[row], variances[row], inverses[row] = mean, variance, inverse
         m, k = fill(zero, mean), fill(zero, inverse)
-        for i in range(0, size, lanes(x)):
-            n = size - i
-            v = (load(x, start + i, n) - m) * k
-            store(y, start + i, fma(v, load(weight, places + i, n), load(bias, places + i, n)), n)
+        for i in range(0, whole, width):
+            _normalised(x, y, weight, bias, start + i, places + i, m, k, width)
+        if whole < size:
+            _normalised(x, y, weight, bias, start + whole, places + whole, m, k, size - whole)
+
+
+@register_jitable
+def _normalised(x, y, weight, bias, i, place, m, k, n):  # type: ignore[no-untyped-def]
+    v = (load(x, i, n) - m) * k
+    store(y, i, fma(v, load(weight, place, n), load(bias, place, n)), n)
 
 
 @compiled
@@ -133,23 +141,35 @@ def _row_backward(
 ) -> None:  # fmt: skip
     """One row: dx from g, and the row's share of the gradients of weight and bias."""
     width = lanes(x)
+    whole = size - size % width
     zero = fill(load(x, start, 1), 0.0)
     m, s = fill(zero, np.float64(mean)), fill(zero, np.float64(inverse))
     deviation, moment = 0.0, 0.0
     for block in range(0, size, BLOCK * width):
         r, q = zero, zero
-        for i in range(block, min(block + BLOCK * width, size), width):
-            n = size - i  # lanes beyond the end are 0 in g, so in h
-            h = load(g, start + i, n) * load(weight, place + i, n)
+        for i in range(block, min(block + BLOCK * width, whole), width):
+            h = load(g, start + i, width) * load(weight, place + i, width)
             r = r + h
-            q = fma(h, load(x, start + i, n) - m, q)
+            q = fma(h, load(x, start + i, width) - m, q)
+        if whole < size <= block + BLOCK * width:
+            n = size - whole  # lanes beyond the end are 0 in g, so in h
+            h = load(g, start + whole, n) * load(weight, place + whole, n)
+            r = r + h
+            q = fma(h, load(x, start + whole, n) - m, q)
         deviation += np.float64(total(r))
         moment += np.float64(total(q))
     mean_h, mean_hx = fill(zero, deviation / size), fill(zero, moment * inverse / size)
-    for i in range(0, size, width):
-        n = size - i
-        v = load(g, start + i, n)
-        xhat = (load(x, start + i, n) - m) * s
-        store(dx, start + i, s * (v * load(weight, place + i, n) - mean_h - xhat * mean_hx), n)
-        store(some, place + i, fma(v, xhat, load(some, place + i, n)), n)
-        store(some, C + place + i, load(some, C + place + i, n) + v, n)
+    for i in range(0, whole, width):
+        _slope(g, x, dx, weight, some, start + i, place + i, C, m, s, mean_h, mean_hx, width)
+    if whole < size:
+        i, at = start + whole, place + whole
+        _slope(g, x, dx, weight, some, i, at, C, m, s, mean_h, mean_hx, size - whole)
+
+
+@register_jitable
+def _slope(g, x, dx, weight, some, i, place, C, m, s, mean_h, mean_hx, n):  # type: ignore[no-untyped-def]
+    v = load(g, i, n)
+    xhat = (load(x, i, n) - m) * s
+    store(dx, i, s * (v * load(weight, place, n) - mean_h - xhat * mean_hx), n)
+    store(some, place, fma(v, xhat, load(some, place, n)), n)
+    store(some, C + place, load(some, C + place, n) + v, n)
