@@ -81,10 +81,10 @@ def train_minidl(trainer: Trainer) -> dict[str, Any]:
     seconds = 0.0
     plain_step = trainer._step
 
-    def recorded(images: Any, masks: Any) -> float:
+    def recorded(*batch: Any) -> float:
         nonlocal seconds
         began = time.monotonic()
-        losses.append(plain_step(images, masks))
+        losses.append(plain_step(*batch))
         seconds += time.monotonic() - began
         return losses[-1]
 
