@@ -2,10 +2,10 @@
 
 What is different from ``kernels/reference/normalize.py``, and why it is faster:
 
-* Statistics in *one* pass over memory: a block of 64 rows stays in the first-level cache while it is read
-  twice, for its mean and for the squares of what deviates from that. The blocks' results are merged in
-  float64 by the exact rule (Chan, Golub and LeVeque 1979), so nothing cancels, however far the mean is from
-  zero, and the sums of float32 have 64 terms at most.
+* Statistics in *one* pass over memory: a block of 64 rows is read once, for its deviations from the mean of
+  the block before it, and once more, from the cache, only where that mean is far off. The blocks' results are
+  merged in float64 by the exact rule (Chan, Golub and LeVeque 1979), so nothing cancels, however far the mean
+  is from zero, and the sums of float32 have 64 terms at most.
 * y = γ x̂ + β in a second pass, and nothing else: x̂ is never written. The backward takes two passes, one for
   the sums Σ g and Σ g (x - μ) of every channel, from which all else follows, and one for dx.
 * Vectors run along the channels, which is how activations lie; other orders are converted (and counted).
