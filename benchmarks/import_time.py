@@ -3,7 +3,8 @@
 Fresh interpreters import one or the other, in turn, so that a change in the machine's speed meets both. What
 is compared are the lowest times that the import statement takes, without the interpreter's own start: an
 import does the same work each time, and whatever else runs on the machine can only add to it. The medians are
-shown beside them; on a busy machine they say more about its other work.
+shown beside them; on a busy machine they say more about its other work. What minidl imports later, its
+operations with the first of them and Numba with the first kernel, is no part of this.
 
     python benchmarks/import_time.py [--runs 25] [--limit 1.25]
 

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from minidl import _collector as _collector  # before anything large
 from minidl import _kernels as _kernels  # first: it makes minidl.kernels importable in a clone
-from minidl import autograd, dispatch, ops, random
+from minidl import autograd, dispatch, random
 from minidl._device import Device as device
 from minidl._factories import arange, from_dlpack, full, ones, ones_like, zeros, zeros_like
-from minidl._gradcheck import GradcheckError, gradcheck, gradgradcheck
 from minidl._tensor import Tensor, tensor
 from minidl.autograd import Function, is_grad_enabled, no_grad
 from minidl.dispatch import get_num_threads, set_num_threads, use
-from minidl.ops import cat
 from minidl.random import manual_seed
 
 if TYPE_CHECKING:
-    from minidl import cuda, errors, models, nn, optim, segmentation, testing, train
+    from minidl import cuda, errors, models, nn, ops, optim, segmentation, testing, train
+    from minidl._gradcheck import GradcheckError, gradcheck, gradgradcheck
     from minidl.nn.fused import fuse
+    from minidl.ops.cat import cat
 
 __version__ = "0.1.0"
 
@@ -67,13 +67,22 @@ __all__ = [
     "zeros_like",
 ]
 
-#: Imported when first named, so that ``import minidl`` stays as quick as importing NumPy.
-_LAZY = ("cuda", "errors", "models", "nn", "optim", "segmentation", "testing", "train")
+#: Imported when first named, so that ``import minidl`` stays nearly as quick as importing NumPy.
+_LAZY = ("cuda", "errors", "models", "nn", "ops", "optim", "segmentation", "testing", "train")
+#: The same for functions, and the modules that they are in.
+_LAZY_IN = {
+    "GradcheckError": "minidl._gradcheck",
+    "cat": "minidl.ops",
+    "fuse": "minidl.nn.fused",
+    "gradcheck": "minidl._gradcheck",
+    "gradgradcheck": "minidl._gradcheck",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "fuse":
-        return _import_module("minidl.nn.fused").fuse
+    if name in _LAZY_IN:
+        globals()[name] = found = getattr(_import_module(_LAZY_IN[name]), name)
+        return found
     if name in _LAZY:
         return _import_module(f"minidl.{name}")
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")

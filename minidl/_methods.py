@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl._operators import Operators
+from minidl._operators import Operations, Operators
 
 if TYPE_CHECKING:
     from minidl._tensor import Tensor
 
-#: The module minidl.ops, which puts itself here when it has been imported: the operations need tensors first.
-ops: Any = None
+#: The module minidl.ops: imported when it is first asked for something, and then it puts itself here.
+ops: Any = Operations()
 
 
 class Methods(Operators):

@@ -6,6 +6,7 @@ spelling that people write.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,20 @@ import numpy as np
 if TYPE_CHECKING:
     from minidl._tensor import Tensor
 
-#: The module minidl.ops, which puts itself here when it has been imported: the operations need tensors first.
-ops: Any = None
+
+class Operations:
+    """Stands for the module :mod:`minidl.ops` until it is first asked for one of its functions.
+
+    The operations need tensors before they can be imported; and they are most of minidl's modules, so that
+    ``import minidl`` would take more than twice as long with them.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module("minidl.ops"), name)
+
+
+#: The module minidl.ops: imported when it is first asked for something, and then it puts itself here.
+ops: Any = Operations()
 
 
 class Operators:

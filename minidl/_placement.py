@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl._device import CPU, Device, device_of, move
+from minidl._operators import Operations
 
 if TYPE_CHECKING:
     from minidl._tensor import Tensor
 
-#: The module minidl.ops, which puts itself here when it has been imported: the operations need tensors first.
-ops: Any = None
+#: The module minidl.ops: imported when it is first asked for something, and then it puts itself here.
+ops: Any = Operations()
 
 
 class Placement:

@@ -1,4 +1,4 @@
-"""Importing minidl leaves Python's garbage collector as it was."""
+"""Importing minidl leaves Python's garbage collector as it was, and what it leaves for later comes."""
 
 import subprocess
 import sys
@@ -34,4 +34,26 @@ a = Ring(); a.self = a; seen = weakref.ref(a); del a
 import minidl
 gc.collect(); print(seen() is None)
 """
+    assert printed(root, code) == ["True"]
+
+
+def test_the_first_operation_may_come_from_several_threads_at_once(root):
+    code = """
+import sys, threading, minidl
+assert "minidl.ops" not in sys.modules
+start, sums = threading.Barrier(8), []
+def work():
+    start.wait()
+    sums.append(float((minidl.ones(2) + 1).sum()))
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(*sums)
+"""
+    assert printed(root, code) == ["4.0"] * 8
+
+
+@pytest.mark.parametrize("name", ["cat", "fuse", "gradcheck", "gradgradcheck", "GradcheckError", "nn", "ops"])
+def test_names_that_are_imported_late_are_what_their_modules_have(root, name):
+    code = f"import minidl; a = minidl.{name}; from minidl import {name}; print(a is {name})"
     assert printed(root, code) == ["True"]

@@ -10,7 +10,6 @@ from minidl import dispatch
 from minidl._device import CPU, device_of, move, on, place_of
 from minidl._tensor import Tensor
 from minidl.autograd.function import is_of_a_trial
-from minidl.kernels import memory
 from minidl.kernels.layout import copied_as
 
 
@@ -75,6 +74,8 @@ def owned(box: list[Any], like: Any) -> Tensor:
 
     It is copied only if it must be: where something else may still look at it, or it lies otherwise.
     """
+    from minidl.kernels import memory  # here: `import minidl` makes no arrays and does without the pool
+
     if isinstance(box[0], Tensor):
         return box[0].clone()
     if (

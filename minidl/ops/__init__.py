@@ -182,6 +182,6 @@ __all__ = [
     "where",
 ]
 
-# Tensor's operators and methods forward to the functions here; their module cannot import them itself, since
-# the operations need tensors first.
+# Tensor's operators and methods forward to the functions here. From now on without a detour through
+# _operators.Operations.
 _operators.ops = _methods.ops = _placement.ops = _sys.modules[__name__]
