@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from minidl.bench import processes
 from minidl.bench import run as bench
 from minidl.bench.contestants import CONTESTANTS, OWN
 from minidl.bench.plan import Plan, select
@@ -60,6 +62,27 @@ def test_memory_and_first_steps():
         assert all(row["peak"] > 0 for row in rows.values())
     assert set(record["startup"]) == {"empty", "warm"}
     assert len(record["startup"]["warm"]["later"]) == bench.LATER
+
+
+@pytest.mark.parametrize(("named", "memory", "keeps"), [(["relu"], False, True), ([], True, False)])
+def test_freed_memory_stays_in_turns_only(monkeypatch, named, memory, keeps):
+    """Peaks of memory must not count what was freed; times in turns must not count mapping it anew."""
+    environments, plain = set(), processes.Process.ask
+
+    def ask(self, *request, **options):
+        environments.add(Path(f"/proc/{self._process.pid}/environ").read_bytes())
+        return plain(self, *request, **options)
+
+    monkeypatch.setattr(processes.Process, "ask", ask)
+    for name in processes.KEEPING:
+        monkeypatch.delenv(name, raising=False)
+    plan = Plan(select(named, True) if named else [], [], 1, rounds=1, quick=True, memory=memory)
+    run(plan, begin(plan))
+    assert environments
+    for environment in environments:
+        found = dict(entry.split(b"=", 1) for entry in environment.split(b"\0") if entry)
+        for name, value in processes.KEEPING.items():
+            assert found.get(name.encode()) == (value.encode() if keeps else None)
 
 
 def test_what_is_not_installed_is_said(monkeypatch):
