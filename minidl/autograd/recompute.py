@@ -49,14 +49,13 @@ class Checkpoint(Function):
 
     @staticmethod
     def forward(ctx: Node, *arrays: Any, again: Callable[..., Any], outputs: tuple[Any, ...]) -> Any:
-        ctx.save(*arrays)
-        ctx.again = again
+        ctx.save(*arrays, again)  # with what it holds it goes when the node is released
         return outputs
 
     @staticmethod
     def backward(ctx: Node, *cotangents: Any) -> Any:
-        _ = ctx.saved  # raises if an input was changed since
-        return ctx.again(cotangents)
+        *_, again = ctx.saved  # raises if an input was changed since
+        return again(cotangents)
 
 
 def checkpoint(function: Callable[..., Any], *inputs: Any) -> Any:
@@ -102,14 +101,13 @@ def checkpoint(function: Callable[..., Any], *inputs: Any) -> Any:
     shapes = [y.shape for y in outputs]
 
     def again(cotangents: tuple[Any, ...]) -> tuple[Any, ...]:
-        result = _run_again(function, inputs, before)
-        second = result if isinstance(result, tuple) else (result,)
+        second = _run_again(function, inputs, before)
         if [y.shape for y in second] != shapes:
             raise RuntimeError(
                 f"checkpoint: the function gave shapes {[y.shape for y in second]} when run again for the "
                 f"backward, {shapes} before"
             )
-        found = cotangents_at(second, outer, cotangents)
+        found = cotangents_at(second, outer, cotangents)  # which empties the list: nothing else holds them
         return tuple(None if g is None else g.data for g in found)
 
     tensors = Checkpoint.apply(*outer, again=again, outputs=tuple(y.data for y in outputs))
@@ -118,14 +116,15 @@ def checkpoint(function: Callable[..., Any], *inputs: Any) -> Any:
     return tensors if isinstance(result, tuple) else tensors[0]
 
 
-def _run_again(function: Callable[..., Any], inputs: tuple[Any, ...], state: dict[str, Any]) -> Any:
-    """The function once more, recorded, from the random state of its first run."""
+def _run_again(function: Callable[..., Any], inputs: tuple[Any, ...], state: dict[str, Any]) -> list[Any]:
+    """What the function gives once more, recorded, from the random state of its first run."""
     now = random.get_state()
     random.set_state(state)
     token, outside = _recomputing.set(True), trial.set(None)
     try:
         with enable_grad():
-            return function(*inputs)
+            result = function(*inputs)
+            return list(result) if isinstance(result, tuple) else [result]
     finally:
         trial.reset(outside)
         _recomputing.reset(token)

@@ -109,13 +109,17 @@ def grad(
 
 
 def cotangents_at(
-    outputs: Sequence[Tensor], inputs: Sequence[Tensor], seeds: Sequence[Any]
+    outputs: list[Tensor], inputs: Sequence[Tensor], seeds: Sequence[Any]
 ) -> list[Tensor | None]:
-    """As :func:`grad`, but the inputs are where the walk ends, even if one was computed from another."""
-    rows = [(y, seed) for y, seed in zip(outputs, seeds, strict=True) if y.requires_grad]
-    walk = _Walk(False, inputs, [y for y, _ in rows], cut=True)
-    for y, seed in rows:
-        walk.send(_edge(y), seed)
+    """As :func:`grad`, but the inputs are where the walk ends, even if one was computed from another.
+
+    The list of outputs is emptied, so that the walk can free each array when it has passed it.
+    """
+    walk = _Walk(False, inputs, [y for y in outputs if y.requires_grad], cut=True)
+    edges = [(_edge(y), seed) for y, seed in zip(outputs, seeds, strict=True) if y.requires_grad]
+    outputs.clear()
+    while edges:
+        walk.send(*edges.pop(0))
     walk.run(retain_graph=False)
     return walk.results()
 

@@ -250,8 +250,8 @@ def test_a_view_of_an_input_is_a_view_of_it_outside_too():
         y.backward()
 
 
-def test_the_second_run_is_let_go_while_it_is_walked():
-    alive, kept = [], []
+def probe(alive, kept):
+    """An identity whose backward notes whether the array that ``kept`` ends with is still there."""
 
     class Probe(Function):
         @staticmethod
@@ -263,13 +263,37 @@ def test_the_second_run_is_let_go_while_it_is_walked():
             alive.append(kept[-1]() is not None)
             return g
 
-    def function(x):
-        y = Probe.apply(x).exp()
-        kept.append(weakref.ref(y.data))
-        return y * 1
+    return Probe.apply
 
-    checkpoint(function, leaf(3)).sum().backward()
+
+@pytest.mark.parametrize("returned", [lambda y: y * 1, lambda y: y, lambda y: (y, y * 1)])
+def test_the_second_run_is_let_go_while_it_is_walked(returned):
+    alive, kept = [], []
+    marked = probe(alive, kept)
+
+    def function(x):
+        y = marked(x).exp()
+        kept.append(weakref.ref(y.data))
+        return returned(y)
+
+    result = checkpoint(function, leaf(3))
+    (result[-1] if isinstance(result, tuple) else result).sum().backward()
     assert alive == [False] and len(kept) == 2
+
+
+def test_what_went_into_a_segment_is_let_go_when_the_walk_has_passed_it():
+    """Else all that went between the segments would stay until the last of them has run again."""
+    alive, kept = [], []
+    marked, x = probe(alive, kept), leaf(3)
+    h = checkpoint(lambda x: marked(x) * 2, x)
+    kept.append(weakref.ref(h.data))
+    y = checkpoint(lambda h: h.exp(), h)
+    del h
+    assert kept[0]() is not None
+    y.sum().backward()
+    assert alive == [False]
+    with pytest.raises(RuntimeError, match="went through this part of the graph before"):
+        y.sum().backward()
 
 
 def test_gradients_within_a_checkpointed_function_are_refused_by_name():

@@ -1,4 +1,4 @@
-"""minidl: fused, plain, or with the stages recomputed."""
+"""minidl: fused, fused with the stages recomputed, or plain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Side:
     """See :mod:`minidl.bench.sides`.
 
     Args:
-        setting: "fused" (``minidl.fuse`` rewrites the network), "plain" or "recompute".
+        setting: "fused" (``minidl.fuse`` rewrites the network), "recompute" (also fused) or "plain".
         threads: for ``minidl.set_num_threads``.
     """
 
@@ -44,9 +44,7 @@ class Side:
     def _model(self, name: str) -> Any:
         model = network(name)
         model.recompute = self.setting == "recompute"
-        if self.setting != "fused":
-            return model
-        return minidl.fuse(model)
+        return model if self.setting == "plain" else minidl.fuse(model)
 
     def _step(self, task: Network) -> Job:
         return job.step_job(training_step(self._model(task.model), task))
