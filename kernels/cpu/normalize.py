@@ -271,9 +271,10 @@ def _rows_backward(
         alone.rows_backward, pieces, _contiguous(g), _contiguous(x), dx, gamma, mean, inv_std,
         sums.reshape(-1), *sizes,
     )  # fmt: skip
-    dweight, dbias = sums.sum(axis=0).astype(x.dtype)
+    totals = sums.sum(axis=0)
     return (
         dx.reshape(x.shape) if needed[0] else None,
-        dweight if needed[1] else None,
-        dbias if needed[2] else None,
+        # Each in memory of its own, so that as a gradient it need not be copied.
+        totals[0].astype(x.dtype) if needed[1] else None,
+        totals[1].astype(x.dtype) if needed[2] else None,
     )

@@ -85,21 +85,21 @@ class Node:
         """
         if not any(self.needs_input_grad):
             return
-        rows = []
+        rows, owners = [], _owners(self._inputs)
         for array in arrays:
             position = next((i for i, x in enumerate(self._arrays) if x is array), None)
-            rows.append(_with_version(array, self._inputs)._replace(input=position))
+            rows.append(_saved(array, owners, position))
         self._saved = tuple(rows)
 
     def guard(self, results: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
         """What forward gave became the outputs: keep the versions of those that were saved."""
-        rows = []
+        rows, owners = [], _owners(outputs)
         for row in self._saved or ():
             if row.version is None:
                 position = next((i for i, y in enumerate(results) if y is row.value), None)
                 # NumPy gives 0-d results as scalars, which became arrays in the tensors.
                 value = row.value if position is None else outputs[position].data
-                row = _with_version(value, outputs)._replace(input=row.input, output=position)
+                row = _saved(value, owners, row.input, position)
             rows.append(row)
         self._saved = tuple(rows)
 
@@ -221,15 +221,22 @@ class Node:
         return result
 
 
-def _with_version(array: Any, tensors: tuple[Any, ...]) -> Saved:
+def _owners(tensors: tuple[Any, ...]) -> list[tuple[Any, Tensor]]:
+    """The tensors among these, each with the object that owns its memory."""
+    return [(_owner(t.data), t) for t in tensors if isinstance(t, Tensor)]
+
+
+def _saved(
+    array: Any, owners: list[tuple[Any, Tensor]], input: int | None = None, output: int | None = None
+) -> Saved:
     """An array with the version of the tensor, among these, that lies in the same memory."""
     owner = _owner(array)
-    found = [t for t in tensors if isinstance(t, Tensor) and _owner(t.data) is owner]
+    found = [t for own, t in owners if own is owner]
     if not found:
-        return Saved(array)
+        return Saved(array, None, 0, input, output)
     # The array's own tensor first: parts of one array may be tensors with versions of their own.
-    version = min(found, key=lambda t: t.data is not array)._version
-    return Saved(array, version, version.value)
+    version = min(found, key=lambda t: t.data is not array)._version if len(found) > 1 else found[0]._version
+    return Saved(array, version, version.value, input, output)
 
 
 def _owner(array: Any) -> Any:

@@ -16,6 +16,7 @@ x̂ is not kept: the input is there anyway, and (x - μ) / √(σ² + ε) costs 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from minidl._tensor import Tensor
@@ -23,6 +24,9 @@ from minidl.autograd import Function, Node, is_recomputing
 from minidl.dispatch import array_module, kernels
 from minidl.ops.reductions import mean as mean_of
 from minidl.ops.reductions import sum as sum_of
+
+#: Is told the mean and the biased variance of every group, as arrays (G).
+Observer = Callable[[Any, Any], None]
 
 
 class View(NamedTuple):
@@ -45,19 +49,23 @@ def channel_view(shape: tuple[int, ...], groups: int | None = None) -> View:
 
 
 class Normalize(Function):
-    """y = γ x̂ + β with the statistics of x; μ and σ² (biased) are further outputs."""
+    """y = γ x̂ + β with the statistics of x, of which ``observe`` is told: μ and σ² (biased) of each group."""
 
     @staticmethod
-    def forward(ctx: Node, x: Any, weight: Any, bias: Any, *, view: View, eps: float) -> Any:
+    def forward(
+        ctx: Node, x: Any, weight: Any, bias: Any, *, view: View, eps: float, observe: Observer | None = None
+    ) -> Any:
         ctx.kernels, ctx.view, ctx.eps = kernels("normalize", x), view, eps
         y, mean, var, inv_std = ctx.kernels.forward(
             x.reshape(view.rows), _flat(weight), _flat(bias), view.groups, eps
         )
         ctx.save(x, weight, mean, inv_std)
-        return y.reshape(x.shape), mean, var
+        if observe is not None:
+            observe(mean, var)
+        return y.reshape(x.shape)
 
     @staticmethod
-    def backward(ctx: Node, g: Any, _mean: Any, _var: Any) -> Any:
+    def backward(ctx: Node, g: Any) -> Any:
         x, weight, mean, inv_std = ctx.saved
         g, rows = g.reshape(ctx.view.rows), x.reshape(ctx.view.rows)
         gradients = ctx.kernels.backward(
@@ -66,7 +74,7 @@ class Normalize(Function):
         return _shaped(ctx, x.shape, gradients)
 
     @staticmethod
-    def tensor_backward(ctx: Node, g: Any, _mean: Any, _var: Any) -> Any:
+    def tensor_backward(ctx: Node, g: Any) -> Any:
         x, weight, _, _ = ctx.saved  # mean and deviation move with x: computed once more, by operations
 
         def group_mean(t: Tensor) -> Tensor:

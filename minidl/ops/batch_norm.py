@@ -19,8 +19,8 @@ Shape rule: y has the shape of x. Forward and backward are those of ``_normalize
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.ops._normalize import (
     Normalize,
@@ -86,9 +86,11 @@ def batch_norm(
         raise ValueError(
             f"batch_norm: training needs more than one value per channel, got input of shape {input.shape}"
         )
-    y, mean, var = BatchNorm.apply(input, weight, bias, view=view, eps=eps)
-    if count > 0:
-        with on(mean.data):
-            update_running(running_mean, mean.data, momentum)
-            update_running(running_var, var.data * (count / (count - 1)), momentum)
-    return y
+
+    def observe(mean: Any, var: Any) -> None:
+        if count > 0:
+            update_running(running_mean, mean, momentum)
+            update_running(running_var, var * (count / (count - 1)), momentum)
+
+    normalized: Tensor = BatchNorm.apply(input, weight, bias, view=view, eps=eps, observe=observe)
+    return normalized

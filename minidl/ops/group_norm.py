@@ -62,5 +62,5 @@ def group_norm(
             f"{input.shape} in {num_groups} groups"
         )
     view = channel_view(input.shape, num_groups)
-    y, _, _ = GroupNorm.apply(input, weight, bias, view=view, eps=eps)
-    return y
+    normalized: Tensor = GroupNorm.apply(input, weight, bias, view=view, eps=eps)
+    return normalized

@@ -15,10 +15,10 @@ has the shape of x. Forward and backward are those of ``_normalize.py``.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.ops._normalize import (
     Normalize,
@@ -83,10 +83,12 @@ def instance_norm(
             f"instance_norm: needs more than one value per plane, got input of shape {input.shape}"
         )
     view = channel_view(input.shape, c)
-    y, mean, var = InstanceNorm.apply(input, weight, bias, view=view, eps=eps)
-    if input.numel() > 0:
-        with on(mean.data):
-            update_running(running_mean, mean.data.reshape(n, c).mean(axis=0, dtype=np.float64), momentum)
-            unbiased = var.data.reshape(n, c).mean(axis=0, dtype=np.float64) * (pixels / (pixels - 1))
+
+    def observe(mean: Any, var: Any) -> None:
+        if input.numel() > 0:
+            update_running(running_mean, mean.reshape(n, c).mean(axis=0, dtype=np.float64), momentum)
+            unbiased = var.reshape(n, c).mean(axis=0, dtype=np.float64) * (pixels / (pixels - 1))
             update_running(running_var, unbiased, momentum)
-    return y
+
+    normalized: Tensor = InstanceNorm.apply(input, weight, bias, view=view, eps=eps, observe=observe)
+    return normalized

@@ -65,5 +65,5 @@ def layer_norm(
     check_affine("layer_norm", input, weight, bias, shape)
     d, rows = math.prod(shape), math.prod(input.shape[: input.ndim - len(shape)])
     view = View((rows, d, 1), 1, shape)
-    y, _, _ = LayerNorm.apply(input, weight, bias, view=view, eps=eps)
-    return y
+    normalized: Tensor = LayerNorm.apply(input, weight, bias, view=view, eps=eps)
+    return normalized
