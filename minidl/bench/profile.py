@@ -255,12 +255,15 @@ def profile(name: str = WORKLOAD, threads: int = 1, quick: bool = False) -> Prof
 
     workload = find(name, quick)
     gauge = Gauge("", threads).prepare(workload)
-    measured = [gauge.run() for _ in range(5)]
-    rates = {rate: max(row[rate] for row in measured) for rate in measured[0]}
+    gauge.run()
     ready = Side("fused", threads).prepare(workload)
     for _ in range(2):
         ready.run()
-    steps = [_one_step(ready) for _ in range(STEPS)]
+    steps, measured = [], []
+    for _ in range(STEPS):  # in turns: the machine's rates are those of the same minute
+        measured.append(gauge.run())
+        steps.append(_one_step(ready))
+    rates = {rate: max(row[rate] for row in measured) for rate in measured[0]}
     parts = []
     for key, first in steps[0][1].items():
         rows = [step[1][key] for step in steps if key in step[1]]
