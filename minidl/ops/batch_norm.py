@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.ops._normalize import (
     Normalize,
@@ -86,11 +87,11 @@ def batch_norm(
         raise ValueError(
             f"batch_norm: training needs more than one value per channel, got input of shape {input.shape}"
         )
-
-    def observe(mean: Any, var: Any) -> None:
-        if count > 0:
+    statistics: list[Any] = []
+    normalized: Tensor = BatchNorm.apply(input, weight, bias, view=view, eps=eps, statistics=statistics)
+    mean, var = statistics
+    if count > 0:
+        with on(mean):
             update_running(running_mean, mean, momentum)
             update_running(running_var, var * (count / (count - 1)), momentum)
-
-    normalized: Tensor = BatchNorm.apply(input, weight, bias, view=view, eps=eps, observe=observe)
     return normalized

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.ops._normalize import (
     Normalize,
@@ -83,12 +84,12 @@ def instance_norm(
             f"instance_norm: needs more than one value per plane, got input of shape {input.shape}"
         )
     view = channel_view(input.shape, c)
-
-    def observe(mean: Any, var: Any) -> None:
-        if input.numel() > 0:
+    statistics: list[Any] = []
+    normalized: Tensor = InstanceNorm.apply(input, weight, bias, view=view, eps=eps, statistics=statistics)
+    mean, var = statistics
+    if input.numel() > 0:
+        with on(mean):
             update_running(running_mean, mean.reshape(n, c).mean(axis=0, dtype=np.float64), momentum)
             unbiased = var.reshape(n, c).mean(axis=0, dtype=np.float64) * (pixels / (pixels - 1))
             update_running(running_var, unbiased, momentum)
-
-    normalized: Tensor = InstanceNorm.apply(input, weight, bias, view=view, eps=eps, observe=observe)
     return normalized

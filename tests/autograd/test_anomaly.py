@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn
+from minidl import nn, ops
 from minidl.autograd import Function, detect_anomaly
 from minidl.ops.exponential import Log
 
@@ -170,3 +170,13 @@ def test_the_innermost_of_three_modules_is_named():
 
     text = message(lambda: Outer()(minidl.tensor([np.nan])))
     assert text.startswith("relu: made 1 NaN") and "in module Outer.inner.body.0 (ReLU), called" in text
+
+
+def test_a_forward_that_is_refused_leaves_the_running_statistics_as_they_were():
+    x = minidl.tensor(np.full((2, 3, 2, 2), np.nan), requires_grad=True)
+    for norm in (ops.batch_norm, ops.instance_norm):
+        mean, var = minidl.zeros(3, dtype="float64"), minidl.ones(3, dtype="float64")
+        with pytest.raises(RuntimeError, match=norm.__name__), detect_anomaly():
+            norm(x, mean, var, None, None, True)
+        np.testing.assert_array_equal(mean.numpy(), np.zeros(3))
+        np.testing.assert_array_equal(var.numpy(), np.ones(3))
