@@ -207,13 +207,13 @@ class Methods(Operators):
         """See :func:`minidl.ops.argmin`."""
         return ops.argmin(self, dim, keepdim)
 
-    def sort(self, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+    def sort(self, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Any:
         """See :func:`minidl.ops.sort`."""
-        return ops.sort(self, dim, descending, stable)
+        return ops.sort(self, dim, descending, stable=stable)
 
-    def argsort(self, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+    def argsort(self, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
         """See :func:`minidl.ops.argsort`."""
-        return ops.argsort(self, dim, descending, stable)
+        return ops.argsort(self, dim, descending, stable=stable)
 
     def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
         """See :func:`minidl.ops.topk`."""
@@ -292,13 +292,13 @@ class Methods(Operators):
         """See :func:`minidl.ops.tanh`."""
         return ops.tanh(self)
 
-    def softmax(self, dim: int) -> Tensor:
+    def softmax(self, dim: int, dtype: Any = None) -> Tensor:
         """See :func:`minidl.ops.softmax`."""
-        return ops.softmax(self, dim)
+        return ops.softmax(self, dim, dtype=dtype)
 
-    def log_softmax(self, dim: int) -> Tensor:
+    def log_softmax(self, dim: int, dtype: Any = None) -> Tensor:
         """See :func:`minidl.ops.log_softmax`."""
-        return ops.log_softmax(self, dim)
+        return ops.log_softmax(self, dim, dtype=dtype)
 
     def clone(self) -> Tensor:
         """See :func:`minidl.ops.clone`."""

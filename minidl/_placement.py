@@ -34,12 +34,21 @@ class Placement:
         """
         return device_of(self.data)
 
-    def to(self, *args: Any, device: Any = None, dtype: Any = None, copy: bool = False) -> Tensor:
+    def to(
+        self,
+        *args: Any,
+        device: Any = None,
+        dtype: Any = None,
+        non_blocking: bool = False,
+        copy: bool = False,
+    ) -> Tensor:
         """The same values on another device, or in another dtype, or both; the gradient goes back.
 
         Args:
-            args: a device or its name, a dtype, a device and a dtype, or a tensor whose both are taken.
+            args: as torch takes them: a device or its name, or a device and a dtype, or a dtype, or a tensor
+                whose both are taken; then perhaps ``non_blocking`` and ``copy``.
             device, dtype: the same by name.
+            non_blocking: taken for torch's sake.
             copy: in memory of its own even if nothing is to be changed.
 
         Returns:
@@ -47,7 +56,7 @@ class Placement:
 
         Raises:
             DeviceUnavailable: this machine has no such device.
-            TypeError: neither device nor dtype.
+            TypeError: neither device nor dtype, or arguments in another order.
 
         >>> import minidl
         >>> x = minidl.tensor([1.5, 2.5], requires_grad=True)
@@ -56,11 +65,11 @@ class Placement:
         >>> x.to("float64").dtype, x.to("cpu") is x
         (dtype('float64'), True)
         """
-        device, dtype = destination(args, device, dtype)
+        device, dtype, also_copy = destination(args, device, dtype)
         result = ops.to_device(self, device or self.device)
         if dtype is not None:
             result = ops.cast(result, dtype)
-        return ops.clone(result) if copy and result is self else result
+        return ops.clone(result) if (copy or also_copy) and result is self else result
 
     def cpu(self) -> Tensor:
         """The same values on the host: the tensor itself if it is there."""
@@ -68,7 +77,7 @@ class Placement:
 
     def cuda(self, device: Any = None) -> Tensor:
         """The same values on a GPU: a number, or a device; by default the first."""
-        return self.to(f"cuda:{device or 0}" if device is None or isinstance(device, int) else device)
+        return self.to(gpu(device))
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The array itself, sharing memory; read-only if the tensor requires a gradient.
@@ -114,21 +123,35 @@ class Placement:
         return self.data.__dlpack_device__()
 
 
-def destination(args: tuple[Any, ...], device: Any, dtype: Any) -> tuple[Device | None, Any]:
-    """What ``to(...)`` was asked for: a device or None, a dtype or None."""
-    for given in args:
-        if hasattr(given, "data") and isinstance(given, Placement):
-            device, dtype = given.device, given.data.dtype
-        elif isinstance(given, Device) or (isinstance(given, str) and given.partition(":")[0] in KINDS):
-            device = given
-        elif isinstance(given, int):
-            device = f"cuda:{given}"
+def destination(args: tuple[Any, ...], device: Any, dtype: Any) -> tuple[Device | None, Any, bool]:
+    """What ``to(...)`` was asked for: a device or None, a dtype or None, and whether to copy in any case.
+
+    The arguments that come by position are, as torch has them, ``(device, dtype, non_blocking, copy)``,
+    ``(dtype, non_blocking, copy)`` or ``(tensor, non_blocking, copy)``.
+    """
+    switches: tuple[Any, ...] = ()
+    if args:
+        first, *rest = args
+        if isinstance(first, Placement):
+            named, (device, dtype), switches = (device, dtype), (first.device, first.data.dtype), tuple(rest)
+        elif _is_device(first):
+            named, device = (device, dtype if rest else None), _numbered(first)
+            if rest:
+                dtype, switches = rest[0], tuple(rest[1:])
         else:
-            dtype = given
-    if len(args) > 2 or (device is None and dtype is None):
+            named, dtype, switches = (dtype,), first, tuple(rest)
+        if any(given is not None for given in named):
+            raise TypeError("to: a device or dtype is given twice, by position and by name")
+    if len(switches) > 2 or not all(isinstance(switch, bool) for switch in switches):
+        raise TypeError(
+            f"to: {switches[0]!r} is not expected there; the order is device, dtype, non_blocking, copy"
+        )
+    if not args and device is None and dtype is None:
         raise TypeError("to: give a device ('cpu', 'cuda', 'cuda:N', 'cuda_sim'), a dtype, or both")
+    copy = len(switches) == 2 and switches[1]
     try:
-        return None if device is None else Device(device), None if dtype is None else np.dtype(dtype)
+        where = None if device is None else Device(_numbered(device))
+        return where, None if dtype is None else np.dtype(dtype), copy
     except TypeError:
         raise ValueError(
             f"to: {dtype!r} is neither a device (cpu, cuda, cuda:N, cuda_sim) nor a dtype"
@@ -136,6 +159,23 @@ def destination(args: tuple[Any, ...], device: Any, dtype: Any) -> tuple[Device 
 
 
 KINDS = ("cpu", "cuda", "cuda_sim")
+
+
+def _is_device(given: Any) -> bool:
+    """Whether something stands for a device (None: for the one that it is on)."""
+    if isinstance(given, str):
+        return given.partition(":")[0] in KINDS
+    return given is None or (isinstance(given, Device | int) and not isinstance(given, bool))
+
+
+def _numbered(device: Any) -> Any:
+    """A GPU may be given by its number."""
+    return f"cuda:{device}" if isinstance(device, int) else device
+
+
+def gpu(device: Any) -> Any:
+    """What ``cuda(...)`` was asked for: a number or a device; the first GPU by default."""
+    return "cuda:0" if device is None else _numbered(device)
 
 
 def on_host(tensor: Placement) -> np.ndarray[Any, Any]:

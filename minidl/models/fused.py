@@ -11,12 +11,10 @@ with fewer passes over memory:
 
 from __future__ import annotations
 
-from typing import Any
-
 from minidl import nn, ops
 from minidl._tensor import Tensor
 from minidl.models.unet import DoubleConv, UNet, crop
-from minidl.nn.fused import convolve, fuse, hooked, rule, with_children
+from minidl.nn.fused import convolve, fused_children, hooked, rule, with_children
 
 
 class FusedDoubleConv(DoubleConv):
@@ -47,10 +45,9 @@ def _whole(x: Tensor, second: Tensor | None, upsample: bool) -> Tensor:
 
 @rule(DoubleConv)
 def _double_conv(block: DoubleConv) -> nn.Module:
-    return with_children(block, {k: fuse(m) for k, m in block.named_children()}, FusedDoubleConv)
+    return with_children(block, fused_children(block), FusedDoubleConv)
 
 
 @rule(UNet)
 def _unet(model: UNet) -> nn.Module:
-    children: dict[str, Any] = {name: fuse(child) for name, child in model.named_children()}
-    return with_children(model, children, FusedUNet)
+    return with_children(model, fused_children(model), FusedUNet)

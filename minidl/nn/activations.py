@@ -1,26 +1,35 @@
 """Activations and dropout as layers. Each calls one operation, in whose file the equation is.
 
-Arguments and defaults are torch's. ``inplace`` is taken for torch's sake and ignored: results are always new
-tensors.
+Arguments and defaults are torch's. ``inplace`` is taken for torch's sake and only kept as an attribute:
+results are always new tensors.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
 from minidl import ops
-from minidl._tensor import DEFAULT_DTYPE, Tensor
-from minidl.nn.module import Module, Parameter
+from minidl._tensor import Tensor
+from minidl.nn.module import Module
+from minidl.nn.parameter import Parameter, filled
 
 
-class ReLU(Module):
-    """max(0, x); :func:`minidl.ops.relu`."""
+class _MaybeInPlace(Module):
+    """What takes no options but ``inplace``."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
+        self.inplace = inplace
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.relu(x)
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class ReLU(_MaybeInPlace):
+    """max(0, x); :func:`minidl.ops.relu`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.relu(input)
 
 
 class LeakyReLU(Module):
@@ -28,13 +37,13 @@ class LeakyReLU(Module):
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
-        self.negative_slope = negative_slope
+        self.negative_slope, self.inplace = negative_slope, inplace
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.leaky_relu(x, self.negative_slope)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.leaky_relu(input, self.negative_slope)
 
     def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}"
+        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
 
 
 class PReLU(Module):
@@ -43,27 +52,29 @@ class PReLU(Module):
     Args:
         num_parameters: 1, or the number of channels, each of which then has a slope of its own.
         init: the slopes to begin with.
+        device, dtype: where the slopes lie, and as what; the host and float32 by default.
 
     >>> import minidl
     >>> minidl.nn.PReLU()(minidl.tensor([-2.0, 2.0])).tolist()
     [-0.5, 2.0]
     """
 
-    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__()
         if num_parameters < 1:
             raise ValueError(f"PReLU: num_parameters must be at least 1, got {num_parameters}")
         self.num_parameters, self.init = num_parameters, init
-        self.weight = Parameter(Tensor(np.empty(num_parameters, DEFAULT_DTYPE)))
-        self.reset_parameters()
+        self.weight = Parameter(filled((num_parameters,), init, device, dtype))
 
     def reset_parameters(self) -> None:
         """Set all slopes to ``init``."""
         self.weight.data[...] = self.init
         self.weight.mark_changed()
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.prelu(x, self.weight)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.prelu(input, self.weight)
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"
@@ -74,13 +85,13 @@ class ELU(Module):
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
-        self.alpha = alpha
+        self.alpha, self.inplace = alpha, inplace
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.elu(x, self.alpha)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.elu(input, self.alpha)
 
     def extra_repr(self) -> str:
-        return f"alpha={self.alpha}"
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
 
 
 class GELU(Module):
@@ -90,31 +101,25 @@ class GELU(Module):
         super().__init__()
         self.approximate = approximate
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.gelu(x, self.approximate)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.gelu(input, self.approximate)
 
     def extra_repr(self) -> str:
         return f"approximate={self.approximate!r}"
 
 
-class SiLU(Module):
+class SiLU(_MaybeInPlace):
     """x / (1 + e^-x); :func:`minidl.ops.silu`."""
 
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.silu(x)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.silu(input)
 
 
-class Hardswish(Module):
+class Hardswish(_MaybeInPlace):
     """SiLU from straight pieces; :func:`minidl.ops.hardswish`."""
 
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.hardswish(x)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.hardswish(input)
 
 
 class Softplus(Module):
@@ -124,8 +129,8 @@ class Softplus(Module):
         super().__init__()
         self.beta, self.threshold = beta, threshold
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.softplus(x, self.beta, self.threshold)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.softplus(input, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}, threshold={self.threshold}"
@@ -134,15 +139,15 @@ class Softplus(Module):
 class Sigmoid(Module):
     """1 / (1 + e^-x)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.sigmoid(x)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.sigmoid(input)
 
 
 class Tanh(Module):
     """Hyperbolic tangent."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.tanh(x)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.tanh(input)
 
 
 class Softmax(Module):
@@ -152,8 +157,8 @@ class Softmax(Module):
         super().__init__()
         self.dim = dim
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.softmax(x, self.dim)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -166,7 +171,7 @@ class _Dropout(Module):
         super().__init__()
         if not 0 <= p <= 1:
             raise ValueError(f"{type(self).__name__}: p must be a probability between 0 and 1, got {p}")
-        self.p = p
+        self.p, self.inplace = p, inplace
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
@@ -175,12 +180,12 @@ class _Dropout(Module):
 class Dropout(_Dropout):
     """Zeroes elements in training; :func:`minidl.ops.dropout`."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.dropout(x, self.p, self.training)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.dropout(input, self.p, self.training)
 
 
 class Dropout2d(_Dropout):
     """Zeroes whole channels in training; :func:`minidl.ops.dropout2d`."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.dropout2d(x, self.p, self.training)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.dropout2d(input, self.p, self.training)

@@ -19,7 +19,8 @@ dicts, optimizers and checkpoints do not know which of the two they belong to.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 from minidl import ops
@@ -35,6 +36,9 @@ Some = TypeVar("Some", bound=Module)
 Rule = Callable[[Any], Module]
 
 _rules: dict[type[Module], Rule] = {}
+
+#: What has become of which module while one :func:`fuse` is under way.
+_made: ContextVar[dict[int, Module] | None] = ContextVar("minidl_fused", default=None)
 
 
 def rule(kind: type[Module]) -> Callable[[Rule], Rule]:
@@ -55,7 +59,8 @@ def fuse(model: Some) -> Some:
 
     Returns:
         a module of the same class or a subclass of it, with the same results (to rounding), parameters and
-        names, in the same mode (training or not).
+        names, in the same mode (training or not). What is in two places in the model is one module in the
+        fused one, too.
 
     >>> from minidl import nn
     >>> plain = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 2, 1))
@@ -63,13 +68,25 @@ def fuse(model: Some) -> Some:
     >>> list(fused.state_dict()) == list(plain.state_dict()), fused[0].weight is plain[0].weight
     (True, True)
     """
-    make = _rules.get(type(model))
-    if make is not None:
-        return cast(Some, make(model))
-    return with_children(model, {name: fuse(child) for name, child in model.named_children()})
+    made = _made.get()
+    if made is None:
+        token = _made.set({})
+        try:
+            return fuse(model)
+        finally:
+            _made.reset(token)
+    if id(model) not in made:
+        make = _rules.get(type(model))
+        made[id(model)] = with_children(model, fused_children(model)) if make is None else make(model)
+    return cast(Some, made[id(model)])
 
 
-def with_children(model: Some, children: dict[str, Module], kind: type[Some] | None = None) -> Some:
+def fused_children(model: Module) -> dict[str, Module | None]:
+    """The modules directly below, fused, under all of their names."""
+    return {name: None if child is None else fuse(child) for name, child in model._modules.items()}
+
+
+def with_children(model: Some, children: Mapping[str, Module | None], kind: type[Some] | None = None) -> Some:
     """A copy of a module that shares its parameters and buffers, with these children (and class)."""
     twin = copy.copy(model)
     if kind is not None:
@@ -83,9 +100,8 @@ def with_children(model: Some, children: dict[str, Module], kind: type[Some] | N
 class FusedSequential(Sequential):
     """As Sequential; a convolution takes the batch normalisation and the ReLU that follow it along."""
 
-    def forward(self, x: Any) -> Any:
-        modules = list(self.children())
-        position = 0
+    def forward(self, input: Any) -> Any:
+        modules, x, position = list(self), input, 0
         while position < len(modules):
             group = _group(modules, position)
             if len(group) == 1:
@@ -116,8 +132,7 @@ def hooked(*modules: Module) -> bool:
 
 @rule(Sequential)
 def _sequential(model: Sequential) -> Module:
-    children = {name: fuse(child) for name, child in model.named_children()}
-    return with_children(model, children, FusedSequential)
+    return with_children(model, fused_children(model), FusedSequential)
 
 
 def convolve(
@@ -134,19 +149,18 @@ def convolve(
     channel, y = s·z + t with s = γ/√(σ² + ε) and t = β - s·μ, which the convolution's own weight and bias can
     take over: w' = s·w, b' = s·b + t.
     """
-    weight: Tensor = conv.weight
-    bias: Tensor | None = conv.bias
-    if isinstance(norm, BatchNorm2d) and not norm.training and norm.running_var is not None:
-        weight, bias = folded(conv, norm)
-        norm = None
-    plain = norm is None or isinstance(norm, Identity)
-    padding = conv.padding
-    if isinstance(padding, str):  # "same" of an even extent pads the sides differently: not for the fused op
+    if isinstance(conv.padding, str) or conv.padding_mode != "zeros":  # borders that the operation lacks
         y = conv(x if second is None else ops.cat([x, _up(second) if upsample else second], 1))
         y = y if norm is None else norm(y)
         return ops.relu(y) if relu else y
+    weight: Tensor = conv.weight
+    bias: Tensor | None = conv.bias
+    if isinstance(norm, BatchNorm2d) and norm.uses_running_statistics():
+        weight, bias = folded(conv, norm)
+        norm = None
+    plain = norm is None or isinstance(norm, Identity)
     y = ops.fused_conv2d(
-        *(x, weight, bias, conv.stride, padding, conv.dilation, conv.groups),
+        *(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups),
         second=second,
         upsample_second=upsample,
         relu=relu and plain,

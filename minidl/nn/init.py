@@ -60,19 +60,29 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * field, tensor.shape[0] * field
 
 
-def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Fill with numbers drawn evenly from [low, high)."""
-    return _fill(tensor, random.generator().uniform(low, high, tensor.shape))
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+    """Fill with numbers drawn evenly from [a, b).
+
+    Raises:
+        TypeError: the tensor is not floating-point.
+    """
+    _require_floating("uniform_", tensor)
+    return _fill(tensor, random.generator().uniform(a, b, tensor.shape))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Fill with numbers from a normal distribution."""
+    """Fill with numbers from a normal distribution.
+
+    Raises:
+        TypeError: the tensor is not floating-point.
+    """
+    _require_floating("normal_", tensor)
     return _fill(tensor, random.generator().normal(mean, std, tensor.shape))
 
 
-def constant_(tensor: Tensor, value: float) -> Tensor:
+def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with one value."""
-    return _fill(tensor, value)
+    return _fill(tensor, val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -121,6 +131,12 @@ def torch_default_(weight: Tensor, bias: Tensor | None) -> None:
     if bias is not None:
         bound = 1 / math.sqrt(fans(weight)[0])
         uniform_(bias, -bound, bound)
+
+
+def _require_floating(operation: str, tensor: Tensor) -> None:
+    """Random numbers in an integer tensor would be cut off: all zeros, most of the time."""
+    if tensor.dtype.kind != "f":
+        raise TypeError(f"{operation}: random numbers need a floating-point tensor, got {tensor.dtype}")
 
 
 def _fan(tensor: Tensor, mode: str) -> int:

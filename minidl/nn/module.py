@@ -2,51 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from minidl import _origin, dispatch
-from minidl._device import CPU, move, on
+from minidl._device import CPU, move
 from minidl._handles import Hook, HookHandle
-from minidl._placement import destination
-from minidl._tensor import Tensor, tensor
+from minidl._tensor import Tensor
 from minidl.autograd import anomaly
-from minidl.dispatch import array_module
 from minidl.nn import state
-
-Self = TypeVar("Self", bound="Module")
-
-
-class Parameter(Tensor):
-    """A tensor that a module learns: it requires a gradient and lies in C order.
-
-    Args:
-        data: a tensor, whose memory is shared if it lies in C order, or anything that :func:`minidl.tensor`
-            takes, which is copied.
-        requires_grad: False for one that is not to be learned for now.
-
-    >>> import minidl
-    >>> minidl.nn.Parameter(minidl.tensor([1.0, 2.0]))
-    tensor([1., 2.], requires_grad=True)
-    """
-
-    __slots__ = ()
-
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        source = data if isinstance(data, Tensor) else tensor(data)
-        with on(source.data):
-            data = array_module(source.data).asarray(source.data, order="C")
-        super().__init__(data, requires_grad)
-        if self.data is source.data:
-            self._version = source._version
+from minidl.nn._conversions import Conversions
+from minidl.nn._walks import Walks
+from minidl.nn.parameter import Parameter as Parameter
 
 
-class Module:
+class Module(Walks, Conversions):
     """Base class of layers and networks.
 
-    Subclasses assign parameters and submodules as attributes and define ``forward``.
+    Subclasses assign parameters and submodules as attributes and define ``forward``. What goes through all
+    that is below a module is in :class:`~minidl.nn._walks.Walks`, moving and converting it in
+    :class:`~minidl.nn._conversions.Conversions`.
 
     >>> from minidl import nn
     >>> class Twice(nn.Module):
@@ -58,8 +35,6 @@ class Module:
     >>> list(Twice().state_dict())
     ['layer.weight', 'layer.bias']
     """
-
-    training: bool
 
     def __init__(self) -> None:
         # Past __setattr__, which needs these dictionaries to be there.
@@ -151,14 +126,14 @@ class Module:
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._parameters, *self._buffers, *self._modules]
 
-    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter; ``None`` keeps the name for one that this module does without (``bias=False``).
 
         Raises:
             KeyError: the name is taken, empty, or has a dot.
             TypeError: not a parameter.
         """
-        self._register(self._parameters, name, parameter, Parameter, "parameter")
+        self._register(self._parameters, name, param, Parameter, "parameter")
 
     def register_buffer(self, name: str, tensor: Tensor | None) -> None:
         """Add a tensor that is saved with the module but not learned (running statistics).
@@ -182,62 +157,6 @@ class Module:
         self._check_name(name, table, hasattr(self, name))
         _check_kind(f"{type(self).__name__}.{name}", value, kind, what)
         table[name] = value
-
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all below it, each once, with dotted names."""
-        seen: set[int] = set()
-        stack: list[tuple[str, Module]] = [(prefix, self)]
-        while stack:
-            name, module = stack.pop()
-            if id(module) in seen:
-                continue
-            seen.add(id(module))
-            yield name, module
-            below = [(f"{name}.{k}" if name else k, m) for k, m in module._modules.items() if m is not None]
-            stack.extend(reversed(below))
-
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it."""
-        return (module for _, module in self.named_modules())
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules directly below this one."""
-        return ((name, m) for name, m in self._modules.items() if m is not None)
-
-    def children(self) -> Iterator[Module]:
-        """The modules directly below this one."""
-        return (module for _, module in self.named_children())
-
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """All parameters, each once, under dotted names in the order of their creation."""
-        return self._named("_parameters")
-
-    def parameters(self) -> Iterator[Parameter]:
-        """All parameters, each once."""
-        return (parameter for _, parameter in self.named_parameters())
-
-    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
-        """All buffers, each once."""
-        return self._named("_buffers")
-
-    def buffers(self) -> Iterator[Tensor]:
-        """All buffers, each once."""
-        return (buffer for _, buffer in self.named_buffers())
-
-    def _named(self, table: str) -> Iterator[tuple[str, Any]]:
-        seen: set[int] = set()
-        for prefix, module in self.named_modules():
-            for name, value in getattr(module, table).items():
-                if value is not None and id(value) not in seen:
-                    seen.add(id(value))
-                    yield f"{prefix}.{name}" if prefix else name, value
-
-    def apply(self: Self, function: Callable[[Module], None]) -> Self:
-        """Call ``function`` on every module, those below first."""
-        for module in self.children():
-            module.apply(function)
-        function(self)
-        return self
 
     # -- state -----------------------------------------------------------------------------------------------
 
@@ -263,71 +182,6 @@ class Module:
         """
         state.load(self, state_dict, strict)
 
-    def train(self: Self, mode: bool = True) -> Self:
-        """Training behaviour (dropout drops, batch normalisation uses the batch), here and in all below."""
-        for module in self.modules():
-            module.training = mode
-        return self
-
-    def eval(self: Self) -> Self:
-        """Evaluation behaviour; the same as ``train(False)``."""
-        return self.train(False)
-
-    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
-        """Let the parameters learn, or freeze them."""
-        for parameter in self.parameters():
-            parameter.requires_grad = requires_grad
-        return self
-
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-        for parameter in self.parameters():
-            parameter.grad = None
-
-    def astype(self: Self, dtype: Any) -> Self:
-        """Convert all floating-point parameters and buffers in place."""
-        return self.to(dtype=dtype)
-
-    def to(self: Self, *args: Any, device: Any = None, dtype: Any = None) -> Self:
-        """Move all parameters and buffers to a device, or convert floating-point ones to a dtype, or both.
-
-        The module itself is changed and returned; gradients are forgotten where a dtype changes. What an
-        optimizer has gathered stays where it was: make optimizers afterwards.
-
-        Raises:
-            DeviceUnavailable: this machine has no such device.
-
-        >>> from minidl import nn
-        >>> nn.Linear(2, 1).to("cuda_sim").weight.device
-        device(type='cuda_sim', index=0)
-        """
-        where, dtype = destination(args, device, dtype)
-        for _, each in [*self.named_parameters(), *self.named_buffers()]:
-            if where is not None and each.device != where:
-                each.data = move(each.data, where)
-                each.grad = None if each.grad is None else each.grad.to(where)
-            if dtype is not None and each.dtype.kind == "f":
-                with on(each.data):
-                    each.data = each.data.astype(dtype)
-                each.grad = None
-        return self
-
-    def cpu(self: Self) -> Self:
-        """Move everything to the host."""
-        return self.to("cpu")
-
-    def cuda(self: Self, device: int = 0) -> Self:
-        """Move everything to a GPU."""
-        return self.to(f"cuda:{device}")
-
-    def double(self: Self) -> Self:
-        """Convert to float64, as gradient checks need it."""
-        return self.astype(np.float64)
-
-    def float(self: Self) -> Self:
-        """Convert to float32."""
-        return self.astype(np.float32)
-
     # -- hooks and text --------------------------------------------------------------------------------------
 
     def register_forward_hook(self, hook: Hook) -> HookHandle:
@@ -351,10 +205,12 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        below = [f"({name}): {module!r}".replace("\n", "\n  ") for name, module in self.named_children()]
-        if not below:
-            return f"{type(self).__name__}({self.extra_repr()})"
-        return f"{type(self).__name__}({self.extra_repr()}\n  " + "\n  ".join(below) + "\n)"
+        extra = self.extra_repr()
+        above = extra.split("\n") if extra else []
+        below = [f"({name}): {module!r}".replace("\n", "\n  ") for name, module in self._modules.items()]
+        if not below and len(above) < 2:
+            return f"{type(self).__name__}({''.join(above)})"
+        return f"{type(self).__name__}(\n  " + "\n  ".join([*above, *below]) + "\n)"
 
 
 def _check_kind(name: str, value: Any, kind: type, what: str) -> None:

@@ -51,10 +51,9 @@ class MaxPool2d(_Pool):
         super().__init__(kernel_size, stride, padding)
         self.dilation, self.return_indices, self.ceil_mode = dilation, return_indices, ceil_mode
 
-    def forward(self, x: Tensor) -> Any:
-        return ops.max_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
-        )
+    def forward(self, input: Tensor) -> Any:
+        window = (self.kernel_size, self.stride, self.padding, self.dilation)
+        return ops.max_pool2d(input, *window, self.ceil_mode, self.return_indices)
 
 
 class MaxUnpool2d(_Pool):
@@ -73,8 +72,8 @@ class MaxUnpool2d(_Pool):
     ) -> None:
         super().__init__(kernel_size, stride, padding)
 
-    def forward(self, x: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        return ops.max_unpool2d(x, indices, self.kernel_size, self.stride, self.padding, output_size)
+    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        return ops.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
 class AvgPool2d(_Pool):
@@ -99,9 +98,9 @@ class AvgPool2d(_Pool):
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
         self.divisor_override = divisor_override
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         window = (self.kernel_size, self.stride, self.padding)
-        return ops.avg_pool2d(x, *window, self.ceil_mode, self.count_include_pad, self.divisor_override)
+        return ops.avg_pool2d(input, *window, self.ceil_mode, self.count_include_pad, self.divisor_override)
 
 
 class AdaptiveAvgPool2d(Module):
@@ -111,8 +110,8 @@ class AdaptiveAvgPool2d(Module):
         super().__init__()
         self.output_size = output_size
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.adaptive_avg_pool2d(x, self.output_size)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.adaptive_avg_pool2d(input, self.output_size)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"
@@ -127,12 +126,15 @@ class Upsample(Module):
         scale_factor: Any = None,
         mode: str = "nearest",
         align_corners: bool | None = None,
+        recompute_scale_factor: bool | None = None,
     ) -> None:
         super().__init__()
         self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
+        self.recompute_scale_factor = recompute_scale_factor
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.interpolate(x, self.size, self.scale_factor, self.mode, self.align_corners)
+    def forward(self, input: Tensor) -> Tensor:
+        how = (self.mode, self.align_corners, self.recompute_scale_factor)
+        return ops.interpolate(input, self.size, self.scale_factor, *how)
 
     def extra_repr(self) -> str:
         what = f"size={self.size}" if self.size is not None else f"scale_factor={self.scale_factor}"

@@ -40,7 +40,7 @@ def load(module: Module, state_dict: Mapping[str, Any], strict: bool) -> None:
         name: _checked(name, state_dict[name], tensor) for name, tensor in own.items() if name in state_dict
     }
     for name, array in arrays.items():
-        with on(own[name].data):
+        with on(own[name].data), np.errstate(all="ignore"):  # too large for the dtype: infinite, as in torch
             own[name].data[...] = move(array, own[name].device)
         own[name].mark_changed()
 

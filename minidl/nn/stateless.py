@@ -5,6 +5,8 @@ Arguments and defaults are torch's; the equations are in the operation of the sa
 
 from __future__ import annotations
 
+from typing import Any
+
 from minidl import ops
 from minidl._tensor import Tensor
 from minidl.nn.module import Module
@@ -17,12 +19,15 @@ class Flatten(Module):
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.flatten(x, self.start_dim, self.end_dim)
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.flatten(input, self.start_dim, self.end_dim)
 
 
 class Identity(Module):
-    """Gives back what it gets."""
+    """Gives back what it gets, and takes any arguments, so that it can stand where another layer stood."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input

@@ -126,6 +126,16 @@ def floating(operation: str, x: Any) -> Tensor:
     return x
 
 
+def check_not_in_place(operation: str, inplace: bool) -> None:
+    """torch's functions take ``inplace``; results are always new tensors here, so it can only be False.
+
+    Raises:
+        NotImplementedError: it is not.
+    """
+    if inplace:
+        raise NotImplementedError(f"{operation}: inplace=True is not there; use the result, a new tensor")
+
+
 # --- broadcasting and its adjoint ---------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from minidl._device import place_of
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node, is_recomputing
 from minidl.dispatch import array_module, kernels
@@ -169,10 +170,15 @@ def check_running(operation: str, x: Tensor, mean: Tensor | None, var: Tensor | 
     if mean is None and needed:
         raise ValueError(f"{operation}: evaluation needs running_mean and running_var")
     for name, record in (("running_mean", mean), ("running_var", var)):
-        if record is not None and record.shape != x.shape[1:2]:
+        if record is None:
+            continue
+        if record.shape != x.shape[1:2]:
             raise ValueError(
                 f"{operation}: {name} must have shape ({x.shape[1]},), got {record.shape} (input {x.shape})"
             )
+        if record.dtype.kind != "f":
+            raise TypeError(f"{operation}: {name} must be floating-point, got {record.dtype}")
+        place_of(lambda: operation, (x.data, record.data))  # before anything is recorded
 
 
 def given_statistics(running_mean: Tensor, running_var: Tensor) -> dict[str, Any]:

@@ -9,7 +9,10 @@ result is likely wrong: a target (N) against a prediction (N, 1) makes N² diffe
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
+
+import numpy as np
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function
@@ -22,6 +25,36 @@ def check_reduction(operation: str, reduction: str, choices: tuple[str, ...] = R
     """Raise a ValueError unless the reduction is one of the choices."""
     if reduction not in choices:
         raise ValueError(f"{operation}: reduction must be one of {', '.join(choices)}, got {reduction!r}")
+
+
+def reduction_of(
+    operation: str, size_average: bool | None, reduce: bool | None, reduction: str, stacklevel: int = 3
+) -> str:
+    """The reduction that is meant: its own name, unless torch's former names of it are given.
+
+    ``reduce=False`` is "none", ``size_average=False`` "sum", all else "mean". A program that uses them is
+    warned, as by torch; one that leaves both at None is not asked.
+
+    Raises:
+        TypeError: one of the two is something else than a bool or None, such as a reduction's name.
+    """
+    if size_average is None and reduce is None:
+        return reduction
+    for name, value in (("size_average", size_average), ("reduce", reduce)):
+        if value is not None and not (isinstance(value, int | np.bool_) and value in (0, 1)):
+            raise TypeError(
+                f"{operation}: {name} must be a bool or None, got {value!r}; give the reduction by name: "
+                "reduction='mean', 'sum' or 'none'"
+            )
+    meant = "none" if reduce is not None and not reduce else "mean"
+    if meant == "mean" and size_average is not None and not size_average:
+        meant = "sum"
+    warnings.warn(
+        f"{operation}: size_average and reduce args will be deprecated, please use reduction='{meant}' "
+        "instead.",
+        stacklevel=stacklevel,
+    )
+    return meant
 
 
 def check_pair(operation: str, input: Tensor, target: Tensor) -> None:

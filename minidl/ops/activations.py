@@ -15,7 +15,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
-from minidl.ops._elementwise import as_tensor, floating, inexact
+from minidl.ops._elementwise import as_tensor, check_not_in_place, floating, inexact
 from minidl.ops.where import choose
 
 
@@ -123,16 +123,18 @@ class Hardswish(Function):
         return choose(x <= -3, 0, choose(x < 3, g * (x / 3 + 0.5), g))
 
 
-def relu(input: Tensor) -> Tensor:
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(0, x), element by element. NaN stays NaN.
 
     Raises:
         TypeError: not a tensor, or one of bools.
+        NotImplementedError: ``inplace``, which is there for torch's sake.
 
     >>> import minidl
     >>> minidl.ops.relu(minidl.tensor([-1.0, 0.0, 2.0]))
     tensor([0., 0., 2.])
     """
+    check_not_in_place("relu", inplace)
     x = as_tensor("relu", input)
     if x.dtype.kind == "b":
         raise TypeError("relu: not for bool tensors")
@@ -159,27 +161,31 @@ def tanh(input: Tensor) -> Tensor:
     return Tanh.apply(inexact("tanh", input))
 
 
-def silu(input: Tensor) -> Tensor:
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x / (1 + e^-x), element by element (also called swish).
 
     Raises:
         TypeError: not a floating-point tensor.
+        NotImplementedError: ``inplace``, which is there for torch's sake.
 
     >>> import minidl
     >>> minidl.ops.silu(minidl.tensor([-1.0, 0.0, 100.0])).numpy().round(4)
     array([ -0.2689,   0.    , 100.    ], dtype=float32)
     """
+    check_not_in_place("silu", inplace)
     return Silu.apply(floating("silu", input))
 
 
-def hardswish(input: Tensor) -> Tensor:
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """0 below -3, x above 3, x (x + 3) / 6 between (Howard et al. 2019): SiLU from straight pieces.
 
     Raises:
         TypeError: not a floating-point tensor.
+        NotImplementedError: ``inplace``, which is there for torch's sake.
 
     >>> import minidl
     >>> minidl.ops.hardswish(minidl.tensor([-4.0, 0.0, 1.5, 4.0])) + 0.0
     tensor([0.   , 0.   , 1.125, 4.   ])
     """
+    check_not_in_place("hardswish", inplace)
     return Hardswish.apply(floating("hardswish", input))

@@ -23,7 +23,7 @@ from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
 from minidl.ops._labels import moved
-from minidl.ops._reduce import check_pair, check_reduction, reduced
+from minidl.ops._reduce import check_pair, check_reduction, reduced, reduction_of
 from minidl.ops._shapes import broadcast
 from minidl.ops.activations import sigmoid
 
@@ -76,6 +76,8 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
     pos_weight: Any = None,
 ) -> Tensor:
@@ -85,6 +87,7 @@ def binary_cross_entropy_with_logits(
         input: logits, any shape, floating-point; not probabilities.
         target: 0, 1 or a probability for each, of the same shape and dtype.
         weight: factor of each loss, broadcast to the input's shape, or None.
+        size_average, reduce: former names of the reduction, taken with a warning, as by torch.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         pos_weight: factor of the positive part alone, broadcast to the input's shape, or None: more than 1
             for positives that are rare.
@@ -98,6 +101,7 @@ def binary_cross_entropy_with_logits(
     >>> minidl.ops.binary_cross_entropy_with_logits(x, y, reduction="none")
     tensor([6.931472e-01, 0.000000e+00, 1.000000e+03])
     """
+    reduction = reduction_of("binary_cross_entropy_with_logits", size_average, reduce, reduction)
     check_pair("binary_cross_entropy_with_logits", input, target)
     check_reduction("binary_cross_entropy_with_logits", reduction)
     positive = 1.0 if pos_weight is None else _constant("pos_weight", pos_weight, input)

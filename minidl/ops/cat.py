@@ -124,11 +124,11 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return cat([unsqueeze(t, axis) for t in tensors], axis)
 
 
-def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Cut into pieces along ``dim``: views of ``x``.
+def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Cut into pieces along ``dim``: views of ``tensor``.
 
     Args:
-        x: at least one dimension.
+        tensor: at least one dimension.
         split_size_or_sections: the extent of each piece (the last one may be smaller), or the extents of all.
         dim: along which to cut.
 
@@ -143,24 +143,24 @@ def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) 
     >>> minidl.ops.split(minidl.tensor([1, 2, 3]), [1, 2])
     (tensor([1]), tensor([2, 3]))
     """
-    axis = _axis(x, dim, "split")
-    extent, given = x.shape[axis], split_size_or_sections
+    axis = _axis(tensor, dim, "split")
+    extent, given = tensor.shape[axis], split_size_or_sections
     if isinstance(given, int | np.integer):
         if given < 0 or (given == 0 and extent):
-            raise ValueError(f"split: pieces of {given} along dimension {dim} of shape {x.shape}")
+            raise ValueError(f"split: pieces of {given} along dimension {dim} of shape {tensor.shape}")
         # The last piece ends where x ends, if not before.
         sizes = [int(given)] * (-(-extent // given) if extent else 1)
     else:
         sizes = [int(n) for n in given]
         if any(n < 0 for n in sizes) or sum(sizes) != extent:
             raise ValueError(
-                f"split: extents {sizes} do not add up to {extent} (shape {x.shape}, dimension {dim})"
+                f"split: extents {sizes} do not add up to {extent} (shape {tensor.shape}, dimension {dim})"
             )
-    return _cut(x, sizes, axis)
+    return _cut(tensor, sizes, axis)
 
 
-def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """Cut into ``chunks`` pieces along ``dim``, views of ``x``, all but the last of the same extent.
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """Cut into ``chunks`` pieces along ``dim``, views of ``input``, all but the last of the same extent.
 
     Fewer pieces, where that extent, rounded up, is used up before.
 
@@ -172,11 +172,11 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     >>> minidl.ops.chunk(minidl.tensor([1, 2, 3, 4, 5]), 2)
     (tensor([1, 2, 3]), tensor([4, 5]))
     """
-    axis = _axis(x, dim, "chunk")
+    axis = _axis(input, dim, "chunk")
     if chunks < 1:
         raise ValueError(f"chunk: the number of pieces must be positive, got {chunks}")
-    size = -(-x.shape[axis] // chunks)
-    return split(x, size, axis) if size else _cut(x, [size] * chunks, axis)
+    size = -(-input.shape[axis] // chunks)
+    return split(input, size, axis) if size else _cut(input, [size] * chunks, axis)
 
 
 def _axis(x: Tensor, dim: int, operation: str) -> int:

@@ -23,7 +23,7 @@ class Clone(Function):
     tensor_backward = backward
 
 
-def clone(x: Tensor) -> Tensor:
+def clone(input: Tensor) -> Tensor:
     """The same values in memory of their own, in C order; the gradient passes through.
 
     >>> import minidl
@@ -33,4 +33,4 @@ def clone(x: Tensor) -> Tensor:
     >>> x, y
     (tensor([1., 2.]), tensor([5., 2.]))
     """
-    return Clone.apply(x)
+    return Clone.apply(input)

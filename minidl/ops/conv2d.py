@@ -132,6 +132,7 @@ def conv2d(
     padding: int | Pair | str = 0,
     dilation: int | Pair = 1,
     groups: int = 1,
+    *,
     algorithm: str | None = None,
 ) -> Tensor:
     """Cross-correlate images with filters (torch's ``conv2d``); see this module's text for the equations.

@@ -73,6 +73,7 @@ def conv_transpose2d(
     output_padding: int | Pair = 0,
     groups: int = 1,
     dilation: int | Pair = 1,
+    *,
     algorithm: str | None = None,
 ) -> Tensor:
     """Transposed convolution (torch's ``conv_transpose2d``, with its argument order).

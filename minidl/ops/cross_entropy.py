@@ -33,7 +33,7 @@ from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
 from minidl.ops._labels import Labels, check_labels, check_scores, check_weight, class_view, moved
-from minidl.ops._reduce import check_reduction, reduced
+from minidl.ops._reduce import check_reduction, reduced, reduction_of
 from minidl.ops.reductions import sum as sum_of
 from minidl.ops.softmax import log_softmax, softmax
 
@@ -74,7 +74,9 @@ def cross_entropy(
     input: Tensor,
     target: Any,
     weight: Any = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
@@ -86,6 +88,7 @@ def cross_entropy(
             floating-point of the logits' shape, which may require a gradient.
         weight: (C) weight of each class, or None.
         ignore_index: pixels of this id count neither in the loss nor in the gradient.
+        size_average, reduce: former names of the reduction, taken with a warning, as by torch.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         label_smoothing: the share of the target that is spread evenly over all classes, 0 to 1.
 
@@ -106,6 +109,7 @@ def cross_entropy(
     (0.3466, tensor([[-0.25,  0.25],
             [ 0.  ,  0.  ]]))
     """
+    reduction = reduction_of("cross_entropy", size_average, reduce, reduction)
     check_reduction("cross_entropy", reduction)
     check_scores("cross_entropy", input)
     if not 0 <= label_smoothing <= 1:

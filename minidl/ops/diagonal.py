@@ -70,11 +70,11 @@ def _embedded(g: Any, shape: tuple[int, ...], offset: int, axes: tuple[int, int]
     return x
 
 
-def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The diagonal of dimensions ``dim1`` and ``dim2``, as the last dimension. A view.
 
     Args:
-        x: at least two dimensions.
+        input: at least two dimensions.
         offset: how far right of (below, where negative) the main diagonal.
         dim1, dim2: the rows and the columns.
 
@@ -87,7 +87,7 @@ def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor
     >>> minidl.ops.diagonal(x), minidl.ops.diagonal(x, offset=1)
     (tensor([1, 4]), tensor([2]))
     """
-    if x.ndim < 2:
-        raise IndexError(f"diagonal: needs two dimensions, got shape {x.shape}")
-    first, second = dims((dim1, dim2), x.shape, "diagonal")
-    return Diagonal.apply(x, offset=offset, axes=(first, second))
+    if input.ndim < 2:
+        raise IndexError(f"diagonal: needs two dimensions, got shape {input.shape}")
+    first, second = dims((dim1, dim2), input.shape, "diagonal")
+    return Diagonal.apply(input, offset=offset, axes=(first, second))

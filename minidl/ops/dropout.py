@@ -23,7 +23,7 @@ from minidl import random
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
-from minidl.ops._elementwise import floating
+from minidl.ops._elementwise import check_not_in_place, floating
 from minidl.ops._shapes import require_ndim
 
 
@@ -56,7 +56,7 @@ def _checked(operation: str, x: Any, p: float) -> Tensor:
     return floating(operation, x)
 
 
-def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zero each element with probability ``p`` and scale the rest by 1/(1-p); the identity when not training.
 
     Args:
@@ -67,6 +67,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     Raises:
         TypeError: not a floating-point tensor.
         ValueError: p is no probability.
+        NotImplementedError: ``inplace``, which is there for torch's sake.
 
     >>> import minidl
     >>> minidl.manual_seed(0)
@@ -74,11 +75,12 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     >>> sorted(set(y.tolist()))
     [0.0, 1.3333333730697632]
     """
+    check_not_in_place("dropout", inplace)
     x = _checked("dropout", input, p)
     return Dropout.apply(x, p=float(p), shape=x.shape) if training and p > 0 else x
 
 
-def dropout2d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zero each channel of each sample with probability ``p``, scale the rest by 1/(1-p); the identity when
     not training.
 
@@ -91,6 +93,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
         TypeError: not a floating-point tensor.
         ValueError: p is no probability, or the input is not 4-dimensional. (torch also takes other shapes,
             and warns that it will not.)
+        NotImplementedError: ``inplace``, which is there for torch's sake.
 
     >>> import minidl, numpy
     >>> minidl.manual_seed(0)
@@ -98,6 +101,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     >>> y.sum((2, 3))
     tensor([[  0.,   0., 128.,   0.]])
     """
+    check_not_in_place("dropout2d", inplace)
     x = _checked("dropout2d", input, p)
     require_ndim("dropout2d", "input", x, 4, "(N, C, H, W)")
     return Dropout.apply(x, p=float(p), shape=(*x.shape[:2], 1, 1)) if training and p > 0 else x

@@ -12,7 +12,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
-from minidl.ops._elementwise import floating
+from minidl.ops._elementwise import check_not_in_place, floating
 from minidl.ops.exponential import exp
 from minidl.ops.where import choose
 
@@ -38,14 +38,16 @@ class Elu(Function):
         return choose(x <= 0, g * ctx.alpha * exp(below), g)
 
 
-def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else ``alpha`` (e^x - 1). NaN stays NaN.
 
     Raises:
         TypeError: not a floating-point tensor.
+        NotImplementedError: ``inplace``, which is there for torch's sake.
 
     >>> import minidl
     >>> minidl.ops.elu(minidl.tensor([-100.0, 0.0, 2.0]))
     tensor([-1.,  0.,  2.])
     """
+    check_not_in_place("elu", inplace)
     return Elu.apply(floating("elu", input), alpha=float(alpha))

@@ -141,7 +141,7 @@ def _require_elements(operation: str, x: Tensor, axes: tuple[int, ...]) -> None:
         raise IndexError(f"{operation}: shape {x.shape} has no elements along {axes} to choose from")
 
 
-def max(x: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Any:
+def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Any:
     """Largest element: over everything a 0-d tensor, along ``dim`` a named pair (values, indices). NaN wins.
 
     With a tensor in the place of ``dim`` it is :func:`~minidl.ops.maximum`, as in torch.
@@ -155,10 +155,10 @@ def max(x: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> An
     >>> values, indices
     (tensor([5., 7.]), tensor([1, 0]))
     """
-    return _extremum("max", Max, MaxAlong, x, dim, keepdim)
+    return _extremum("max", Max, MaxAlong, input, dim, keepdim)
 
 
-def min(x: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Any:
+def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Any:
     """Smallest element: over everything a 0-d tensor, along ``dim`` a named pair (values, indices). NaN wins.
 
     With a tensor in the place of ``dim`` it is :func:`~minidl.ops.minimum`, as in torch.
@@ -171,10 +171,10 @@ def min(x: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> An
     >>> minidl.ops.min(minidl.tensor([[1.0, 5.0], [7.0, 2.0]]))
     tensor(1.)
     """
-    return _extremum("min", Min, MinAlong, x, dim, keepdim)
+    return _extremum("min", Min, MinAlong, input, dim, keepdim)
 
 
-def amax(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Largest elements over one or several dimensions (all by default); ties share the gradient. NaN wins.
 
     Raises:
@@ -185,17 +185,17 @@ def amax(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     >>> minidl.ops.amax(minidl.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=(0, 1), keepdim=True)
     tensor([[7.]])
     """
-    return _amost("amax", Amax, x, dim, keepdim)
+    return _amost("amax", Amax, input, dim, keepdim)
 
 
-def amin(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Smallest elements over one or several dimensions; arguments and errors as :func:`amax`.
 
     >>> import minidl
     >>> minidl.ops.amin(minidl.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=0)
     tensor([1., 2.])
     """
-    return _amost("amin", Amin, x, dim, keepdim)
+    return _amost("amin", Amin, input, dim, keepdim)
 
 
 def _amost(name: str, function: type[Shared], x: Tensor, dim: Dims, keepdim: bool) -> Tensor:
@@ -204,7 +204,7 @@ def _amost(name: str, function: type[Shared], x: Tensor, dim: Dims, keepdim: boo
     return function.apply(x, axes=axes, keepdim=keepdim)
 
 
-def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the largest element is (int64): along ``dim``, or in row-major order over everything. NaN wins.
 
     The first one, where several are equal.
@@ -218,17 +218,17 @@ def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     >>> minidl.ops.argmax(x), minidl.ops.argmax(x, dim=1)
     (tensor(2), tensor([1, 0]))
     """
-    return _position("argmax", x, dim, keepdim)
+    return _position("argmax", input, dim, keepdim)
 
 
-def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the smallest element is (int64); arguments and errors as :func:`argmax`.
 
     >>> import minidl
     >>> minidl.ops.argmin(minidl.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
     tensor([0, 1])
     """
-    return _position("argmin", x, dim, keepdim)
+    return _position("argmin", input, dim, keepdim)
 
 
 def _position(operation: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:

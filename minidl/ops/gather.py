@@ -125,13 +125,13 @@ def _checked(operation: str, x: Tensor, dim: int, index: Tensor) -> tuple[int, .
     return axes
 
 
-def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Elements of ``x`` picked along ``dim``: ``y[i, j] = x[i, index[i, j]]`` for ``dim=1``.
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Elements of ``input`` picked along ``dim``: ``y[i, j] = input[i, index[i, j]]`` for ``dim=1``.
 
     Args:
-        x: any shape.
+        input: any shape.
         dim: along which the indices count.
-        index: int64 or int32, as many dimensions as ``x``, none longer than that of ``x`` but ``dim``.
+        index: int64 or int32, as many dimensions as the input, none longer than the input's but ``dim``.
 
     Returns:
         the shape of ``index``.
@@ -146,20 +146,20 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     tensor([[1., 1.],
             [4., 3.]])
     """
-    axes = _checked("gather", x, dim, index)
+    axes = _checked("gather", input, dim, index)
     if not axes:  # a 0-d tensor has one element, and index 0 picks it
-        return clone(x)
-    return Gather.apply(x, index, axis=axes[0])
+        return clone(input)
+    return Gather.apply(input, index, axis=axes[0])
 
 
-def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """``x`` with elements of ``src`` added at the index: ``y[i, index[i, j]] += src[i, j]`` for ``dim=1``.
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """The input with ``src`` added at the index: ``y[i, index[i, j]] += src[i, j]`` for ``dim=1``.
 
     Args:
-        x: any shape.
+        input: any shape.
         dim: along which the indices count.
-        index: int64 or int32, as many dimensions as ``x``, none longer than that of ``x`` but ``dim``.
-        src: the dtype of ``x``; in no dimension shorter than ``index`` (what lies beyond is not added).
+        index: int64 or int32, as many dimensions as the input, none longer than the input's but ``dim``.
+        src: the dtype of ``input``; in no dimension shorter than ``index`` (what lies beyond is not added).
 
     Raises:
         IndexError, TypeError, ValueError: as :func:`gather`; or ``src`` has another dtype or is too small.
@@ -168,11 +168,11 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     >>> minidl.ops.scatter_add(minidl.tensor([1.0, 1.0]), 0, minidl.tensor([0, 0]), minidl.tensor([5.0, 7.0]))
     tensor([13.,  1.])
     """
-    axes = _checked("scatter_add", x, dim, index)
-    if src.dtype != x.dtype:
-        raise TypeError(f"scatter_add: src is {src.dtype}, but the input {x.dtype}")
+    axes = _checked("scatter_add", input, dim, index)
+    if src.dtype != input.dtype:
+        raise TypeError(f"scatter_add: src is {src.dtype}, but the input {input.dtype}")
     if src.ndim != index.ndim or any(m > n for m, n in zip(index.shape, src.shape, strict=True)):
         raise ValueError(f"scatter_add: src of shape {src.shape} is smaller than the index, {index.shape}")
     if not axes:
-        return x + src
-    return ScatterAdd.apply(x, index, src, axis=axes[0])
+        return input + src
+    return ScatterAdd.apply(input, index, src, axis=axes[0])

@@ -124,8 +124,10 @@ def interpolate(
     scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Tensor:
-    """Resize images (torch's ``interpolate``, without ``recompute_scale_factor`` and ``antialias``).
+    """Resize images (torch's ``interpolate``).
 
     Args:
         input: (N, C, H, W), floating-point; for nearest also uint8.
@@ -133,13 +135,17 @@ def interpolate(
         scale_factor: OH = ⌊H·scale⌋, one number or (vertical, horizontal).
         mode: ``"nearest"``, ``"bilinear"`` or ``"bicubic"``, which overshoots at edges.
         align_corners: for bilinear and bicubic only; see this module's text.
+        recompute_scale_factor: go by the extents alone, as if the size that ``scale_factor`` makes had been
+            given instead of it.
+        antialias: there for torch's sake, and False.
 
     Returns:
         (N, C, OH, OW).
 
     Raises:
-        ValueError: both or neither of size and scale_factor, an unknown mode, align_corners with nearest, an
-            empty image or output, or a scale that is not finite.
+        ValueError: both or neither of size and scale_factor, an unknown mode, align_corners with nearest,
+            recompute_scale_factor with a size, an empty image or output, or a scale that is not finite.
+        NotImplementedError: ``antialias``.
         TypeError: other dtypes, or sizes and scales that are no numbers.
 
     >>> import minidl
@@ -152,6 +158,10 @@ def interpolate(
     require_image("interpolate", input)
     if (size is None) == (scale_factor is None):
         raise ValueError("interpolate: give either size or scale_factor")
+    if antialias:
+        raise NotImplementedError("interpolate: antialias=True is not there; shrink with avg_pool2d")
+    if recompute_scale_factor and size is not None:
+        raise ValueError("interpolate: recompute_scale_factor goes with scale_factor, not with size")
     if mode not in MODES:
         raise ValueError(f"interpolate: mode must be one of {', '.join(MODES)}, got {mode!r}")
     if input.dtype.kind != "f" and not (mode == "nearest" and input.dtype == np.uint8):
@@ -165,6 +175,8 @@ def interpolate(
     else:
         scales = vertical, horizontal = _scales(scale_factor)
         out = (math.floor(inside[0] * vertical), math.floor(inside[1] * horizontal))
+        if recompute_scale_factor:
+            scales = (None, None)
     if min(out) < 1:
         raise ValueError(f"interpolate: cannot resize input of shape {input.shape} to {out}")
     axes = list(zip(inside, out, scales, strict=True))

@@ -18,7 +18,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
-from minidl.ops._reduce import REDUCTIONS, check_pair, check_reduction, reduced
+from minidl.ops._reduce import REDUCTIONS, check_pair, check_reduction, reduced, reduction_of
 from minidl.ops.exponential import exp, log
 
 
@@ -67,12 +67,20 @@ class KlDivOfLogs(Function):
         return "kl_div"
 
 
-def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
     """Kullback-Leibler divergence of ``target`` from the prediction ``input``, element by element, reduced.
 
     Args:
         input: logarithms of the predicted probabilities, any shape.
         target: probabilities, of the same shape and dtype; with ``log_target`` their logarithms.
+        size_average, reduce: former names of the reduction, taken with a warning, as by torch.
         reduction: ``"batchmean"`` (the sum divided by the first extent: the divergence itself), ``"sum"``,
             ``"mean"`` over all elements (the default, as in torch) or ``"none"``.
         log_target: whether the target is given as logarithms.
@@ -86,6 +94,7 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
     >>> minidl.ops.kl_div(even.log(), skewed, reduction="batchmean")          # ln 2
     tensor(0.6931472)
     """
+    reduction = reduction_of("kl_div", size_average, reduce, reduction)
     check_pair("kl_div", input, target)
     check_reduction("kl_div", reduction, (*REDUCTIONS, "batchmean"))
     terms = (KlDivOfLogs if log_target else KlDiv).apply(input, target)

@@ -15,7 +15,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
-from minidl.ops._reduce import of_pair
+from minidl.ops._reduce import of_pair, reduction_of
 
 
 class L1Loss(Function):
@@ -36,11 +36,18 @@ class L1Loss(Function):
     tensor_backward = backward
 
 
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """Absolute error, averaged by default.
 
     Args:
         input, target: the same shape and dtype.
+        size_average, reduce: former names of the reduction, taken with a warning, as by torch.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Raises:
@@ -51,4 +58,5 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     >>> minidl.ops.l1_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([0.0, 4.0]))
     tensor(1.5)
     """
+    reduction = reduction_of("l1_loss", size_average, reduce, reduction)
     return of_pair(L1Loss, input, target, reduction)

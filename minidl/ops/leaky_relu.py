@@ -16,7 +16,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
-from minidl.ops._elementwise import floating, gradients, shapes_of
+from minidl.ops._elementwise import check_not_in_place, floating, gradients, shapes_of
 from minidl.ops.where import choose
 
 
@@ -57,16 +57,18 @@ class Prelu(Function):
     tensor_backward = backward
 
 
-def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else ``negative_slope`` · x. NaN stays NaN.
 
     Raises:
         TypeError: not a floating-point tensor.
+        NotImplementedError: ``inplace``, which is there for torch's sake.
 
     >>> import minidl
     >>> minidl.ops.leaky_relu(minidl.tensor([-2.0, 3.0]), 0.1)
     tensor([-0.2,  3. ])
     """
+    check_not_in_place("leaky_relu", inplace)
     return LeakyRelu.apply(floating("leaky_relu", input), slope=float(negative_slope))
 
 

@@ -71,7 +71,7 @@ class Flip(Function):
         return Flip.apply(g, axes=ctx.axes)
 
 
-def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
+def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
     """The same elements in another shape; one extent may be -1 and is worked out.
 
     Raises:
@@ -85,16 +85,18 @@ def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     shape = tuple(int(n) for n in shape)
     known = math.prod(n for n in shape if n != -1)
     fits = (
-        x.numel() == known
+        input.numel() == known
         if -1 not in shape
-        else shape.count(-1) == 1 and known > 0 and x.numel() % known == 0
+        else shape.count(-1) == 1 and known > 0 and input.numel() % known == 0
     )
     if not fits or any(n < -1 for n in shape):
-        raise ValueError(f"reshape: {x.numel()} elements of shape {x.shape} do not fit into shape {shape}")
-    return Reshape.apply(x, shape=shape)
+        raise ValueError(
+            f"reshape: {input.numel()} elements of shape {input.shape} do not fit into shape {shape}"
+        )
+    return Reshape.apply(input, shape=shape)
 
 
-def permute(x: Tensor, dims: Sequence[int]) -> Tensor:
+def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
     """Dimensions in another order: ``permute(x, (0, 2, 3, 1))`` turns (N, C, H, W) into (N, H, W, C). A view.
 
     Raises:
@@ -104,13 +106,13 @@ def permute(x: Tensor, dims: Sequence[int]) -> Tensor:
     >>> minidl.ops.permute(minidl.tensor([[1, 2, 3]]), (1, 0)).shape
     (3, 1)
     """
-    order = _shapes.dims(tuple(dims), x.shape, "permute")
-    if len(order) != x.ndim:
-        raise ValueError(f"permute: {tuple(dims)} does not name every dimension of shape {x.shape}")
-    return Permute.apply(x, order=order)
+    order = _shapes.dims(tuple(dims), input.shape, "permute")
+    if len(order) != input.ndim:
+        raise ValueError(f"permute: {tuple(dims)} does not name every dimension of shape {input.shape}")
+    return Permute.apply(input, order=order)
 
 
-def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged. A view.
 
     Raises:
@@ -120,13 +122,13 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     >>> minidl.ops.transpose(minidl.tensor([[1, 2, 3]]), 0, 1).shape
     (3, 1)
     """
-    order = list(range(x.ndim))
-    (a,), (b,) = _shapes.dims(dim0, x.shape, "transpose"), _shapes.dims(dim1, x.shape, "transpose")
+    order = list(range(input.ndim))
+    (a,), (b,) = _shapes.dims(dim0, input.shape, "transpose"), _shapes.dims(dim1, input.shape, "transpose")
     order[a], order[b] = order[b], order[a]
-    return permute(x, order)
+    return permute(input, order)
 
 
-def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions ``start_dim`` to ``end_dim`` (inclusive) made one.
 
     Raises:
@@ -137,16 +139,19 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     >>> minidl.ops.flatten(minidl.tensor([[[1, 2], [3, 4]]]), start_dim=1)
     tensor([[1, 2, 3, 4]])
     """
-    if x.ndim == 0:
-        return reshape(x, (1,))
-    (first,), (last,) = _shapes.dims(start_dim, x.shape, "flatten"), _shapes.dims(end_dim, x.shape, "flatten")
+    if input.ndim == 0:
+        return reshape(input, (1,))
+    (first,), (last,) = (
+        _shapes.dims(start_dim, input.shape, "flatten"),
+        _shapes.dims(end_dim, input.shape, "flatten"),
+    )
     if first > last:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    middle = math.prod(x.shape[first : last + 1])
-    return reshape(x, (*x.shape[:first], middle, *x.shape[last + 1 :]))
+    middle = math.prod(input.shape[first : last + 1])
+    return reshape(input, (*input.shape[:first], middle, *input.shape[last + 1 :]))
 
 
-def squeeze(x: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     """Without dimensions of extent 1: all of them, or those of ``dim`` that have it. A view.
 
     Raises:
@@ -158,11 +163,11 @@ def squeeze(x: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     >>> minidl.ops.squeeze(x).shape, minidl.ops.squeeze(x, 0).shape, minidl.ops.squeeze(x, (0, 1)).shape
     ((2,), (2, 1), (2, 1))
     """
-    axes = _shapes.dims(dim, x.shape, "squeeze")
-    return Reshape.apply(x, shape=tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in axes))
+    axes = _shapes.dims(dim, input.shape, "squeeze")
+    return Reshape.apply(input, shape=tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in axes))
 
 
-def unsqueeze(x: Tensor, dim: int) -> Tensor:
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a new dimension of extent 1 at ``dim``; -1 is after the last one. A view.
 
     Raises:
@@ -172,13 +177,13 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
     >>> minidl.ops.unsqueeze(minidl.tensor([1, 2]), 1).shape
     (2, 1)
     """
-    if not -x.ndim - 1 <= dim <= x.ndim:
-        raise IndexError(f"unsqueeze: dimension {dim} is out of range for shape {x.shape}")
-    axis = dim % (x.ndim + 1)
-    return Reshape.apply(x, shape=(*x.shape[:axis], 1, *x.shape[axis:]))
+    if not -input.ndim - 1 <= dim <= input.ndim:
+        raise IndexError(f"unsqueeze: dimension {dim} is out of range for shape {input.shape}")
+    axis = dim % (input.ndim + 1)
+    return Reshape.apply(input, shape=(*input.shape[:axis], 1, *input.shape[axis:]))
 
 
-def flip(x: Tensor, dims: Sequence[int]) -> Tensor:
+def flip(input: Tensor, dims: Sequence[int]) -> Tensor:
     """The elements backwards along each of the dimensions. A copy, as in torch.
 
     Raises:
@@ -193,4 +198,4 @@ def flip(x: Tensor, dims: Sequence[int]) -> Tensor:
     """
     if isinstance(dims, int | np.integer):
         raise TypeError(f"flip: dimensions must be a sequence, got {dims!r}")
-    return Flip.apply(x, axes=_shapes.dims(tuple(dims), x.shape, "flip"))
+    return Flip.apply(input, axes=_shapes.dims(tuple(dims), input.shape, "flip"))

@@ -14,7 +14,7 @@ from typing import Any
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
-from minidl.ops._reduce import of_pair
+from minidl.ops._reduce import of_pair, reduction_of
 
 
 class MseLoss(Function):
@@ -35,11 +35,18 @@ class MseLoss(Function):
     tensor_backward = backward
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """Squared error, averaged by default.
 
     Args:
         input, target: the same shape and dtype.
+        size_average, reduce: former names of the reduction, taken with a warning, as by torch.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Raises:
@@ -50,4 +57,5 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     >>> minidl.ops.mse_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([0.0, 4.0]))
     tensor(2.5)
     """
+    reduction = reduction_of("mse_loss", size_average, reduce, reduction)
     return of_pair(MseLoss, input, target, reduction)

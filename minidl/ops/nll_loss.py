@@ -19,7 +19,7 @@ from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
 from minidl.ops._labels import Labels, check_labels, check_scores, class_view, moved
-from minidl.ops._reduce import check_reduction, reduced
+from minidl.ops._reduce import check_reduction, reduced, reduction_of
 
 
 class NllLoss(Function):
@@ -49,7 +49,13 @@ class NllLoss(Function):
 
 
 def nll_loss(
-    input: Tensor, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
+    input: Tensor,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """Negative log-likelihood of class ids.
 
@@ -58,6 +64,7 @@ def nll_loss(
         target: class ids, integers of shape (), (N) or (N, d1, ...).
         weight: (C) weight of each class, or None.
         ignore_index: pixels of this id count neither in the loss nor in the gradient.
+        size_average, reduce: former names of the reduction, taken with a warning, as by torch.
         reduction: ``"mean"`` (by the sum of the weights), ``"sum"`` or ``"none"``.
 
     Returns:
@@ -72,6 +79,7 @@ def nll_loss(
     >>> minidl.ops.nll_loss(minidl.tensor([[-0.5, -1.0], [-2.0, -0.25]]), minidl.tensor([0, 1]))
     tensor(0.375)
     """
+    reduction = reduction_of("nll_loss", size_average, reduce, reduction)
     check_reduction("nll_loss", reduction)
     check_scores("nll_loss", input)
     target = moved(target, input)

@@ -149,12 +149,12 @@ def _folded(g: Any, shape: tuple[int, ...], widths: Widths, mode: str) -> Any:
     return g
 
 
-def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """Pad the last dimensions; the *last* dimension comes first, as in torch.
 
     Args:
-        x: any shape for ``constant``; for the other modes (C, W), (N, C, W), (C, H, W), (N, C, H, W) or one
-            dimension more, all of whose spatial dimensions are padded.
+        input: any shape for ``constant``; for the other modes (C, W), (N, C, W), (C, H, W), (N, C, H, W) or
+            one dimension more, all of whose spatial dimensions are padded.
         pad: (left, right) for the last dimension, or (left, right, top, bottom) for the last two, and so on;
             negative ones crop.
         mode: ``"constant"``, ``"reflect"`` (the border pixel is not repeated), ``"replicate"`` (it is), or
@@ -178,23 +178,23 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | No
         raise ValueError(f"pad: mode must be one of {', '.join(_MODES)}, got {mode!r}")
     if not all(isinstance(n, int | np.integer) for n in pad):
         raise TypeError(f"pad: widths must be integers, got {tuple(pad)}")
-    if len(pad) % 2 or len(pad) > 2 * x.ndim:
+    if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise ValueError(
-            f"pad: {len(pad)} widths for shape {x.shape}; "
+            f"pad: {len(pad)} widths for shape {input.shape}; "
             "give two for each padded dimension, the last one first"
         )
     pairs = [(int(pad[i]), int(pad[i + 1])) for i in range(0, len(pad), 2)][::-1]
-    widths = ((0, 0),) * (x.ndim - len(pairs)) + tuple(pairs)
-    if any(n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(x.shape, widths, strict=True)):
-        raise ValueError(f"pad: widths {tuple(pad)} crop more than there is in shape {x.shape}")
+    widths = ((0, 0),) * (input.ndim - len(pairs)) + tuple(pairs)
+    if any(n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(input.shape, widths, strict=True)):
+        raise ValueError(f"pad: widths {tuple(pad)} crop more than there is in shape {input.shape}")
     if mode == "constant":
-        return Pad.apply(x, widths=widths, value=0.0 if value is None else value)
+        return Pad.apply(input, widths=widths, value=0.0 if value is None else value)
     if value:
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
-    _require_pixels(x, len(pad), widths, mode)
+    _require_pixels(input, len(pad), widths, mode)
     if not any(pad):
-        return clone(x)
-    return PadBorder.apply(x, widths=widths, mode=mode)
+        return clone(input)
+    return PadBorder.apply(input, widths=widths, mode=mode)
 
 
 def _require_pixels(x: Tensor, count: int, widths: Widths, mode: str) -> None:

@@ -150,11 +150,11 @@ def _axes(dim: Dims, x: Tensor, operation: str) -> tuple[int, ...]:
     return dims(None if isinstance(dim, Sequence) and not len(dim) else dim, x.shape, operation)
 
 
-def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Sum over the given dimensions (all by default). Integers and bools are added as int64.
 
     Args:
-        x: any shape.
+        input: any shape.
         dim: a dimension or several; negative ones count from the end; ``()`` means all, as in torch.
         keepdim: keep the reduced dimensions with extent 1.
         dtype: cast to this before adding.
@@ -168,13 +168,13 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
     tensor([4., 6.])
     """
     if dtype is not None:
-        x = cast(x, dtype)
-    elif x.dtype.kind in "iub":
-        x = cast(x, np.int64)
-    return Sum.apply(x, axes=_axes(dim, x, "sum"), keepdim=keepdim)
+        input = cast(input, dtype)
+    elif input.dtype.kind in "iub":
+        input = cast(input, np.int64)
+    return Sum.apply(input, axes=_axes(dim, input, "sum"), keepdim=keepdim)
 
 
-def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Arithmetic mean over the given dimensions (all by default); NaN over nothing. Arguments as :func:`sum`.
 
     Raises:
@@ -188,13 +188,13 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
             [3.5]])
     """
     if dtype is not None:
-        x = cast(x, dtype)
-    floating("mean", x)
-    return Mean.apply(x, axes=_axes(dim, x, "mean"), keepdim=keepdim)
+        input = cast(input, dtype)
+    floating("mean", input)
+    return Mean.apply(input, axes=_axes(dim, input, "mean"), keepdim=keepdim)
 
 
 def var(
-    x: Tensor,
+    input: Tensor,
     dim: Dims = None,
     unbiased: bool | None = None,
     keepdim: bool = False,
@@ -204,7 +204,7 @@ def var(
     """Variance over the given dimensions (all by default): squared deviations over n - correction.
 
     Args:
-        x: floating-point, any shape.
+        input: floating-point, any shape.
         dim: a dimension or several; ``()`` means all. ``var(x, False)`` is ``var(x, unbiased=False)``.
         unbiased: the older spelling: True is ``correction=1``, False ``correction=0``.
         keepdim: keep the reduced dimensions with extent 1.
@@ -222,12 +222,12 @@ def var(
     >>> minidl.ops.var(minidl.tensor([1.0, 3.0]), correction=0)
     tensor(1.)
     """
-    axes, c = _moments("var", x, dim, unbiased, correction)
-    return Var.apply(x, axes=axes, correction=c, keepdim=keepdim)
+    axes, c = _moments("var", input, dim, unbiased, correction)
+    return Var.apply(input, axes=axes, correction=c, keepdim=keepdim)
 
 
 def std(
-    x: Tensor,
+    input: Tensor,
     dim: Dims = None,
     unbiased: bool | None = None,
     keepdim: bool = False,
@@ -240,8 +240,8 @@ def std(
     >>> minidl.ops.std(minidl.tensor([1.0, 3.0, 2.0]))
     tensor(1.)
     """
-    axes, c = _moments("std", x, dim, unbiased, correction)
-    return Std.apply(x, axes=axes, correction=c, keepdim=keepdim)
+    axes, c = _moments("std", input, dim, unbiased, correction)
+    return Std.apply(input, axes=axes, correction=c, keepdim=keepdim)
 
 
 def _moments(

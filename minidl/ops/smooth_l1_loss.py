@@ -16,7 +16,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
-from minidl.ops._reduce import check_pair, check_reduction, reduced
+from minidl.ops._reduce import check_pair, check_reduction, reduced, reduction_of
 from minidl.ops.l1_loss import l1_loss
 
 
@@ -45,11 +45,19 @@ class SmoothL1Loss(Function):
         return dx, -dx if ctx.needs_input_grad[1] else None
 
 
-def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
     """Error that is squared below ``beta`` and absolute above, averaged by default.
 
     Args:
         input, target: the same shape and dtype.
+        size_average, reduce: former names of the reduction, taken with a warning, as by torch.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         beta: where the two parts meet; with 0 the loss is :func:`l1_loss`.
 
@@ -62,10 +70,11 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
     >>> minidl.ops.smooth_l1_loss(x, y, reduction="none")
     tensor([0.125, 1.5  ])
     """
+    reduction = reduction_of("smooth_l1_loss", size_average, reduce, reduction)
     check_pair("smooth_l1_loss", input, target)
     check_reduction("smooth_l1_loss", reduction)
     if not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta must be 0 or more, got {beta}")
     if beta == 0:
-        return l1_loss(input, target, reduction)
+        return l1_loss(input, target, reduction=reduction)
     return reduced(SmoothL1Loss.apply(input, target, beta=beta), reduction)

@@ -15,7 +15,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
-from minidl.ops._elementwise import floating
+from minidl.ops._elementwise import cast, floating
 from minidl.ops._shapes import dims
 from minidl.ops.clone import clone
 from minidl.ops.exponential import exp
@@ -65,8 +65,10 @@ class LogSoftmax(Function):
         return g - exp(log_p) * accurate_sum(g, (ctx.axis,))
 
 
-def _along(function: type[Function], z: Tensor, dim: int, operation: str) -> Tensor:
+def _along(function: type[Function], z: Tensor, dim: int, dtype: Any, operation: str) -> Tensor:
     """The function along ``dim``. A tensor without dimensions counts as a vector of one, as in torch."""
+    if dtype is not None:
+        z = cast(z, dtype)
     floating(operation, z)
     axes = dims(dim, z.shape, operation)
     if z.numel() == 0:
@@ -76,8 +78,8 @@ def _along(function: type[Function], z: Tensor, dim: int, operation: str) -> Ten
     return function.apply(z, axis=axes[0])
 
 
-def softmax(z: Tensor, dim: int) -> Tensor:
-    """Probabilities from logits: positive, summing to one along ``dim``.
+def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """Probabilities from logits: positive, summing to one along ``dim``; computed in ``dtype`` if given.
 
     Raises:
         IndexError: no such dimension.
@@ -87,11 +89,13 @@ def softmax(z: Tensor, dim: int) -> Tensor:
     >>> minidl.ops.softmax(minidl.tensor([1000.0, 1000.0]), dim=0)
     tensor([0.5, 0.5])
     """
-    return _along(Softmax, z, dim, "softmax")
+    return _along(Softmax, input, dim, dtype, "softmax")
 
 
-def log_softmax(z: Tensor, dim: int) -> Tensor:
+def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Logarithms of the probabilities, exact where the probabilities themselves would round to 0 or 1.
+
+    Computed in ``dtype`` if that is given.
 
     Raises:
         IndexError: no such dimension.
@@ -101,4 +105,4 @@ def log_softmax(z: Tensor, dim: int) -> Tensor:
     >>> minidl.ops.log_softmax(minidl.tensor([0.0, 1000.0]), dim=0)
     tensor([-1000.,     0.])
     """
-    return _along(LogSoftmax, z, dim, "log_softmax")
+    return _along(LogSoftmax, input, dim, dtype, "log_softmax")

@@ -63,11 +63,11 @@ def _order(x: Any, axis: int, descending: bool) -> Any:
     return (x.shape[axis] - 1 - xp.flip(backwards, axis)).astype(np.int64, copy=False)
 
 
-def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Sorted:
+def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Sorted:
     """Elements in order along ``dim``: a named pair (values, indices).
 
     Args:
-        x: any shape.
+        input: any shape.
         dim: along which to sort.
         descending: the largest first.
         stable: accepted as in torch; equal elements keep their order in any case.
@@ -80,31 +80,31 @@ def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = Fals
     >>> values, indices
     (tensor([1., 2., 3.]), tensor([1, 2, 0]))
     """
-    axes = dims(dim, x.shape, "sort")
+    axes = dims(dim, input.shape, "sort")
     if not axes:
-        return Sorted(clone(x), Tensor(array_module(x.data).zeros((), np.int64)))
-    return Sorted(*Sort.apply(x, axis=axes[0], descending=descending, count=x.shape[axes[0]]))
+        return Sorted(clone(input), Tensor(array_module(input.data).zeros((), np.int64)))
+    return Sorted(*Sort.apply(input, axis=axes[0], descending=descending, count=input.shape[axes[0]]))
 
 
-def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
-    """The indices (int64) that sort ``x`` along ``dim``; arguments and errors as :func:`sort`.
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
+    """The indices (int64) that sort ``input`` along ``dim``; arguments and errors as :func:`sort`.
 
     >>> import minidl
     >>> minidl.ops.argsort(minidl.tensor([3.0, 1.0, 2.0]), descending=True)
     tensor([0, 2, 1])
     """
-    axes = dims(dim, x.shape, "argsort")
-    with on(x.data):
+    axes = dims(dim, input.shape, "argsort")
+    with on(input.data):
         return Tensor(
-            _order(x.data, axes[0], descending) if axes else array_module(x.data).zeros((), np.int64)
+            _order(input.data, axes[0], descending) if axes else array_module(input.data).zeros((), np.int64)
         )
 
 
-def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Sorted:
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Sorted:
     """The ``k`` largest (or smallest) elements along ``dim``: a named pair (values, indices).
 
     Args:
-        x: any shape, not bool.
+        input: any shape, not bool.
         k: how many, 0 to the extent of ``dim``.
         dim: along which to look.
         largest: the largest (else the smallest); NaN is larger than everything.
@@ -119,12 +119,12 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     >>> minidl.ops.topk(minidl.tensor([3.0, 1.0, 2.0]), 2)
     Sorted(values=tensor([3., 2.]), indices=tensor([0, 2]))
     """
-    axes = dims(dim, x.shape, "topk")
-    if x.dtype.kind == "b":
+    axes = dims(dim, input.shape, "topk")
+    if input.dtype.kind == "b":
         raise TypeError("topk: bool tensors are not ordered; cast them to integers")
-    extent = x.shape[axes[0]] if axes else 1
+    extent = input.shape[axes[0]] if axes else 1
     if not 0 <= k <= extent:
-        raise ValueError(f"topk: k must lie in 0..{extent}, got {k} (shape {x.shape}, dimension {dim})")
+        raise ValueError(f"topk: k must lie in 0..{extent}, got {k} (shape {input.shape}, dimension {dim})")
     if not axes:
-        return Sorted(clone(x), Tensor(array_module(x.data).zeros((), np.int64)))
-    return Sorted(*Topk.apply(x, axis=axes[0], descending=largest, count=k))
+        return Sorted(clone(input), Tensor(array_module(input.data).zeros((), np.int64)))
+    return Sorted(*Topk.apply(input, axis=axes[0], descending=largest, count=k))

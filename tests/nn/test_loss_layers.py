@@ -19,7 +19,7 @@ PROBABILITIES = RNG.uniform(0.1, 1, (4, 3))
 # name: (the layer, its operands, the formula of the operands and the reduction)
 LOSSES = {
     "CrossEntropyLoss": (
-        lambda r: nn.CrossEntropyLoss(minidl.tensor(W), 255, r, label_smoothing=0.2),
+        lambda r: nn.CrossEntropyLoss(minidl.tensor(W), None, 255, None, r, 0.2),
         (LOGITS, IDS),
         lambda z, y, r: loss_formulas.cross_entropy(z, y, W, 255, r, 0.2),
     ),
@@ -29,25 +29,25 @@ LOSSES = {
         lambda z, y, r: loss_formulas.cross_entropy(z, y, W, 255, r),
     ),
     "NLLLoss": (
-        lambda r: nn.NLLLoss(minidl.tensor(W), 255, r),
+        lambda r: nn.NLLLoss(minidl.tensor(W), None, 255, None, r),
         (LOGITS, IDS),
         lambda x, y, r: loss_formulas.nll_loss(x, y, W, 255, r),
     ),
     "BCEWithLogitsLoss": (
-        lambda r: nn.BCEWithLogitsLoss(minidl.tensor(W), r, minidl.tensor(P)),
+        lambda r: nn.BCEWithLogitsLoss(minidl.tensor(W), None, None, r, minidl.tensor(P)),
         (A, PROBABILITIES),
         lambda x, y, r: loss_formulas.binary_cross_entropy_with_logits(x, y, W, r, P),
     ),
-    "L1Loss": (nn.L1Loss, (A, B), loss_formulas.l1_loss),
-    "MSELoss": (nn.MSELoss, (A, B), loss_formulas.mse_loss),
+    "L1Loss": (lambda r: nn.L1Loss(None, None, r), (A, B), loss_formulas.l1_loss),
+    "MSELoss": (lambda r: nn.MSELoss(reduction=r), (A, B), loss_formulas.mse_loss),
     "SmoothL1Loss": (
-        lambda r: nn.SmoothL1Loss(r, beta=0.7),
+        lambda r: nn.SmoothL1Loss(None, None, r, 0.7),
         (A, B),
         lambda x, y, r: loss_formulas.smooth_l1_loss(x, y, r, 0.7),
     ),
-    "KLDivLoss": (nn.KLDivLoss, (A, PROBABILITIES), loss_formulas.kl_div),
+    "KLDivLoss": (lambda r: nn.KLDivLoss(reduction=r), (A, PROBABILITIES), loss_formulas.kl_div),
     "KLDivLoss of logarithms": (
-        lambda r: nn.KLDivLoss(r, log_target=True),
+        lambda r: nn.KLDivLoss(None, None, r, True),
         (A, B),
         lambda x, y, r: loss_formulas.kl_div(x, y, r, True),
     ),
@@ -75,7 +75,7 @@ def test_the_mean_is_the_default_and_text_is_the_name_alone(name):
 
 
 def test_batchmean():
-    got = nn.KLDivLoss("batchmean")(minidl.tensor(A), minidl.tensor(PROBABILITIES)).item()
+    got = nn.KLDivLoss(reduction="batchmean")(minidl.tensor(A), minidl.tensor(PROBABILITIES)).item()
     np.testing.assert_allclose(got, loss_formulas.kl_div(A, PROBABILITIES, "sum") / 4, rtol=1e-14)
 
 

@@ -186,14 +186,14 @@ def test_binary_weights_may_be_plain_numbers_and_lists():
 def test_kl_div_of_a_target_zero_under_a_second_derivative():
     x = minidl.tensor(np.array([-1.0, -2.0]), requires_grad=True)
     y = minidl.tensor(np.array([0.0, 1.0]))
-    ops.kl_div(x, y, "sum").backward(create_graph=True)
+    ops.kl_div(x, y, reduction="sum").backward(create_graph=True)
     np.testing.assert_array_equal(x.grad.detach().numpy(), [0, -1])
 
 
 def test_smooth_l1_is_not_curved_at_beta_and_beyond():
     """Second derivative 1/beta where |d| < beta, else 0: at |d| = beta, too, as torch."""
     x = minidl.tensor(np.array([0.5, -1.5, 2.0, -2.0, 3.0]), requires_grad=True)
-    loss = ops.smooth_l1_loss(x, minidl.tensor(np.zeros(5)), "sum", beta=2.0)
+    loss = ops.smooth_l1_loss(x, minidl.tensor(np.zeros(5)), reduction="sum", beta=2.0)
     (slope,) = minidl.autograd.grad(loss, x, create_graph=True)
     np.testing.assert_array_equal(slope.detach().numpy(), [0.25, -0.75, 1, -1, 1])
     (curvature,) = minidl.autograd.grad(slope.sum(), x)

@@ -75,7 +75,7 @@ def test_kl_div(log_target, shape, seed, reduction):
     rng = np.random.default_rng(seed)
     target = strategies.generic(rng, shape) / 2 if log_target else rng.uniform(0.2, 1.0, shape)
     check_op(
-        lambda a, b: ops.kl_div(a, b, reduction, log_target),
+        lambda a, b: ops.kl_div(a, b, None, None, reduction, log_target),
         lambda a, b: loss_formulas.kl_div(a, b, reduction, log_target),
         *(strategies.generic(rng, shape), target),
         terms=1024,
@@ -100,7 +100,7 @@ def test_binary_cross_entropy_with_logits(shape, weights, positives, reduction, 
 
     def fn(x, y):
         w, p = (None if a is None else minidl.tensor(a.astype(x.dtype)) for a in (weight, pos_weight))
-        return ops.binary_cross_entropy_with_logits(x, y, w, reduction, p)
+        return ops.binary_cross_entropy_with_logits(x, y, w, None, None, reduction, p)
 
     def oracle(x, y):
         return loss_formulas.binary_cross_entropy_with_logits(x, y, weight, reduction, pos_weight)
@@ -124,7 +124,9 @@ def test_l1_loss_has_subgradient_zero_where_both_agree():
 
 def test_smooth_l1_loss_on_both_sides_of_beta_and_on_it():
     x, zero = np.array([0.5, 1.0, 2.0, 3.0, -3.0]), np.zeros(5)
-    y, (slopes, _) = run(lambda a, b: ops.smooth_l1_loss(a, b, "none", beta=2.0), (x, zero), np.ones(5))
+    y, (slopes, _) = run(
+        lambda a, b: ops.smooth_l1_loss(a, b, reduction="none", beta=2.0), (x, zero), np.ones(5)
+    )
     np.testing.assert_array_equal(y, [0.0625, 0.25, 1, 2, 2])
     np.testing.assert_array_equal(slopes, [0.25, 0.5, 1, 1, -1])
 
@@ -147,7 +149,9 @@ def test_logits_of_any_size_make_finite_binary_losses(dtype):
 
 def test_a_target_of_probability_zero_costs_nothing():
     y, (of_x, _) = run(
-        lambda a, b: ops.kl_div(a, b, "none"), (np.array([-1.0, -2.0]), np.array([0.0, 1.0])), np.ones(2)
+        lambda a, b: ops.kl_div(a, b, reduction="none"),
+        (np.array([-1.0, -2.0]), np.array([0.0, 1.0])),
+        np.ones(2),
     )
     np.testing.assert_array_equal(y, [0, 2])
     np.testing.assert_array_equal(of_x, [0, -1])
@@ -155,10 +159,10 @@ def test_a_target_of_probability_zero_costs_nothing():
 
 def test_kl_div_of_equal_distributions_is_zero_and_batchmean_is_the_divergence():
     p = np.array([[0.5, 0.5], [0.25, 0.75]])
-    assert ops.kl_div(minidl.tensor(np.log(p)), minidl.tensor(p), "sum").item() == 0
+    assert ops.kl_div(minidl.tensor(np.log(p)), minidl.tensor(p), reduction="sum").item() == 0
     even = np.log(np.full((2, 2), 0.5))
     expected = (0.25 * math.log(0.5) + 0.75 * math.log(1.5)) / 2  # the first row's divergence is 0
-    got = ops.kl_div(minidl.tensor(even), minidl.tensor(p), "batchmean").item()
+    got = ops.kl_div(minidl.tensor(even), minidl.tensor(p), reduction="batchmean").item()
     assert math.isclose(got, expected, rel_tol=8 * EPS)
 
 
@@ -220,7 +224,7 @@ REFUSED = {
     "a negative beta": (lambda: ops.smooth_l1_loss(ONE, ONE, beta=-1.0), "smooth_l1_loss: beta.*-1.0"),
     "beta NaN": (lambda: ops.smooth_l1_loss(ONE, ONE, beta=math.nan), "smooth_l1_loss: beta.*nan"),
     "batchmean of a number": (
-        lambda: ops.kl_div(minidl.tensor(1.0), minidl.tensor(1.0), "batchmean"),
+        lambda: ops.kl_div(minidl.tensor(1.0), minidl.tensor(1.0), reduction="batchmean"),
         "kl_div: .*batchmean.*0-d",
     ),
     "weights that do not fit": (
