@@ -24,30 +24,16 @@ from minidl.cli.progress import Progress
 from minidl.cli.report import write_overlays
 from minidl.cli.stopping import stop_on_signals, train_or_stop
 from minidl.errors import InputError
+from minidl.models import NETWORKS
 from minidl.train import run_folder
 from minidl.train.checkpoint import load as load_checkpoint
 from minidl.train.config import CLASS_WEIGHTS, OPTIMIZERS, SCHEDULES, TrainConfig
 from minidl.train.trainer import Trainer
 
-_NETWORKS: dict[str, dict[str, Any]] = {
-    "unet": {},
-    "unet-documents": {
-        "base": 32,
-        "depth": 4,
-        "bottleneck": False,
-        "norm": "none",
-        "up": "nearest",
-        "dropout": 0.0,
-    },
-    "unet-paper": {
-        "base": 64,
-        "depth": 4,
-        "bottleneck": True,
-        "norm": "none",
-        "up": "transpose",
-        "dropout": 0.5,
-    },
-}
+#: The names that --network takes: what each sets of the network's options.
+_NETWORKS: dict[str, dict[str, Any]] = {"unet": {}, **NETWORKS}
+#: Of these options those that may be given beside a name all the same.
+_BESIDE_A_NAME = ("padding",)
 
 
 @click.command(
@@ -130,7 +116,8 @@ Examples:
     type=click.Choice(list(_NETWORKS)),
     default="unet",
     show_default=True,
-    help="'unet-documents' and 'unet-paper' set the five options below.",
+    help="'unet-documents' and 'unet-paper' set the six options below. --padding may be given beside them; "
+    "unet-paper's is 'valid'.",
 )
 @click.option(
     "--base", type=click.IntRange(min=1), default=16, show_default=True, help="Channels of the first block."
@@ -251,13 +238,14 @@ def _config(ctx: click.Context, options: dict[str, Any]) -> TrainConfig:
         raise InputError("--epochs: --steps is given, too; leave out one of them")
     names = ("base", "depth", "norm", "up", "dropout", "padding")
     model = {name: options[name] for name in names}
-    preset = _NETWORKS[options["network"]]
-    for name in preset:
-        if name in options and on_command_line(ctx, name):
+    for name, value in _NETWORKS[options["network"]].items():
+        given = name in options and on_command_line(ctx, name)
+        if given and name not in _BESIDE_A_NAME:
             raise InputError(
                 f"--{name}: {options['network']} has its own; leave out --{name} or use --network unet"
             )
-    model.update(preset)
+        if not given:
+            model[name] = value
     augmentation = {name: options[name] for name in ("flip", "brightness", "contrast")}
     if options["crop"] is not None:
         augmentation["crop"] = options["crop"]

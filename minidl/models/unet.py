@@ -24,6 +24,8 @@ Where the two forms differ:
 * **Padding.** The paper's 3x3 convolutions have no padding: each takes one pixel off each side, and the skips
   are cropped to fit (``padding="valid"``; 572 pixels in, 388 out). The program pads with zeros
   (``padding="same"``).
+* **Dropout.** The paper has "drop-out layers at the end of the contracting path", here after its two deepest
+  blocks and with the usual probability of 0.5, which the paper does not name. The program has none.
 * **Softmax.** The program ends in one; here the network gives logits, and the loss contains the softmax (see
   ``ops/cross_entropy.py`` for why).
 """
@@ -33,6 +35,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from minidl import nn, ops
 from minidl._tensor import Tensor
@@ -41,6 +44,28 @@ from minidl.autograd import checkpoint
 NORMS = ("none", "batch", "group")
 UPS = ("nearest", "bilinear", "transpose")
 PADDINGS = ("same", "valid")
+
+#: What makes the two networks that have names: arguments of :class:`UNet`, beside channels and classes.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "unet-documents": {
+        "base": 32,
+        "depth": 4,
+        "bottleneck": False,
+        "padding": "same",
+        "norm": "none",
+        "up": "nearest",
+        "dropout": 0.0,
+    },
+    "unet-paper": {
+        "base": 64,
+        "depth": 4,
+        "bottleneck": True,
+        "padding": "valid",
+        "norm": "none",
+        "up": "transpose",
+        "dropout": 0.5,
+    },
+}
 
 
 class DoubleConv(nn.Module):
@@ -121,6 +146,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.recompute = recompute
+        # All is checked before the first weight is drawn: what is refused draws no random numbers.
         for name, value, choices in (("norm", norm, NORMS), ("up", up, UPS), ("padding", padding, PADDINGS)):
             if value not in choices:
                 raise ValueError(f"UNet: {name} must be one of {', '.join(choices)}, got {value!r}")
@@ -132,6 +158,12 @@ class UNet(nn.Module):
         ):
             if size < 1:
                 raise ValueError(f"UNet: {name} must be at least 1, got {size}")
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"UNet: dropout p must be a probability between 0 and 1, got {dropout}")
+        if up == "transpose" and base * 2 ** (depth + bottleneck - 1) < 2:
+            raise ValueError(
+                "UNet: up='transpose' halves the channels of the deepest block, which has only one"
+            )
         self.in_channels, self.num_classes, self.depth, self.padding, self.up = (
             in_channels,
             num_classes,
@@ -256,20 +288,32 @@ def crop(skip: Tensor, shape: tuple[int, ...]) -> Tensor:
     return skip[:, :, top : top + shape[2], left : left + shape[3]]
 
 
-def unet_documents(num_classes: int = 2) -> UNet:
+def unet_documents(num_classes: int = 2, in_channels: int = 3) -> UNet:
     """The network of the documents' program: blocks of 32 to 256, no bottleneck, nearest upsampling.
+
+    It is what ``minidl train --network unet-documents`` trains.
 
     >>> sum(p.numel() for p in unet_documents(2).parameters())
     3716898
     """
-    return UNet(in_channels=3, num_classes=num_classes, base=32, depth=4, bottleneck=False, up="nearest")
+    return UNet(in_channels, num_classes, **NETWORKS["unet-documents"])
 
 
-def unet_paper(num_classes: int = 2, in_channels: int = 1, padding: str = "valid") -> UNet:
-    """The paper's network: blocks of 64 to 1024, up-convolutions, no padding unless ``padding="same"``.
+def unet_paper(
+    num_classes: int = 2, in_channels: int = 1, padding: str = "valid", dropout: float = 0.5
+) -> UNet:
+    """The paper's network: blocks of 64 to 1024, up-convolutions, no padding, dropout at the deepest blocks.
+
+    It is what ``minidl train --network unet-paper`` trains.
+
+    Args:
+        num_classes, in_channels: as of :class:`UNet`.
+        padding: "same" for outputs as large as the input, other than in the paper.
+        dropout: of the two deepest blocks on the way down; 0 for none.
 
     >>> model = unet_paper(num_classes=2)
     >>> sum(p.numel() for p in model.parameters()), model.output_size(572)
     (31030658, 388)
     """
-    return UNet(in_channels, num_classes, base=64, depth=4, bottleneck=True, padding=padding, up="transpose")
+    options = {**NETWORKS["unet-paper"], "padding": padding, "dropout": dropout}
+    return UNet(in_channels, num_classes, **options)

@@ -189,14 +189,20 @@ REFUSED = {
     "num_classes": ({"num_classes": 0}, "num_classes.*at least 1"),
     "in_channels": ({"in_channels": -1}, "in_channels.*at least 1.*-1"),
     "dropout": ({"dropout": 2.0}, "p must be a probability.*2"),
+    "nothing to halve": (
+        {"base": 1, "depth": 1, "bottleneck": False, "up": "transpose"},
+        "up='transpose'.*only one",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_options_that_are_not_there(name):
+def test_options_that_are_not_there_are_refused_before_a_weight_is_drawn(name):
     options, message = REFUSED[name]
+    before = minidl.random.get_state()
     with pytest.raises(ValueError, match=message):
         models.UNet(**options)
+    assert minidl.random.get_state() == before
 
 
 @pytest.mark.parametrize(
