@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl._device import CPU, Device, device_of, move, on
+from minidl._arrays import DTYPES, as_array, as_zeros, copied, write
+from minidl._device import Device, move
 from minidl._handles import Hook, HookHandle, Version
 from minidl._methods import Methods
 from minidl._placement import Placement, on_host
@@ -26,6 +27,22 @@ class Tensor(Placement, Methods):
     Made by :func:`minidl.tensor` or by operations. Its arithmetic operators and methods are those of
     :class:`~minidl._methods.Methods`; what it has to do with devices is in
     :class:`~minidl._placement.Placement`.
+
+    Args:
+        data: an array, whose memory is shared and whose dtype is kept (only one in foreign byte order or
+            unaligned is copied); another tensor, of which this is then a view; or, as in torch, numbers in
+            lists, which become float32, or extents, which make a float32 tensor of zeros. A NumPy scalar is
+            an array without dimensions.
+        requires_grad: record operations on it.
+        sizes: further extents.
+
+    Raises:
+        TypeError: none of these (a float is not: that is :func:`minidl.tensor`), or not of real numbers.
+        ValueError: lists of unequal lengths, or a negative extent.
+
+    >>> import numpy
+    >>> Tensor([1, 2]), Tensor(2, 3).shape, Tensor(numpy.arange(2)).dtype
+    (tensor([1., 2.]), (2, 3), dtype('int64'))
 
     Attributes:
         data: the array itself (NumPy on the host, CuPy on a GPU). Writing into it is not noticed by the tape.
@@ -50,11 +67,16 @@ class Tensor(Placement, Methods):
     data: Any
     grad: Tensor | None
 
-    def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        # 0-d results of NumPy are scalars, not arrays; they are made arrays again.
-        self.data = (
-            data if hasattr(data, "strides") and not isinstance(data, np.generic) else np.asarray(data)
-        )
+    def __init__(self, data: Any = (), requires_grad: Any = False, *sizes: Any) -> None:
+        other = None
+        if type(data) is np.ndarray and data.dtype in DTYPES and data.flags.aligned:
+            self.data = data  # what operations give: all of it goes by here
+        elif isinstance(data, Tensor):
+            self.data, other = data.data, data
+        elif isinstance(requires_grad, bool) and not sizes:
+            self.data = as_array("Tensor", data)
+        else:
+            self.data, requires_grad = as_zeros("Tensor", (data, requires_grad, *sizes)), False
         self.grad = None
         self._node: Node | None = None
         self._index = 0
@@ -64,6 +86,8 @@ class Tensor(Placement, Methods):
         self._retains_grad = False
         if requires_grad:
             self.requires_grad = True
+        if other is not None:
+            self._view(other)
 
     # -- what it is ------------------------------------------------------------------------------------------
 
@@ -196,6 +220,12 @@ class Tensor(Placement, Methods):
         result._version = self._version
         return result
 
+    def _view(self, other: Tensor) -> None:
+        """Become a view of another tensor, for ``Tensor(other)``: one memory, and a place in its graph."""
+        whole = other[...]
+        self.data, self._version = whole.data, whole._version
+        self._node, self._index, self._requires_grad = whole._node, whole._index, whole._requires_grad
+
     # -- values ----------------------------------------------------------------------------------------------
 
     def item(self) -> Any:
@@ -213,37 +243,51 @@ class Tensor(Placement, Methods):
         return on_host(self).tolist()
 
     def copy_(self, source: Any) -> Tensor:
-        """Overwrite the values in place, from any device; the tape notices if a backward needs the old."""
-        self._forbid_in_place("copy_")
-        array = source.data if isinstance(source, Tensor) or device_of(source) != CPU else np.asarray(source)
-        if array.shape != self.shape:
-            raise ValueError(f"copy_: cannot copy shape {array.shape} into a tensor of shape {self.shape}")
-        with on(self.data):
-            self.data[...] = move(array, self.device)
+        """Overwrite the values in place, from any device; the tape notices if a backward needs the old.
+
+        Args:
+            source: a tensor, an array, lists or a number of any dtype; it must broadcast to this shape.
+
+        Raises:
+            OverflowError: a number that the dtype does not hold.
+            RuntimeError: a gradient would be lost.
+            ValueError: it does not broadcast, or this tensor's memory cannot be written to.
+
+        >>> import minidl
+        >>> minidl.zeros(2, 3).copy_(minidl.tensor([1, 2, 3]))
+        tensor([[1., 2., 3.],
+                [1., 2., 3.]])
+        """
+        self._forbid_in_place("copy_", source)
+        values = source.data if isinstance(source, Tensor) else source
+        if np.ndim(values) > self.ndim:
+            raise ValueError(f"copy_: shape {np.shape(values)} does not broadcast to shape {self.shape}")
+        write("copy_", self.data, values)
         self.mark_changed()
         return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._forbid_in_place("__setitem__")
-        new = value.data if isinstance(value, Tensor) else value
-        if isinstance(new, np.ndarray | np.generic) or device_of(new) != CPU:
-            new = move(np.asarray(new) if isinstance(new, np.generic) else new, self.device)
-        with on(self.data):
-            self.data[plain_index(index, self.data)] = new
+        from minidl._indexing import resolved
+
+        self._forbid_in_place("__setitem__", value)
+        place = resolved("__setitem__", index, self.data)
+        values = value.data if isinstance(value, Tensor) else value
+        write("__setitem__", place.view_of(self.data), values, place.taken)
         self.mark_changed()
 
     def mark_changed(self) -> None:
         """Say that ``.data`` was written to: a pending backward that saved it will raise an error."""
         self._version.value += 1
 
-    def _forbid_in_place(self, operation: str) -> None:
+    def _forbid_in_place(self, operation: str, source: Any = None) -> None:
         from minidl import autograd
 
-        if self.requires_grad and autograd.is_grad_enabled():
-            raise RuntimeError(
-                f"{operation}: this tensor requires a gradient, and in-place changes are not recorded; do it "
-                "within minidl.no_grad(), or build a new tensor"
-            )
+        for name, tensor in (("this tensor", self), ("what is written", source)):
+            if isinstance(tensor, Tensor) and tensor.requires_grad and autograd.is_grad_enabled():
+                raise RuntimeError(
+                    f"{operation}: {name} requires a gradient, and in-place changes are not recorded; do it "
+                    "within minidl.no_grad(), or build a new tensor"
+                )
 
     def __len__(self) -> int:
         if not self.shape:
@@ -262,6 +306,11 @@ class Tensor(Placement, Methods):
     def __int__(self) -> int:
         return int(self.item())
 
+    def __index__(self) -> int:
+        if self.data.size != 1 or self.dtype.kind == "f":
+            raise TypeError("only a tensor of one integer can be an index or an extent")
+        return int(self.data.item())
+
     def __repr__(self) -> str:
         text = np.array2string(on_host(self), separator=", ", prefix="tensor(")
         suffix = "" if isinstance(self.data, np.ndarray) else f", device={str(self.device)!r}"
@@ -272,17 +321,6 @@ class Tensor(Placement, Methods):
         elif self.requires_grad:
             suffix += ", requires_grad=True"
         return f"tensor({text}{suffix})"
-
-
-def plain_index(index: Any, data: Any = None) -> Any:
-    """An index as arrays want it: tensors in it become arrays, lists those of the device of ``data``."""
-    if isinstance(index, tuple):
-        return tuple(plain_index(i, data) for i in index)
-    if isinstance(index, Tensor):
-        index = index.data
-    elif isinstance(index, list) and device_of(data) != CPU:
-        index = np.asarray(index)
-    return move(index, device_of(data)) if isinstance(index, np.ndarray) and data is not None else index
 
 
 def tensor(array: Any, requires_grad: bool = False, dtype: Any = None, device: Any = None) -> Tensor:
@@ -297,7 +335,9 @@ def tensor(array: Any, requires_grad: bool = False, dtype: Any = None, device: A
     Raises:
         DeviceUnavailable: this machine has no such device.
         RuntimeError: a gradient is asked for something that is not floating-point.
-        TypeError: the elements are not numbers.
+        OverflowError: the dtype does not hold a number (a float too large for float32 is infinite).
+        TypeError: the elements are not numbers, or the dtype is none of them.
+        ValueError: lists of unequal lengths, or NaN for integers.
 
     >>> tensor([[1.0, 2.0], [3.0, 4.0]])
     tensor([[1., 2.],
@@ -306,23 +346,5 @@ def tensor(array: Any, requires_grad: bool = False, dtype: Any = None, device: A
     >>> tensor(numpy.zeros(2)).dtype     # float64 stays float64
     dtype('float64')
     """
-    if isinstance(array, Tensor):
-        array = array.data
-    is_python = not hasattr(array, "dtype")
-    data = (
-        np.array(array, dtype=dtype, order="C")
-        if isinstance(array, np.ndarray) or is_python
-        else array.astype(array.dtype if dtype is None else dtype, order="C", copy=True)
-    )
-    if data.dtype.kind not in "fiub":
-        raise TypeError(f"tensor: elements must be numbers, got {data.dtype}")
-    if is_python and dtype is None and data.dtype == np.float64 and not _holds_float64(array):
-        data = data.astype(DEFAULT_DTYPE)
+    data = copied("tensor", array.data if isinstance(array, Tensor) else array, dtype)
     return Tensor(data if device is None else move(data, Device(device)), requires_grad)
-
-
-def _holds_float64(array: Any) -> bool:
-    """A list of float64 arrays or scalars keeps their precision; a list of Python floats is made float32."""
-    while isinstance(array, list | tuple) and array:
-        array = array[0]
-    return hasattr(array, "dtype")

@@ -248,8 +248,8 @@ def test_copy_and_setitem_write_in_place():
     x[0] = 7.0
     x[minidl.tensor([1]), 1] = tensor([8.0])
     np.testing.assert_array_equal(memory, [[7, 7], [2, 8]])
-    with pytest.raises(ValueError, match=r"copy_.*\(2,\).*\(2, 2\)"):
-        x.copy_(np.zeros(2))
+    with pytest.raises(ValueError, match=r"copy_.*\(3,\).*\(2, 2\)"):
+        x.copy_(np.zeros(3))
 
 
 def test_what_requires_a_gradient_is_written_to_under_no_grad_only():

@@ -1,4 +1,4 @@
-"""Indexing, ``x[index]``, as NumPy does it.
+"""Indexing, ``x[index]``, with torch's indices (``minidl/_indexing.py`` says what they mean).
 
 Notation: y is the output, g its cotangent. The adjoint of taking elements is putting them back: dx is zero
 except at the index, where g is added (an element that was taken twice gets both).
@@ -6,12 +6,10 @@ except at the index, where g is added (an element that was taken twice gets both
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
-import numpy as np
-
-from minidl._tensor import Tensor, plain_index
+from minidl._indexing import Index, resolved
+from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
 
@@ -22,9 +20,9 @@ class Getitem(Function):
     is_view = True
 
     @staticmethod
-    def forward(ctx: Node, x: Any, *, index: Any) -> Any:
+    def forward(ctx: Node, x: Any, *, index: Index) -> Any:
         ctx.shape, ctx.index = x.shape, index
-        return array_module(x).asarray(x[index])
+        return _taken(x, index)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
@@ -39,13 +37,13 @@ class PutBack(Function):
     """y = zeros, to which x is added at the index: the adjoint of :class:`Getitem`;  dx = g[index]."""
 
     @staticmethod
-    def forward(ctx: Node, x: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
+    def forward(ctx: Node, x: Any, *, index: Index, shape: tuple[int, ...]) -> Any:
         ctx.index = index
         return _put(x, index, shape)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        return array_module(g).asarray(g[ctx.index])
+        return _taken(g, ctx.index)
 
     @staticmethod
     def tensor_backward(ctx: Node, g: Tensor) -> Tensor:
@@ -56,36 +54,43 @@ class PutBack(Function):
         return "getitem"
 
 
-def _put(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
+def _taken(x: Any, index: Index) -> Any:
+    y = index.view_of(x)
+    return y[index.taken] if index.taken else y
+
+
+def _put(g: Any, index: Index, shape: tuple[int, ...]) -> Any:
     xp = array_module(g)
     x = xp.zeros(shape, g.dtype)
-    if _is_basic(index):
-        x[index] = g
+    if index.taken:
+        xp.add.at(index.view_of(x), index.taken, g)
     else:
-        xp.add.at(x, index, g)
+        index.view_of(x)[...] = g  # no element is there twice
     return x
 
 
-def _is_basic(index: Any) -> bool:
-    """Integers, bools, slices, None and ...: no element can be named twice."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(p is None or p is ... or isinstance(p, slice | int | np.integer) for p in parts)
-
-
 def getitem(x: Tensor, index: Any) -> Tensor:
-    """``x[index]`` with NumPy's indices: integers, slices, ``...``, ``None``, integer arrays, masks.
+    """``x[index]`` with torch's indices: integers, slices, ``...``, ``None``, integer arrays, masks.
+
+    As in torch, an integer, also a tensor of one without dimensions, takes its dimension away before lists
+    and masks are looked at (NumPy counts it as a list), uint8 tensors are masks, and a list of lists is a
+    tuple of lists. Other than torch, slices may step backwards, tensors of all integers may be indices, and
+    a list of floats may not.
+
+    Returns:
+        a view where there are integers, slices, ``...`` and ``None`` only, else a copy.
 
     Raises:
-        IndexError: out of range, or too many indices.
+        IndexError: out of range, too many indices, or what is no index.
+        TypeError: text, or a slice of something else than integers.
 
     >>> import minidl
-    >>> minidl.tensor([[1, 2], [3, 4]])[:, 0]
-    tensor([1, 3])
+    >>> x = minidl.arange(24).reshape(2, 3, 4)
+    >>> x[0, :, [0, 3]]
+    tensor([[ 0,  3],
+            [ 4,  7],
+            [ 8, 11]])
+    >>> x[x > 20]
+    tensor([21, 22, 23])
     """
-    index = plain_index(index, x.data)
-    if not _is_basic(index):
-        index = copy.deepcopy(index)  # the backward must see the arrays or lists in it as they are now
-    try:
-        return Getitem.apply(x, index=index)
-    except IndexError as error:
-        raise IndexError(f"getitem: {error} (shape {x.shape})") from None
+    return Getitem.apply(x, index=resolved("getitem", index, x.data))

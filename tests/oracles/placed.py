@@ -90,11 +90,11 @@ def tensors_on(name: str) -> Iterator[None]:
     _device = device = Device(name).check()
     make, numpy = _tensor.Tensor.__init__, Placement.numpy
 
-    def init(self: Any, data: Any, requires_grad: bool = False) -> None:
-        on_the_host = not hasattr(data, "strides") or isinstance(data, np.ndarray | np.generic)
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        make(self, *args, **options)
+        on_the_host = isinstance(self.data, np.ndarray)
         if on_the_host and not sys._getframe(1).f_globals["__name__"].startswith(INSIDE):
-            data = placed(data, device)
-        make(self, data, requires_grad)
+            self.data = placed(self.data, device)
 
     def numpy_of_a_copy(self: Any) -> Any:
         return self.data if isinstance(self.data, np.ndarray) else fetched(self.data)
