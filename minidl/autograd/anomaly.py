@@ -32,7 +32,7 @@ class detect_anomaly(contextlib.ContextDecorator):
     it, and how many NaN and infinities its inputs held.
 
     Args:
-        mode: False turns it off again within an outer block.
+        check_nan: False turns it off again within an outer block.
 
     >>> import minidl
     >>> x = minidl.tensor([1.0, -1.0])
@@ -44,18 +44,18 @@ class detect_anomaly(contextlib.ContextDecorator):
     log: made 1 NaN of 2 values, from inputs without NaN (shapes (2,))
     """
 
-    def __init__(self, mode: bool = True) -> None:
-        self.mode = mode
+    def __init__(self, check_nan: bool = True) -> None:
+        self.check_nan = check_nan
 
     def __enter__(self) -> detect_anomaly:
-        self._stack = [*getattr(self, "_stack", ()), _enabled.set(self.mode)]
+        self._stack = [*getattr(self, "_stack", ()), _enabled.set(self.check_nan)]
         return self
 
     def __exit__(self, *exc: object) -> None:
         _enabled.reset(self._stack.pop())
 
     def _recreate_cm(self) -> detect_anomaly:
-        return detect_anomaly(self.mode)
+        return detect_anomaly(self.check_nan)
 
 
 def check_forward(node: Node, arrays: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:

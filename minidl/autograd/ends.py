@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,26 @@ def require_graph(operation: str, tensor: Tensor) -> None:
             f"{operation}: within a function given to checkpoint() there is no graph to walk, since its "
             f"first run keeps none; call {operation} outside of it, or the function without checkpoint()"
         )
+
+
+def is_one_in_a_list(cotangents: Any) -> bool:
+    """Whether this is a list of one cotangent, other than a cotangent that is itself written as a list."""
+    if not isinstance(cotangents, list | tuple) or len(cotangents) != 1:
+        return False
+    return cotangents[0] is None or hasattr(cotangents[0], "shape")
+
+
+def seeds_of(operation: str, outputs: Sequence[Tensor], given: Any, create_graph: bool) -> list[Any]:
+    """The cotangent to start with at each output, from one, several, or none at all.
+
+    Raises:
+        ValueError: not as many cotangents as outputs.
+    """
+    single = given is None or isinstance(given, Tensor) or hasattr(given, "strides")
+    cotangents = [given] * (len(outputs) if given is None else 1) if single else list(given)
+    if len(cotangents) != len(outputs):
+        raise ValueError(f"{operation}: {len(cotangents)} cotangents for {len(outputs)} outputs")
+    return [seed_of(operation, y, g, create_graph) for y, g in zip(outputs, cotangents, strict=True)]
 
 
 def seed_of(operation: str, tensor: Tensor, gradient: Any, create_graph: bool) -> Any:
@@ -51,7 +72,10 @@ def seed_of(operation: str, tensor: Tensor, gradient: Any, create_graph: bool) -
 
 def _there(gradient: Any, tensor: Tensor) -> Any:
     """Numbers and host arrays as an array where the tensor lives."""
-    return move(np.asarray(gradient) if device_of(gradient) == CPU else gradient, tensor.device)
+    array = np.asarray(gradient) if device_of(gradient) == CPU else gradient
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"a gradient must hold real numbers, got {array.dtype}")
+    return move(array, tensor.device)
 
 
 def accumulate(leaf: Tensor, box: list[Any]) -> None:

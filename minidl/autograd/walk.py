@@ -22,19 +22,23 @@ from minidl._device import on
 from minidl._handles import Hook
 from minidl._tensor import Tensor
 from minidl.autograd import anomaly
-from minidl.autograd.ends import accumulate, owned, require_graph, seed_of
+from minidl.autograd.ends import accumulate, is_one_in_a_list, owned, require_graph, seeds_of
 from minidl.autograd.grad_mode import set_grad_enabled
 from minidl.autograd.node import Edge, Node
 
 
 def backward(
-    tensor: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
 ) -> None:
-    """Add the gradient of ``tensor`` (times ``gradient``) to ``.grad`` of every leaf it was computed from.
+    """Add the gradients of ``tensors`` (times ``grad_tensors``) to ``.grad`` of every leaf they depend on.
 
     Args:
-        tensor: where to start; a scalar unless ``gradient`` is given.
-        gradient: the cotangent of ``tensor``, of the same shape.
+        tensors: where to start, one or several, whose gradients are added; scalars unless ``grad_tensors`` is
+            given.
+        grad_tensors: the cotangent of each, of the same shape; None for a scalar's.
         retain_graph: keep what the nodes saved, so that backward may run again; by default as
             ``create_graph``.
         create_graph: record the backward itself, so that the gradients can be differentiated again. They then
@@ -44,11 +48,17 @@ def backward(
         RuntimeError: nothing to differentiate, a missing or misshapen gradient, a graph already walked, an
             array that was changed in place in between, or ``create_graph`` through an operation whose
             backward is not made of operations.
+        ValueError: not as many cotangents as tensors.
     """
-    require_graph("backward", tensor)
-    seed = seed_of("backward", tensor, gradient, create_graph)
+    outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    if isinstance(tensors, Tensor) and not is_one_in_a_list(grad_tensors):
+        grad_tensors = [grad_tensors]  # whatever has its shape: numbers in lists, too
+    for tensor in outputs:
+        require_graph("backward", tensor)
+    seeds = seeds_of("backward", outputs, grad_tensors, create_graph)
     walk = _Walk(create_graph)
-    walk.send(_edge(tensor), seed)
+    for tensor, seed in zip(outputs, seeds, strict=True):
+        walk.send(_edge(tensor), seed)
     walk.run(create_graph if retain_graph is None else retain_graph)
 
 
@@ -58,7 +68,8 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
 ) -> tuple[Tensor | None, ...]:
     """The gradient of the outputs with respect to the inputs, without touching any ``.grad``.
 
@@ -71,6 +82,7 @@ def grad(
         retain_graph: keep what the nodes saved, so that they may be walked again; by default as
             ``create_graph``.
         create_graph: record the backward itself, so that the result can be differentiated again.
+        only_inputs: there for torch's sake, and True.
         allow_unused: give None for an input that the outputs do not depend on, instead of raising.
 
     Returns:
@@ -79,21 +91,20 @@ def grad(
     Raises:
         RuntimeError: as :func:`backward`; or an input does not require a gradient, or is not used.
         ValueError: not as many cotangents as outputs.
+        NotImplementedError: ``only_inputs=False``; :func:`backward` gives every leaf its gradient.
 
     >>> import minidl
     >>> x = minidl.tensor([1.0, 2.0], requires_grad=True)
     >>> minidl.autograd.grad((x * x * x).sum(), x)
     (tensor([ 3., 12.]),)
     """
+    if not only_inputs:
+        raise NotImplementedError("grad: only_inputs=False is not there; backward() gives all leaves theirs")
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    single = grad_outputs is None or isinstance(grad_outputs, Tensor) or hasattr(grad_outputs, "strides")
-    given = [grad_outputs] * (len(outputs) if grad_outputs is None else 1) if single else list(grad_outputs)
-    if len(given) != len(outputs):
-        raise ValueError(f"grad: {len(given)} cotangents for {len(outputs)} outputs")
     for tensor in (*outputs, *inputs):
         require_graph("grad", tensor)
-    seeds = [seed_of("grad", y, g, create_graph) for y, g in zip(outputs, given, strict=True)]
+    seeds = seeds_of("grad", outputs, grad_outputs, create_graph)
     walk = _Walk(create_graph, inputs, outputs)
     for tensor, seed in zip(outputs, seeds, strict=True):
         walk.send(_edge(tensor), seed)

@@ -21,7 +21,7 @@ class FusedDoubleConv(DoubleConv):
     """(convolution, norm, ReLU) twice; the first one may read a second input."""
 
     def forward(self, x: Tensor, second: Tensor | None = None, upsample: bool = False) -> Tensor:
-        if hooked(*self.children()):
+        if hooked(*self.children()) or not type(self.conv1) is type(self.conv2) is nn.Conv2d:
             return DoubleConv.forward(self, _whole(x, second, upsample))
         x = convolve(self.conv1, self.norm1, x, second, upsample)
         return self.dropout(convolve(self.conv2, self.norm2, x))
@@ -31,10 +31,19 @@ class FusedUNet(UNet):
     """A U-Net whose decoder neither enlarges nor concatenates."""
 
     def _up(self, upsample: nn.Module, decode: nn.Module, skip: Tensor, x: Tensor) -> Tensor:
-        if self.up == "nearest" and self.padding == "same" and not hooked(upsample):
+        if type(decode) is not FusedDoubleConv:  # someone's own stands there
+            return super()._up(upsample, decode, skip, x)
+        if self.padding == "same" and _repeats_pixels(upsample):
             return decode(skip, x, upsample=True)
         x = upsample(x)
         return decode(crop(skip, x.shape), x)
+
+
+def _repeats_pixels(upsample: nn.Module) -> bool:
+    """Whether this doubles the picture by repeating pixels, and nobody wants to see how."""
+    if type(upsample) is not nn.Upsample or hooked(upsample):
+        return False
+    return (upsample.size, upsample.scale_factor, upsample.mode) == (None, 2, "nearest")
 
 
 def _whole(x: Tensor, second: Tensor | None, upsample: bool) -> Tensor:

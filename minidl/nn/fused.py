@@ -155,7 +155,7 @@ def convolve(
         return ops.relu(y) if relu else y
     weight: Tensor = conv.weight
     bias: Tensor | None = conv.bias
-    if isinstance(norm, BatchNorm2d) and norm.uses_running_statistics():
+    if type(norm) is BatchNorm2d and norm.uses_running_statistics():
         weight, bias = folded(conv, norm)
         norm = None
     plain = norm is None or isinstance(norm, Identity)

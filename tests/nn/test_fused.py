@@ -78,6 +78,64 @@ def test_a_sequential():
         same(plain, fused, x, training)
 
 
+@pytest.mark.parametrize(
+    "border",
+    [
+        {"padding": "same"},
+        {"padding": "valid"},
+        {"padding": 1, "padding_mode": "reflect"},
+        {"padding": "same", "padding_mode": "circular"},
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_a_border_that_the_operation_lacks_keeps_the_batch_norm(border, training):
+    plain = nn.Sequential(nn.Conv2d(2, 3, (3, 2), **border), nn.BatchNorm2d(3), nn.ReLU()).double()
+    plain[1].running_mean.data[...], plain[1].running_var.data[...] = [-1.0, 0.0, 2.0], [0.5, 1.0, 4.0]
+    same(plain, minidl.fuse(plain), RNG.normal(size=(2, 2, 6, 5)), training)
+
+
+def test_layers_that_stand_twice_run_twice_and_stay_one():
+    conv, norm = nn.Conv2d(2, 2, 3, padding=1), nn.BatchNorm2d(2)
+    plain = nn.Sequential(conv, norm, nn.ReLU(), conv, norm, nn.Sequential(conv), nn.Sequential(conv))
+    fused = minidl.fuse(plain.double())
+    assert list(fused.state_dict()) == list(plain.state_dict())
+    assert fused[0] is fused[3] is fused[5][0] and len(fused) == 7
+    for training in (True, False):
+        same(plain, fused, RNG.normal(size=(2, 2, 6, 5)), training)
+
+
+def test_a_child_that_is_none_stays_none():
+    class Optional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(1, 1, 1)
+            self.add_module("more", None)
+
+        def forward(self, x):
+            return self.layer(x) if self.more is None else self.more(self.layer(x))
+
+    fused = minidl.fuse(Optional())
+    assert fused.more is None
+    assert fused(minidl.tensor(np.zeros((1, 1, 2, 2), np.float32))).shape == (1, 1, 2, 2)
+
+
+class Halved(nn.Conv2d):
+    """A convolution of one's own."""
+
+    def forward(self, input):
+        return super().forward(input) / 2
+
+
+def test_layers_of_ones_own_in_a_unet_are_computed_as_they_are():
+    plain = UNet(1, 2, base=2, depth=2, norm="batch").double()
+    plain.down[0].conv1 = Halved(1, 2, 3, padding=1, dtype="float64")
+    plain.down[1].norm2 = nn.GroupNorm(2, 4, dtype="float64")
+    plain.decode[0] = nn.Sequential(Halved(12, 4, 1, dtype="float64"))
+    plain.upsample[1] = nn.Upsample(size=(8, 8), mode="bilinear")
+    for training in (True, False):
+        same(plain, minidl.fuse(plain), RNG.normal(size=(2, 1, 8, 8)), training)
+
+
 @pytest.mark.parametrize("affine", [True, False])
 def test_batch_norm_is_folded_in_evaluation(affine):
     """One operation instead of three, and the gradients still reach every parameter."""
