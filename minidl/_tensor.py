@@ -242,11 +242,12 @@ class Tensor(Placement, Methods):
         """Nested Python lists of the values."""
         return on_host(self).tolist()
 
-    def copy_(self, source: Any) -> Tensor:
+    def copy_(self, src: Any, non_blocking: bool = False) -> Tensor:
         """Overwrite the values in place, from any device; the tape notices if a backward needs the old.
 
         Args:
-            source: a tensor, an array, lists or a number of any dtype; it must broadcast to this shape.
+            src: a tensor, an array, lists or a number of any dtype; it must broadcast to this shape.
+            non_blocking: taken for torch's sake.
 
         Raises:
             OverflowError: a number that the dtype does not hold.
@@ -258,8 +259,8 @@ class Tensor(Placement, Methods):
         tensor([[1., 2., 3.],
                 [1., 2., 3.]])
         """
-        self._forbid_in_place("copy_", source)
-        values = source.data if isinstance(source, Tensor) else source
+        self._forbid_in_place("copy_", src)
+        values = src.data if isinstance(src, Tensor) else src
         if np.ndim(values) > self.ndim:
             raise ValueError(f"copy_: shape {np.shape(values)} does not broadcast to shape {self.shape}")
         write("copy_", self.data, values)
@@ -323,14 +324,14 @@ class Tensor(Placement, Methods):
         return f"tensor({text}{suffix})"
 
 
-def tensor(array: Any, requires_grad: bool = False, dtype: Any = None, device: Any = None) -> Tensor:
-    """A new leaf with a copy of ``array``.
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new leaf with a copy of ``data``.
 
     Args:
-        array: numbers, nested lists, a NumPy array or a Tensor.
-        requires_grad: record operations on it, so that ``backward()`` fills in ``.grad``.
+        data: numbers, nested lists, a NumPy array or a Tensor.
         dtype: element type; by default an array's own, float32 for Python floats, int64 for Python integers.
         device: where it is to live; by default where the array does, which for numbers is the host.
+        requires_grad: record operations on it, so that ``backward()`` fills in ``.grad``.
 
     Raises:
         DeviceUnavailable: this machine has no such device.
@@ -346,5 +347,5 @@ def tensor(array: Any, requires_grad: bool = False, dtype: Any = None, device: A
     >>> tensor(numpy.zeros(2)).dtype     # float64 stays float64
     dtype('float64')
     """
-    data = copied("tensor", array.data if isinstance(array, Tensor) else array, dtype)
-    return Tensor(data if device is None else move(data, Device(device)), requires_grad)
+    array = copied("tensor", data.data if isinstance(data, Tensor) else data, dtype)
+    return Tensor(array if device is None else move(array, Device(device)), requires_grad)
