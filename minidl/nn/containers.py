@@ -109,6 +109,10 @@ class Sequential(_Row):
             input = module(input)
         return input
 
+    def extend(self: Self, sequential: Iterable[Module]) -> Self:
+        """Add several at the end."""
+        return super().extend(sequential)
+
     def _of(self, named: list[tuple[str, Module]]) -> Any:
         return type(self)(dict(named))
 
