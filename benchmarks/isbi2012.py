@@ -107,7 +107,7 @@ def train_torch(fresh: Trainer) -> dict[str, Any]:
     model = with_weights(fresh.architecture, fresh.model.state_dict())
     model = model.to(memory_format=torch.channels_last)  # torch's faster setting on a CPU
     optimizer = torch.optim.Adam(model.parameters(), fresh.config.lr)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, fresh.schedule.factor)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, fresh.schedule.lr_lambdas)
     losses = []
     seconds = 0.0
     for step, (images, masks) in enumerate(fresh.batches.iterate(0, fresh.total), 1):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.dispatch import array_module, kernels
-from minidl.optim.optimizer import Array, Optimizer, check_range
+from minidl.optim.optimizer import Optimizer
+from minidl.optim.options import Reader, in_range, number
+from minidl.optim.options import betas as two_betas
+from minidl.optim.placing import Row
 
 
 class Adam(Optimizer):
@@ -27,7 +30,10 @@ class Adam(Optimizer):
         eps: ε.
         weight_decay: λ.
 
+    Each number may also be NumPy's, or a tensor of one element, which every step reads anew.
+
     Raises:
+        TypeError: an option is no number.
         ValueError: no parameters, or an option out of range.
 
     >>> import minidl
@@ -39,27 +45,27 @@ class Adam(Optimizer):
     """
 
     decoupled = False
+    options: ClassVar[dict[str, Reader]] = {
+        "lr": number,
+        "betas": two_betas,
+        "eps": number,
+        "weight_decay": number,
+    }
 
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
+        eps: float | Tensor = 1e-8,
+        weight_decay: float | Tensor = 0.0,
     ) -> None:
-        name = type(self).__name__
-        check_range("lr", name, lr)
-        check_range("betas[0]", name, betas[0], high=1)
-        check_range("betas[1]", name, betas[1], high=1)
-        check_range("eps", name, eps)
-        check_range("weight_decay", name, weight_decay)
-        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
+        for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
+            in_range(name, type(self).__name__, value)
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
-    def update_all(self, rows: list[tuple[Array, Array, dict[str, Any]]], group: dict[str, Any]) -> None:
-        """The step of all parameters of a group."""
-        if not rows:
-            return
+    def update_all(self, rows: list[Row], group: dict[str, Any]) -> None:
+        """The step of all parameters of a group on one device."""
         for w, _, state in rows:
             if not state:
                 xp = array_module(w)
@@ -68,7 +74,7 @@ class Adam(Optimizer):
             state["step"] = int(state["step"]) + 1
         kernels("adam", rows[0][0]).step(
             [(w, g, state["exp_avg"], state["exp_avg_sq"], state["step"]) for w, g, state in rows],
-            *(group[name] for name in ("lr", "betas", "eps", "weight_decay")),
+            *(group[name] for name in self.options),
             decoupled=self.decoupled,
         )
 
@@ -91,9 +97,9 @@ class AdamW(Adam):
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
+        eps: float | Tensor = 1e-8,
+        weight_decay: float | Tensor = 1e-2,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.dispatch import array_module, kernels
-from minidl.optim.optimizer import Array, Optimizer, check_range
+from minidl.optim.optimizer import Optimizer
+from minidl.optim.options import Reader, flag, in_range, number
+from minidl.optim.placing import Row
 
 
 class SGD(Optimizer):
@@ -25,7 +28,10 @@ class SGD(Optimizer):
         lr: α.
         momentum, dampening, weight_decay, nesterov: see above.
 
+    Each number may also be NumPy's, or a tensor of one element, which every step reads anew.
+
     Raises:
+        TypeError: an option is no number.
         ValueError: no parameters, or an option out of range.
 
     >>> import minidl
@@ -36,18 +42,27 @@ class SGD(Optimizer):
     tensor([0.8], requires_grad=True)
     """
 
+    options: ClassVar[dict[str, Reader]] = {
+        "lr": number,
+        "momentum": number,
+        "dampening": number,
+        "weight_decay": number,
+        "nesterov": flag,
+    }
+
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
+        lr: float | Tensor = 1e-3,
+        momentum: float | Tensor = 0.0,
+        dampening: float | Tensor = 0.0,
+        weight_decay: float | Tensor = 0.0,
         nesterov: bool = False,
     ) -> None:
         for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
-            check_range(name, "SGD", value)
-        if nesterov and (momentum <= 0 or dampening != 0):
+            in_range(name, "SGD", value)
+        damped = in_range("dampening", "SGD", dampening, low=-math.inf) != 0
+        if flag("nesterov", "SGD", nesterov) and (number("momentum", "SGD", momentum) <= 0 or damped):
             raise ValueError("SGD: nesterov needs a momentum and no dampening")
         defaults = {
             "lr": lr,
@@ -58,16 +73,13 @@ class SGD(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def update_all(self, rows: list[tuple[Array, Array, dict[str, Any]]], group: dict[str, Any]) -> None:
-        """The step of all parameters of a group."""
-        if not rows:
-            return
-        given = []
+    def update_all(self, rows: list[Row], group: dict[str, Any]) -> None:
+        """The step of all parameters of a group on one device."""
+        given, momentum = [], group["momentum"]
         for w, g, state in rows:
-            first = bool(group["momentum"]) and "momentum_buffer" not in state
+            first = bool(momentum) and "momentum_buffer" not in state
             if first:
                 with on(w):
                     state["momentum_buffer"] = array_module(w).empty_like(w)
-            given.append((w, g, state["momentum_buffer"] if group["momentum"] else None, first))
-        options = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
-        kernels("sgd", rows[0][0]).step(given, *(group[name] for name in options))
+            given.append((w, g, state["momentum_buffer"] if momentum else None, first))
+        kernels("sgd", rows[0][0]).step(given, *(group[name] for name in self.options))

@@ -40,7 +40,7 @@ def build_optimizer(config: TrainConfig, model: UNet) -> optim.Optimizer:
     return kind(parameters, config.lr, weight_decay=config.weight_decay)
 
 
-def build_schedule(config: TrainConfig, optimizer: optim.Optimizer, total: int) -> lr_scheduler.LRScheduler:
+def build_schedule(config: TrainConfig, optimizer: optim.Optimizer, total: int) -> lr_scheduler.LambdaLR:
     """The rate of step t = 0, 1, ...: a linear warm-up, then the schedule over the steps that are left."""
     warm = min(config.warmup, total - 1)
     left = max(1, total - warm)

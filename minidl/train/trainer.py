@@ -204,7 +204,7 @@ class Trainer:
         return {
             "step": self.step,
             "epoch": round(self.step * self.config.batch_size / len(self.train_samples), 3),
-            "lr": self.schedule.rate(self.config.lr, self.step - 1),
+            "lr": self.config.lr * self.schedule.lr_lambdas[0](self.step - 1),
             "train_loss": _number(self.running.mean_loss),
             "train_iou": _number(Scores.from_confusion(self.running.confusion).mean_iou),
             "val_loss": _number(result.loss),

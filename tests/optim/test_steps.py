@@ -1,4 +1,4 @@
-"""SGD, Adam and AdamW against their update rules, written here for one number at a time in Python floats."""
+"""SGD, Adam and AdamW against their update rules, for one number at a time in Python floats."""
 
 from __future__ import annotations
 
@@ -9,38 +9,9 @@ import pytest
 
 import minidl
 from minidl import nn, optim
+from oracles.update_rules import adam_by_hand, sgd_by_hand
 
 STEPS = 6
-
-
-def sgd_by_hand(w, gradients, *, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False):
-    """g <- g + λw; v <- g at first, then μv + (1 - τ)g; w <- w - α v, with nesterov w - α (g + μv)."""
-    velocity, path = None, []
-    for g in gradients:
-        g = g + weight_decay * w
-        if momentum:
-            velocity = g if velocity is None else momentum * velocity + (1 - dampening) * g
-            g = g + momentum * velocity if nesterov else velocity
-        w = w - lr * g
-        path.append(w)
-    return path
-
-
-def adam_by_hand(w, gradients, *, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False):
-    """Kingma and Ba's algorithm 1; `decoupled` shrinks w by (1 - αλ) first, as Loshchilov and Hutter."""
-    m = v = 0.0
-    path = []
-    for t, g in enumerate(gradients, start=1):
-        if decoupled:
-            w = w * (1 - lr * weight_decay)
-        else:
-            g = g + weight_decay * w
-        m = betas[0] * m + (1 - betas[0]) * g
-        v = betas[1] * v + (1 - betas[1]) * g * g
-        m_hat, v_hat = m / (1 - betas[0] ** t), v / (1 - betas[1] ** t)
-        w = w - lr * m_hat / (math.sqrt(v_hat) + eps)
-        path.append(w)
-    return path
 
 
 RULES = {
@@ -260,3 +231,29 @@ def test_a_group_may_hold_a_single_tensor():
     p.grad = minidl.tensor(W)
     optimizer.step()
     np.testing.assert_array_equal(p.data, [0, 0])
+
+
+def test_a_closure_computes_the_loss_first_with_gradients_recorded():
+    w = nn.Parameter(minidl.tensor([1.0]))
+    optimizer = optim.SGD([w], 0.25)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (w * w).sum()
+        loss.backward()
+        return loss
+
+    with minidl.no_grad():
+        loss = optimizer.step(closure)
+    assert loss.item() == 1.0 and w.item() == 0.5, "the gradient is 2"
+    assert optimizer.step() is None and w.item() == 0.0
+
+
+def test_zero_grad_may_leave_zeros_in_place():
+    w, untouched = (nn.Parameter(minidl.tensor([1.0])) for _ in range(2))
+    optimizer = optim.SGD([{"params": [w]}, {"params": [untouched]}], 0.25)
+    w.grad = gradient = minidl.tensor([2.0])
+    optimizer.zero_grad(False)
+    assert w.grad is gradient and gradient.item() == 0.0 and untouched.grad is None
+    optimizer.zero_grad(set_to_none=True)
+    assert w.grad is None

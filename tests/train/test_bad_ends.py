@@ -29,8 +29,8 @@ def test_an_infinite_loss_at_once_leaves_nothing(squares, tmp_path, config):
 def test_an_infinite_loss_later_leaves_the_checkpoint_from_before(squares, tmp_path, config):
     # the rate explodes after the first validation
     trainer = Trainer(squares, config(steps=6, eval_every=2, lr=0.01), tmp_path / "run")
-    factor = trainer.schedule.factor
-    trainer.schedule.factor = lambda t: 1e35 if t >= 2 else factor(t)  # type: ignore[method-assign]
+    (factor,) = trainer.schedule.lr_lambdas
+    trainer.schedule.lr_lambdas = [lambda t: 1e35 if t >= 2 else factor(t)]
     refusal(trainer.run, "the loss", "became", "lower --lr")
     assert {path.name for path in trainer.out.iterdir()} == FILES
     for name in ("last", "best"):
@@ -42,8 +42,8 @@ def test_an_infinite_loss_later_leaves_the_checkpoint_from_before(squares, tmp_p
 def test_ruined_weights_are_not_saved_over_good_ones(squares, tmp_path, config):
     """The last step before a validation blows up: no training loss has shown it yet."""
     trainer = Trainer(squares, config(steps=4, eval_every=2, model={"norm": "none"}), tmp_path / "run")
-    factor = trainer.schedule.factor
-    trainer.schedule.factor = lambda t: 1e38 if t == 3 else factor(t)  # type: ignore[method-assign]
+    (factor,) = trainer.schedule.lr_lambdas
+    trainer.schedule.lr_lambdas = [lambda t: 1e38 if t == 3 else factor(t)]
     refusal(trainer.run, "the loss on the validation images", "step 4")
     assert contents(trainer.out).step == 2
 

@@ -6,7 +6,7 @@ import pytest
 import minidl
 from minidl.errors import InputError
 from minidl.segmentation.folder import scan
-from minidl.train import Trainer
+from minidl.train import Trainer, checkpoint
 from oracles.runs import assert_same_checkpoint, contents, history_of, stop_after, write_squares
 
 pytestmark = pytest.mark.usefixtures("quick_plots")
@@ -60,6 +60,21 @@ def test_stopped_and_resumed_is_uninterrupted(uninterrupted, squares, tmp_path, 
     second = Trainer(squares, uninterrupted.config, out, resume=True)
     assert (second.step, second.best, second.rows) == (first.step, first.best, first.rows)
     assert second.run() is True
+    assert files(out) == files(uninterrupted.out)
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_a_checkpoint_whose_schedule_has_only_its_t_is_resumed_exactly(
+    uninterrupted, squares, tmp_path, count
+):
+    """Checkpoints of the first versions know of a schedule what is not in the optimizer's groups: t."""
+    out = tmp_path / "run"
+    Trainer(squares, uninterrupted.config, out).run(stop_after(count))
+    saved = contents(out)
+    assert saved.schedule["last_epoch"] == saved.step
+    saved.schedule = {"last_epoch": saved.step, "base_lrs": [0.02]}
+    checkpoint.save(out / "last.safetensors", saved)
+    assert Trainer(squares, uninterrupted.config, out, resume=True).run() is True
     assert files(out) == files(uninterrupted.out)
 
 
