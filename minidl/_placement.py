@@ -129,18 +129,19 @@ def destination(args: tuple[Any, ...], device: Any, dtype: Any) -> tuple[Device 
     The arguments that come by position are, as torch has them, ``(device, dtype, non_blocking, copy)``,
     ``(dtype, non_blocking, copy)`` or ``(tensor, non_blocking, copy)``.
     """
-    switches: tuple[Any, ...] = ()
+    switches: list[Any] = []
     if args:
         first, *rest = args
         if isinstance(first, Placement):
-            named, (device, dtype), switches = (device, dtype), (first.device, first.data.dtype), tuple(rest)
+            twice = device is not None or dtype is not None
+            device, dtype, switches = first.device, first.data.dtype, rest
         elif _is_device(first):
-            named, device = (device, dtype if rest else None), _numbered(first)
-            if rest:
-                dtype, switches = rest[0], tuple(rest[1:])
+            twice = device is not None or (bool(rest) and dtype is not None)
+            device, dtype, switches = _numbered(first), rest[0] if rest else dtype, rest[1:]
         else:
-            named, dtype, switches = (dtype,), first, tuple(rest)
-        if any(given is not None for given in named):
+            twice = dtype is not None
+            dtype, switches = first, rest
+        if twice:
             raise TypeError("to: a device or dtype is given twice, by position and by name")
     if len(switches) > 2 or not all(isinstance(switch, bool) for switch in switches):
         raise TypeError(
@@ -148,7 +149,7 @@ def destination(args: tuple[Any, ...], device: Any, dtype: Any) -> tuple[Device 
         )
     if not args and device is None and dtype is None:
         raise TypeError("to: give a device ('cpu', 'cuda', 'cuda:N', 'cuda_sim'), a dtype, or both")
-    copy = len(switches) == 2 and switches[1]
+    copy = len(switches) == 2 and bool(switches[1])
     try:
         where = None if device is None else Device(_numbered(device))
         return where, None if dtype is None else np.dtype(dtype), copy

@@ -21,9 +21,6 @@ class _MaybeInPlace(Module):
         super().__init__()
         self.inplace = inplace
 
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
-
 
 class ReLU(_MaybeInPlace):
     """max(0, x); :func:`minidl.ops.relu`."""
@@ -43,7 +40,7 @@ class LeakyReLU(Module):
         return ops.leaky_relu(input, self.negative_slope)
 
     def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
+        return f"negative_slope={self.negative_slope}"
 
 
 class PReLU(Module):
@@ -91,7 +88,7 @@ class ELU(Module):
         return ops.elu(input, self.alpha)
 
     def extra_repr(self) -> str:
-        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+        return f"alpha={self.alpha}"
 
 
 class GELU(Module):

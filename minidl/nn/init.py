@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 
 from minidl import random
-from minidl._device import move, on
+from minidl._arrays import write
 from minidl._tensor import Tensor
 
 _GAINS = {
@@ -146,7 +146,6 @@ def _fan(tensor: Tensor, mode: str) -> int:
 
 
 def _fill(tensor: Tensor, values: object) -> Tensor:
-    with on(tensor.data):  # drawn on the host: one seed gives one network everywhere
-        tensor.data[...] = move(values, tensor.device)
+    write("init", tensor.data, values)  # drawn on the host: one seed gives one network everywhere
     tensor.mark_changed()
     return tensor

@@ -52,8 +52,12 @@ class CrossEntropyLoss(_Loss):
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input: Tensor, target: Any) -> Tensor:
-        options = {"reduction": self.reduction, "label_smoothing": self.label_smoothing}
-        return ops.cross_entropy(input, target, self.weight, ignore_index=self.ignore_index, **options)
+        return ops.cross_entropy(
+            *(input, target, self.weight),
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
 
 
 class NLLLoss(_Loss):
@@ -72,8 +76,9 @@ class NLLLoss(_Loss):
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Any) -> Tensor:
-        options: dict[str, Any] = {"ignore_index": self.ignore_index, "reduction": self.reduction}
-        return ops.nll_loss(input, target, self.weight, **options)
+        return ops.nll_loss(
+            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
+        )
 
 
 class BCEWithLogitsLoss(_Loss):

@@ -336,7 +336,6 @@ def test_inplace_is_an_attribute_of_layers_and_refused_of_functions():
     layer = nn.ReLU(True)
     x = minidl.tensor([-1.0, 1.0])
     assert layer.inplace and layer(x).tolist() == [0.0, 1.0] and x.tolist() == [-1.0, 1.0]
-    assert [repr(m(inplace=True)) for m in (nn.ReLU, nn.SiLU)] == ["ReLU(inplace=True)", "SiLU(inplace=True)"]
     for function in (ops.relu, ops.silu, ops.hardswish, ops.elu, ops.leaky_relu, ops.dropout):
         assert function(x, inplace=False) is not None
         with pytest.raises(NotImplementedError, match=f"{function.__name__}: inplace=True is not there"):

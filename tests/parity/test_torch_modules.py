@@ -303,6 +303,7 @@ def test_conversions_treat_dtypes_and_gradients_as_torch_does(step):
     assert outcome("minidl") == outcome("torch")
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
 @pytest.mark.parametrize(
     ("given", "kernel"), [({"padding": 2}, 3), ({"padding": "same"}, (3, 4)), ({"padding": (1, 0)}, 2)]
 )
