@@ -161,9 +161,9 @@ def dims(dim: int | Sequence[int] | None, shape: tuple[int, ...], operation: str
     ndim = len(shape)
     if dim is None:
         return tuple(range(ndim))
-    given = (dim,) if isinstance(dim, int | np.integer) else tuple(dim)
-    if any(isinstance(d, bool) for d in given):  # what was meant for a later argument, such as keepdim
+    if isinstance(dim, bool):  # what was meant for a later argument, such as keepdim
         raise TypeError(f"{operation}: dim must be an integer or several of them, got {dim}")
+    given = (dim,) if isinstance(dim, int | np.integer) else tuple(dim)
     for d in given:
         if not -max(ndim, 1) <= d < max(ndim, 1):
             raise IndexError(f"{operation}: dimension {d} is out of range for shape {shape}")
