@@ -106,19 +106,19 @@ def numbers(operation: str, data: Any, dtype: np.dtype[Any] | None) -> np.ndarra
         array = np.array(data, order="C")
     except (OverflowError, ValueError) as error:
         raise type(error)(f"{operation}: {error}") from None
-    too_large = array.dtype.kind == "O" and all(isinstance(v, int | float) for v in array.flat)
-    if array.dtype.kind not in "biuf" and not too_large:
+    huge = array.dtype.kind == "O" and all(isinstance(v, int | float) for v in array.flat)
+    if array.dtype.kind not in "biuf" and not huge:
         raise TypeError(f"{operation}: elements must be numbers, got {array.dtype}")
+    if dtype is None and not _has_dtype(data):
+        if array.dtype.kind == "f" or (huge and any(isinstance(v, float) for v in array.flat)):
+            dtype = np.dtype(np.float32)
+        elif huge or array.dtype == np.uint64:
+            dtype = np.dtype(np.int64)  # which is refused below
     if dtype is None:
-        is_pythons = not _has_dtype(data)
-        if too_large or (is_pythons and array.dtype == np.uint64):
-            raise OverflowError(
-                f"{operation}: these integers do not fit into int64; use a dtype that holds them"
-            )
-        if not is_pythons or array.dtype != np.float64:
-            return array
-        dtype = np.dtype(np.float32)
+        return array
     try:
+        if dtype.kind in "iu" and array.dtype.kind == "f" and (array > np.iinfo(dtype).max).any():
+            raise OverflowError(f"{array.max()} is out of bounds for {dtype}")
         with np.errstate(all="ignore"):  # too large for float32: infinite
             return np.array(data, dtype, order="C")
     except (OverflowError, ValueError) as error:
@@ -167,7 +167,7 @@ def extents(operation: str, sizes: Any) -> tuple[int, ...]:
     if any(n < 0 for n in found):
         raise ValueError(f"{operation}: extents must not be negative, got {found}")
     if math.prod(n for n in found if n) >= 2**62:
-        raise ValueError(f"{operation}: {found} are more elements than there can be")
+        raise ValueError(f"{operation}: shape {found} has more elements than there can be")
     return found
 
 
@@ -210,8 +210,8 @@ def write(operation: str, target: Any, value: Any, taken: tuple[Any, ...] = ()) 
         value = written(operation, number(operation, "the value", value), target.dtype)
     else:
         value = _there(operation, value, target)
-        while value.ndim and value.shape[0] == 1:  # torch strips them, whatever they are written into
-            value = value[0]
+        ones = next((i for i, n in enumerate(value.shape) if n != 1), value.ndim)
+        value = value.reshape(value.shape[ones:])  # torch strips ones in front, wherever they are written
     with on(target), np.errstate(all="ignore"):
         try:
             target[taken or ...] = value

@@ -109,6 +109,8 @@ def move(array: Any, device: Device, copy: bool = False) -> Any:
         return array.get()
     if here.index is not None and here.type != device.type:
         array = array.get()
+    elif isinstance(array, np.ndarray):
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)  # a device knows its own byte order
     with device.context():
         xp = device.namespace()
         return in_memory(device, f"to('{device}')", (array,), lambda: xp.array(array, order="C"))

@@ -54,7 +54,7 @@ def written(operation: str, value: Any, dtype: np.dtype[Any]) -> Any:
         if math.isfinite(given) and abs(given) > _limits(dtype)[1]:
             raise _too_large(operation, value, dtype)
         return given
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and (not math.isfinite(value) or value > _limits(dtype)[1]):
         raise _too_large(operation, value, dtype)
     return computed(operation, int(value), dtype)
 

@@ -64,7 +64,7 @@ def seed_of(operation: str, tensor: Tensor, gradient: Any, create_graph: bool) -
     if not create_graph:
         array = gradient.data if isinstance(gradient, Tensor) else _there(gradient, tensor)
         place_of(lambda: operation, (tensor.data, array))
-        with on(array):
+        with on(array), np.errstate(all="ignore"):  # too large for the dtype: infinite
             return array.astype(tensor.dtype, copy=False)
     gradient = gradient if isinstance(gradient, Tensor) else Tensor(_there(gradient, tensor))
     return gradient if gradient.dtype == tensor.dtype else gradient.astype(tensor.dtype)

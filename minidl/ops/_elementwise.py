@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl._arrays import plain, real_dtype
+from minidl._numbers import computed, number
 from minidl._tensor import DEFAULT_DTYPE, Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
@@ -42,11 +44,18 @@ class Cast(Function):
 def cast(x: Tensor, dtype: Any) -> Tensor:
     """The same values in another dtype; what ``x.astype(dtype)`` calls.
 
+    What is too large for floats is infinite; NaN, infinities and what is too large for integers becomes one
+    of theirs, which one is the processor's choice.
+
+    Raises:
+        TypeError: there is no such dtype, or its elements are no real numbers.
+
     >>> import minidl
     >>> minidl.ops.cast(minidl.tensor([1.5, 2.5]), "int64")
     tensor([1, 2])
     """
-    return x if x.dtype == np.dtype(dtype) else Cast.apply(x, dtype=np.dtype(dtype))
+    wanted = real_dtype("cast", dtype)
+    return x if x.dtype == wanted else Cast.apply(x, dtype=wanted)
 
 
 # --- operands -----------------------------------------------------------------------------------------------
@@ -54,12 +63,12 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
 
 def operand(operation: str, value: Any) -> Any:
     """Tensors and numbers stay, arrays become tensors, NumPy's scalars numbers; anything else is refused."""
-    if isinstance(value, np.generic):
-        return value.item()  # a NumPy scalar is a number here, not a float64 array that would widen float32
+    if isinstance(value, np.generic):  # a number here, not a float64 array that would widen float32
+        return number(operation, "an operand", value)
     if isinstance(value, Tensor | int | float):  # after the scalars: np.float64 is a float
         return value
     if hasattr(value, "dtype") and hasattr(value, "strides"):
-        return Tensor(value)
+        return _of_array(operation, value)
     raise TypeError(f"{operation}: operands must be tensors, arrays or numbers, got {type(value).__name__}")
 
 
@@ -68,24 +77,43 @@ def as_tensor(operation: str, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if hasattr(value, "dtype") and hasattr(value, "strides") and not isinstance(value, np.generic):
-        return Tensor(value)
+        return _of_array(operation, value)
     raise TypeError(f"{operation}: input must be a tensor, got {type(value).__name__}")
 
 
-def operands(operation: str, *values: Any, inexact: bool = False) -> tuple[Any, ...]:
+def _of_array(operation: str, array: Any) -> Tensor:
+    return Tensor(plain(operation, array) if isinstance(array, np.ndarray) else array)
+
+
+#: What becomes of a number beside tensors: (operation, number, their dtype) -> number.
+Numbers = Callable[[str, Any, np.dtype[Any]], Any]
+
+
+def operands(
+    operation: str, *values: Any, inexact: bool = False, numbers: Numbers = computed
+) -> tuple[Any, ...]:
     """Tensors stay, arrays become tensors, numbers stay numbers (with the dtype of the tensors beside them).
 
     Integer tensors beside a Python float, or divided (``inexact``), become float32 first, as in torch; bool
-    tensors beside a Python integer become int64.
+    tensors beside a Python integer become int64. What numbers must be, ``numbers`` says: by default what
+    :func:`~minidl._numbers.computed` takes.
 
     Raises:
+        OverflowError: an integer that the integer tensors beside it do not hold.
         TypeError: there is no tensor among them, or something that is neither tensor, array nor number.
     """
     found = [operand(operation, v) for v in values]
     if not any(isinstance(v, Tensor) for v in found):
         raise TypeError(f"{operation}: at least one operand must be a tensor")
     dtype = result_dtype(found, inexact)
-    return tuple(cast(v, dtype) if isinstance(v, Tensor) else v for v in found)
+    return tuple(
+        numbers(operation, v, dtype)
+        if not isinstance(v, Tensor)
+        else v
+        if v.dtype == dtype
+        else cast(v, dtype)
+        for v in found
+    )
 
 
 def result_dtype(values: list[Any], inexact: bool = False) -> np.dtype[Any]:
@@ -96,8 +124,8 @@ def result_dtype(values: list[Any], inexact: bool = False) -> np.dtype[Any]:
     before tensors without, and both before Python numbers.
     """
     tensors = [v for v in values if isinstance(v, Tensor)]
-    numbers = [np.asarray(v).dtype.kind for v in values if not isinstance(v, Tensor)]
-    kind = max(KINDS[k] for k in (*(t.dtype.kind for t in tensors), *numbers))
+    numbers = [v for v in values if not isinstance(v, Tensor)]
+    kind = max(*(KINDS[t.dtype.kind] for t in tensors), *map(kind_of_number, numbers), 0)
     for group in ([t for t in tensors if t.ndim], [t for t in tensors if not t.ndim]):
         dtypes = [t.dtype for t in group if KINDS[t.dtype.kind] == kind]
         if dtypes:
@@ -106,6 +134,15 @@ def result_dtype(values: list[Any], inexact: bool = False) -> np.dtype[Any]:
     if kind == 2 or inexact:
         return DEFAULT_DTYPE
     return np.dtype(np.int64 if kind == 1 else np.bool_)
+
+
+def kind_of_number(value: Any) -> int:
+    """Which of :data:`KINDS` a Python number is.
+
+    >>> kind_of_number(True), kind_of_number(2**70), kind_of_number(0.5)
+    (0, 1, 2)
+    """
+    return 2 if isinstance(value, float) else int(not isinstance(value, bool))
 
 
 def inexact(operation: str, x: Any) -> Tensor:

@@ -74,7 +74,11 @@ def moved(value: Any, input: Tensor, dtype: Any = None) -> Tensor:
     """A tensor as it is, which must live where the input does; anything else as a tensor there."""
     if isinstance(value, Tensor):
         return value
-    return Tensor(move(np.asarray(value, dtype) if device_of(value) == CPU else value, input.device))
+    if device_of(value) == CPU:
+        value = Tensor(value).data if isinstance(value, np.ndarray) else value
+        with np.errstate(all="ignore"):  # too large for the dtype: infinite
+            value = np.asarray(value, dtype)
+    return Tensor(move(value, input.device))
 
 
 def check_scores(operation: str, input: Tensor) -> None:

@@ -5,6 +5,7 @@ Nothing of this is recorded on the tape. A pending backward that needs the old v
 
 from __future__ import annotations
 
+from minidl._arrays import require_memory_of_its_own, write
 from minidl._tensor import Tensor
 from minidl.autograd import is_grad_enabled
 from minidl.ops._elementwise import KINDS
@@ -17,9 +18,10 @@ def into(operation: str, out: Tensor | None, result: Tensor) -> Tensor:
 
     Raises:
         TypeError: out is no tensor.
-        ValueError: out has another shape, or several of its elements lie in the same memory.
-        RuntimeError: out's dtype cannot hold the result's values, or a gradient would be lost (an input or
-            out requires one, outside of :class:`minidl.no_grad`).
+        ValueError: out has another shape, or several of its elements lie in the same memory, or it must not
+            be written to.
+        RuntimeError: out lives on another device, its dtype cannot hold the result's values, or a gradient
+            would be lost (an input or out requires one, outside of :class:`minidl.no_grad`).
     """
     if out is None:
         return result
@@ -30,12 +32,16 @@ def into(operation: str, out: Tensor | None, result: Tensor) -> Tensor:
             f"{operation}: what is written into out is not recorded, so neither an input nor out may require "
             "a gradient; leave out= away, or use minidl.no_grad()"
         )
+    if out.device != result.device:
+        raise RuntimeError(
+            f"{operation}: out is on {out.device}, the result on {result.device}; give an out that is there, "
+            f"or move the inputs with .to('{out.device}')"
+        )
     if out.shape != result.shape:
         raise ValueError(f"{operation}: out has shape {out.shape}, the result {result.shape}")
     if KINDS[result.dtype.kind] > KINDS[out.dtype.kind]:  # the same or a later kind will do
         raise RuntimeError(f"{operation}: a result of {result.dtype} does not fit into out of {out.dtype}")
-    if any(step == 0 and extent > 1 for step, extent in zip(out.data.strides, out.shape, strict=True)):
-        raise ValueError(f"{operation}: several elements of out (shape {out.shape}) lie in the same memory")
-    out.data[...] = result.data
+    require_memory_of_its_own(operation, "out", out.data)
+    write(operation, out.data, result.data)
     out.mark_changed()
     return out

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minidl._numbers import written
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
@@ -60,6 +61,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
         out: where to write the result; see :func:`~minidl.ops.add`.
 
     Raises:
+        OverflowError: a number that the dtype of the result does not hold.
         TypeError: the input is not a tensor.
         ValueError: neither bound is given, or the shapes do not broadcast.
 
@@ -70,7 +72,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given")
     given = [bound for bound in (min, max) if bound is not None]
-    x, *bounds = operands("clamp", as_tensor("clamp", input), *given)
+    x, *bounds = operands("clamp", as_tensor("clamp", input), *given, numbers=written)
     low = None if min is None else bounds.pop(0)
     high = None if max is None else bounds.pop(0)
     return into("clamp", out, Clamp.apply(x, low, high))

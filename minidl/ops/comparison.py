@@ -1,7 +1,8 @@
 """Comparisons and logic, element by element: bool tensors, through which no gradient flows.
 
 Shape rule: the operands broadcast together. Their dtypes are made one first, as for arithmetic: a float32
-tensor is compared with 0.1 rounded to float32. NaN is equal to nothing, not even to itself.
+tensor is compared with 0.1 rounded to float32. NaN is equal to nothing, not even to itself. An integer that
+the dtype of integer tensors does not hold lies beyond all of their elements (torch wraps it around first).
 """
 
 from __future__ import annotations
@@ -9,24 +10,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from minidl._device import on, place_of
+from minidl._numbers import computed, side
 from minidl._tensor import Tensor
 from minidl.dispatch import array_module
-from minidl.ops._elementwise import as_tensor, operands, shapes_of
+from minidl.ops._elementwise import Numbers, as_tensor, operands, shapes_of
 
 
-def _arrays(operation: str, *values: Any) -> list[Any]:
-    arrays = [v.data if isinstance(v, Tensor) else v for v in operands(operation, *values)]
+def _arrays(operation: str, *values: Any, numbers: Numbers = computed) -> list[Any]:
+    arrays = [v.data if isinstance(v, Tensor) else v for v in operands(operation, *values, numbers=numbers)]
     shapes_of(operation, *arrays)
     place_of(lambda: operation, arrays)
     return arrays
 
 
 def _compare(name: str, ufunc: str, x: Any, y: Any) -> Tensor:
-    arrays = _arrays(name, x, y)
+    arrays = _arrays(name, x, y, numbers=_compared)
     first = next(a for a in arrays if hasattr(a, "strides"))
-    with on(first):
-        return Tensor(getattr(array_module(first), ufunc)(*arrays))
+    beyond = [0 if hasattr(a, "strides") else side(a, first.dtype) for a in arrays]
+    with on(first), np.errstate(all="ignore"):  # a number too large for float32 is infinite
+        xp = array_module(first)
+        if any(beyond):
+            return Tensor(xp.full(first.shape, bool(getattr(np, ufunc)(*beyond)), np.bool_))
+        return Tensor(getattr(xp, ufunc)(*arrays))
+
+
+def _compared(operation: str, value: Any, dtype: np.dtype[Any]) -> Any:
+    """Any integer may be compared with integers."""
+    return value if side(value, dtype) else computed(operation, value, dtype)
 
 
 def eq(input: Any, other: Any) -> Tensor:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl._numbers import number, written
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
@@ -162,6 +163,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         value: the constant, 0 by default.
 
     Raises:
+        OverflowError: a value that the dtype does not hold.
         ValueError: an odd number of widths, more of them than dimensions, a mode that is not there, a value
             beside another mode than constant, more padding than the mode has pixels for, or nothing left
             after cropping.
@@ -188,7 +190,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if any(n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(input.shape, widths, strict=True)):
         raise ValueError(f"pad: widths {tuple(pad)} crop more than there is in shape {input.shape}")
     if mode == "constant":
-        return Pad.apply(input, widths=widths, value=0.0 if value is None else value)
+        fill = written("pad", 0 if value is None else number("pad", "value", value), input.dtype)
+        return Pad.apply(input, widths=widths, value=fill)
     if value:
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
     _require_pixels(input, len(pad), widths, mode)

@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
@@ -29,7 +31,8 @@ class Pow(Function):
     def forward(ctx: Node, x: Any, y: Any) -> Any:
         ctx.shapes = shapes_of("pow", x, y)
         ctx.save(x, y)
-        return x**y
+        z = x**y
+        return z if z.dtype != np.int8 else z.astype(np.result_type(x, y))  # NumPy makes int8 of bools
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from minidl._device import device_of
+from minidl._numbers import written
 from minidl._tensor import DEFAULT_DTYPE, Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
-from minidl.ops._elementwise import operand, operands, shapes_of, summed_to
+from minidl.ops._elementwise import as_tensor, kind_of_number, operand, operands, shapes_of, summed_to
 from minidl.ops.to_device import to_device
 
 
@@ -57,6 +58,7 @@ def where(condition: Any, input: Any, other: Any) -> Tensor:
         input, other: tensors, arrays or numbers; the dtype of the result is that of torch.
 
     Raises:
+        OverflowError: a number that the dtype of the result does not hold.
         TypeError: the condition is not of bools.
         ValueError: the shapes do not broadcast.
 
@@ -65,21 +67,20 @@ def where(condition: Any, input: Any, other: Any) -> Tensor:
     >>> minidl.ops.where(x > 0, x, -1.0)
     tensor([-1., -1.,  3.])
     """
-    if not isinstance(condition, Tensor | np.ndarray) and not hasattr(condition, "strides"):
+    if not hasattr(condition, "dtype"):
         raise TypeError(f"where: condition must be a bool tensor, got {type(condition).__name__}")
+    condition = as_tensor("where", condition)
     if condition.dtype.kind != "b":
         raise TypeError(f"where: condition must be a bool tensor, got {condition.dtype}")
     x, y = operand("where", input), operand("where", other)
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
-        return Where.apply(condition, to_device(_alone(x, y), _place(condition)), y)
-    return Where.apply(condition, *operands("where", x, y))
+        first, y = _alone(x, y)
+        return Where.apply(condition, to_device(first, device_of(condition.data)), y)
+    return Where.apply(condition, *operands("where", x, y, numbers=written))
 
 
-def _alone(x: float, y: float) -> Tensor:
-    """The first of two numbers as a tensor in the dtype of both, since there is no tensor to give one."""
-    dtype = np.result_type(np.asarray(x).dtype, np.asarray(y).dtype)
-    return Tensor(np.asarray(x, DEFAULT_DTYPE if dtype.kind == "f" else dtype))
-
-
-def _place(condition: Any) -> Any:
-    return device_of(condition.data if isinstance(condition, Tensor) else condition)
+def _alone(x: float, y: float) -> tuple[Tensor, float]:
+    """Two numbers, the first as a tensor in the dtype of both, since there is no tensor to give one."""
+    kind = max(kind_of_number(x), kind_of_number(y))
+    dtype = (np.dtype(np.bool_), np.dtype(np.int64), DEFAULT_DTYPE)[kind]
+    return Tensor(np.asarray(written("where", x, dtype), dtype)), written("where", y, dtype)
