@@ -16,8 +16,8 @@ class Parameter(Tensor):
     """A tensor that a module learns: it requires a gradient and lies in C order.
 
     Args:
-        data: a tensor, whose memory is shared if it lies in C order, or anything that :func:`minidl.tensor`
-            takes, which is copied; None for a parameter without elements.
+        data: a tensor, whose memory is shared if it lies in C order and may be written to, or anything that
+            :func:`minidl.tensor` takes, which is copied; None for a parameter without elements.
         requires_grad: False for one that is not to be learned for now.
 
     Raises:
@@ -36,6 +36,8 @@ class Parameter(Tensor):
         source = data if isinstance(data, Tensor) else tensor(data)
         with on(source.data):
             data = array_module(source.data).asarray(source.data, order="C")
+        if isinstance(data, np.ndarray) and not data.flags.writeable:
+            data = data.copy()
         super().__init__(data, requires_grad)
         if self.data is source.data:
             self._version = source._version

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from minidl._arrays import require_memory_of_its_own
 from minidl._device import CPU, move
 from minidl._tensor import Tensor
 from minidl.autograd import enable_grad
@@ -65,6 +66,7 @@ class Optimizer:
                 raise ValueError(
                     f"{name}: a computed tensor (shape {tensor.shape}) cannot be optimised, only a leaf"
                 )
+            require_memory_of_its_own(name, "a parameter", tensor.data)
         return tensors
 
     def zero_grad(self, set_to_none: bool = True) -> None:
