@@ -73,7 +73,7 @@ def _for_blas(x: Any) -> Any:
     return x if readable else array_module(x).ascontiguousarray(x)
 
 
-def matmul(x: Tensor, y: Tensor) -> Tensor:
+def matmul(input: Tensor, other: Tensor) -> Tensor:
     """Matrix product of (..., M, K) and (..., K, N), with broadcasting of the leading extents; ``x @ y``.
 
     Raises:
@@ -84,21 +84,21 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     >>> minidl.ops.matmul(minidl.tensor([[1.0, 2.0], [3.0, 4.0]]), minidl.tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
-    x, y = (t if isinstance(t, Tensor) else Tensor(t) for t in (x, y))
-    if x.ndim == 0 or y.ndim == 0:
+    input, other = (t if isinstance(t, Tensor) else Tensor(t) for t in (input, other))
+    if input.ndim == 0 or other.ndim == 0:
         raise ValueError(
-            f"matmul: both factors need at least one dimension, got shapes {x.shape} and {y.shape}"
+            f"matmul: both factors need at least one dimension, got shapes {input.shape} and {other.shape}"
         )
-    if x.shape[-1] != y.shape[max(-2, -y.ndim)]:
-        raise ValueError(f"matmul: inner extents differ in shapes {x.shape} and {y.shape}")
-    if x.dtype != y.dtype:
-        raise TypeError(f"matmul: factors have different dtypes, {x.dtype} and {y.dtype}")
-    if x.dtype.kind == "b":
+    if input.shape[-1] != other.shape[max(-2, -other.ndim)]:
+        raise ValueError(f"matmul: inner extents differ in shapes {input.shape} and {other.shape}")
+    if input.dtype != other.dtype:
+        raise TypeError(f"matmul: factors have different dtypes, {input.dtype} and {other.dtype}")
+    if input.dtype.kind == "b":
         raise TypeError("matmul: bool factors are not multiplied; cast them to integers")
     try:
-        np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        np.broadcast_shapes(input.shape[:-2], other.shape[:-2])
     except ValueError:
         raise ValueError(
-            f"matmul: leading extents of shapes {x.shape} and {y.shape} do not broadcast"
+            f"matmul: leading extents of shapes {input.shape} and {other.shape} do not broadcast"
         ) from None
-    return Matmul.apply(x, y)
+    return Matmul.apply(input, other)
