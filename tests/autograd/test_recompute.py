@@ -82,7 +82,9 @@ def test_random_numbers_go_on_as_without_it():
 def test_batch_norm_records_a_batch_once():
     def statistics(run):
         layer = nn.BatchNorm2d(3)
-        x = minidl.tensor(np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32), True)
+        x = minidl.tensor(
+            np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32), requires_grad=True
+        )
         run(layer, x).sum().backward()
         return {name: value.copy() for name, value in layer.state_dict().items()}
 
