@@ -10,6 +10,8 @@ import numpy as np
 
 from minidl._device import device_of, move, on
 
+NUMBERS = (bool, int, float, np.generic)
+
 #: What the elements of tensors are: bools, integers and floating-point numbers, as the processor takes them.
 DTYPES = frozenset(np.dtype(code) for code in "?bBhHiIlLqQefdg")
 
@@ -92,6 +94,8 @@ def copied(operation: str, array: Any, dtype: Any) -> Any:
     if not hasattr(array, "dtype"):
         return numbers(operation, array, wanted)
     array = plain(operation, array if isinstance(array, np.ndarray) else np.asarray(array))
+    if wanted is None or wanted == array.dtype:
+        return np.array(array, order="C")
     with np.errstate(all="ignore"):  # too large for the dtype: infinite, and what casts make of it
         return np.array(array, wanted, order="C")
 
@@ -178,14 +182,17 @@ def require_memory_of_its_own(operation: str, what: str, array: Any) -> None:
     Traceback (most recent call last):
     ValueError: copy_: several elements of this tensor (shape (2, 3)) lie in the same memory; clone() it first
     """
-    steps = zip(array.strides, array.shape, strict=True)
-    if array.size and any(step == 0 and extent > 1 for step, extent in steps):
+    if 0 in array.strides and array.size and _is_stretched(array):
         raise ValueError(
             f"{operation}: several elements of {what} (shape {tuple(array.shape)}) lie in the same memory; "
             "clone() it first"
         )
     if isinstance(array, np.ndarray) and not array.flags.writeable:
         raise ValueError(f"{operation}: the memory of {what} is read-only; clone() it first")
+
+
+def _is_stretched(array: Any) -> bool:
+    return any(step == 0 and extent > 1 for step, extent in zip(array.strides, array.shape, strict=True))
 
 
 def write(operation: str, target: Any, value: Any, taken: tuple[Any, ...] = ()) -> None:
@@ -206,18 +213,20 @@ def write(operation: str, target: Any, value: Any, taken: tuple[Any, ...] = ()) 
     from minidl._numbers import number, written  # here: `import minidl` goes without
 
     require_memory_of_its_own(operation, "this tensor", target)
-    if isinstance(value, bool | int | float | np.generic):
+    if isinstance(value, NUMBERS):
         value = written(operation, number(operation, "the value", value), target.dtype)
+        with on(target):
+            target[taken or ...] = value
     else:
         value = _there(operation, value, target)
         ones = next((i for i, n in enumerate(value.shape) if n != 1), value.ndim)
         value = value.reshape(value.shape[ones:])  # torch strips ones in front, wherever they are written
-    with on(target), np.errstate(all="ignore"):
-        try:
-            target[taken or ...] = value
-        except ValueError as error:
-            shapes = f"shape {tuple(np.shape(value))} cannot be written into shape {tuple(target.shape)}"
-            raise ValueError(f"{operation}: {shapes} ({error})") from None
+        with on(target), np.errstate(all="ignore"):
+            try:
+                target[taken or ...] = value
+            except ValueError as error:
+                shapes = f"shape {tuple(value.shape)} cannot be written into shape {tuple(target.shape)}"
+                raise ValueError(f"{operation}: {shapes} ({error})") from None
 
 
 def _there(operation: str, value: Any, target: Any) -> Any:

@@ -31,12 +31,12 @@ WHOLE = slice(None)
 class Index(NamedTuple):
     """An index in two steps; ``taken`` is empty where the first is all."""
 
-    basic: tuple[Any, ...]
+    basic: tuple[Any, ...]  #: ends in dots, so that NumPy gives an array even of one element
     taken: tuple[Any, ...]
 
     def view_of(self, array: Any) -> Any:
         """The first step: a view of the array."""
-        return array[(*self.basic, ...)]  # with the dots NumPy gives an array even of one element
+        return array[self.basic]
 
 
 def resolved(operation: str, index: Any, array: Any) -> Index:
@@ -53,7 +53,9 @@ def resolved(operation: str, index: Any, array: Any) -> Index:
         IndexError: out of range, too many, of no such kind, or a mask or lists of shapes that do not fit.
         TypeError: text.
     """
-    shape = tuple(array.shape)
+    shape = array.shape
+    if _is_plain(index, shape):
+        return Index((*index, ...) if isinstance(index, tuple) else (index, ...), ())
     parts = [_part(operation, p) for p in (index if _is_tuple(index) else (index,))]
     rest = len(shape) - sum(map(_dimensions, parts))
     if rest < 0:
@@ -68,16 +70,42 @@ def resolved(operation: str, index: Any, array: Any) -> Index:
         basic += of_view
         taken += of_taken
         axis += sum(p is not None for p in of_view)
+    basic.append(...)
     arrays = [t for t in taken if t is not WHOLE]
     if not arrays:
         return Index(tuple(basic), ())
+    if len(arrays) > 1:
+        _require_one_shape(operation, arrays)
+    device = device_of(array)
+    return Index(tuple(basic), tuple(t if t is WHOLE else move(t, device) for t in taken))
+
+
+def _is_plain(index: Any, shape: tuple[int, ...]) -> bool:
+    """Whether an index, as most are, is of Python's integers, slices and None alone, and within the shape."""
+    axis = 0
+    for part in index if type(index) is tuple else (index,):
+        if type(part) is int:
+            if axis >= len(shape) or not -shape[axis] <= part < shape[axis]:
+                return False  # to be told so
+        elif type(part) is slice:
+            if not (_plain_bound(part.start) and _plain_bound(part.stop) and _plain_bound(part.step)):
+                return False
+        elif part is not None:
+            return False
+        axis += part is not None
+    return axis <= len(shape)
+
+
+def _plain_bound(bound: Any) -> bool:
+    return bound is None or type(bound) is int
+
+
+def _require_one_shape(operation: str, arrays: list[Any]) -> None:
     try:
         np.broadcast_shapes(*(tuple(a.shape) for a in arrays))
     except ValueError:
         shapes = " and ".join(str(tuple(a.shape)) for a in arrays)
         raise IndexError(f"{operation}: lists and masks of shapes {shapes} do not broadcast") from None
-    device = device_of(array)
-    return Index(tuple(basic), tuple(t if t is WHOLE else move(t, device) for t in taken))
 
 
 # --- what was given -----------------------------------------------------------------------------------------
@@ -95,12 +123,11 @@ def _is_list(value: Any) -> bool:
 
 
 def _is_no_number(part: Any) -> bool:
-    return (
-        part is None
-        or part is ...
-        or isinstance(part, slice | Sequence | Placement | np.ndarray)
-        or kind_of(part) is not None
-    )
+    if isinstance(part, int | np.integer):
+        return False
+    if part is None or part is ... or isinstance(part, slice | Sequence | Placement | np.ndarray):
+        return True
+    return kind_of(part) is not None
 
 
 def _part(operation: str, part: Any) -> Any:
@@ -115,6 +142,8 @@ def _part(operation: str, part: Any) -> Any:
         part = part.data
     elif _is_list(part):
         part = _listed(operation, part)
+    elif hasattr(part, "__array__") and kind_of(part) is None:
+        part = np.asarray(part)  # of other libraries
     if not isinstance(part, np.ndarray) and kind_of(part) is None:
         error = TypeError if isinstance(part, str | bytes) else IndexError
         raise error(
@@ -143,17 +172,19 @@ def _bound(operation: str, bound: Any) -> Any:
 
 def _listed(operation: str, values: Sequence[Any]) -> np.ndarray[Any, Any]:
     """A list as an array; an empty one is of integers."""
-
-    def on_the_host(value: Any) -> Any:
-        if isinstance(value, Placement):
-            return on_host(value)
-        return [on_the_host(v) for v in value] if _is_list(value) else value
-
     try:
-        array = np.asarray(on_the_host(values))
+        array = np.asarray([_on_the_host(v) for v in values])
     except ValueError:
         raise IndexError(f"{operation}: a list in an index has lists of unequal lengths") from None
     return array if array.size else array.astype(np.int64)
+
+
+def _on_the_host(value: Any) -> Any:
+    if isinstance(value, int):
+        return value
+    if isinstance(value, Placement):
+        return on_host(value)
+    return [_on_the_host(v) for v in value] if _is_list(value) else value
 
 
 # --- what it means ------------------------------------------------------------------------------------------
@@ -204,12 +235,13 @@ def _true_places(operation: str, mask: Any, axis: int, shape: tuple[int, ...]) -
 def _counted_from_0(operation: str, places: Any, axis: int, shape: tuple[int, ...]) -> Any:
     """A copy as int64 (the backward must see what is there now), all within the dimension, none negative."""
     with on(places):
-        if not places.size:
-            return places.astype(np.int64)
-        lowest = int(places.min())
-        _require_within(operation, lowest, int(places.max()), axis, shape)
         found = places.astype(np.int64)
-        return array_module(found).where(found < 0, found + shape[axis], found) if lowest < 0 else found
+        if not places.size:
+            return found
+        xp = array_module(places)
+        lowest, highest = (int(extreme.reduce(places, axis=None)) for extreme in (xp.minimum, xp.maximum))
+        _require_within(operation, lowest, highest, axis, shape)
+        return xp.where(found < 0, found + shape[axis], found) if lowest < 0 else found
 
 
 def _require_within(operation: str, lowest: int, highest: int, axis: int, shape: tuple[int, ...]) -> None:

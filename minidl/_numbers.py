@@ -66,24 +66,31 @@ def computed(operation: str, value: Any, dtype: np.dtype[Any]) -> Any:
         OverflowError: an integer that integers of this dtype do not hold, or that no float holds.
 
     >>> computed("mul", 256, np.dtype("int64")), computed("mul", 1e40, np.dtype("float32"))
-    (256, 1e+40)
+    (256, inf)
     >>> computed("mul", 256, np.dtype("uint8"))
     Traceback (most recent call last):
     OverflowError: mul: 256 does not fit into uint8 (0 to 255); use a dtype that holds it, such as int64
     """
-    if isinstance(value, float):
-        return value
     if dtype.kind == "f":
-        return value if -_WIDE < value < _WIDE else _as_float(operation, value, dtype)
-    if dtype.kind != "b":
+        return value if -_SMALL < value < _SMALL else _rounded(operation, value, dtype)
+    if isinstance(value, int) and dtype.kind != "b":
         low, high = _limits(dtype)
         if not low <= value <= high:
             raise _too_large(operation, value, dtype)
     return value
 
 
-#: Integers between minus this and this are what NumPy converts by itself.
-_WIDE = 2**63
+#: Numbers between minus this and this fit into every floating-point dtype.
+_SMALL = 60_000
+
+
+def _rounded(operation: str, value: Any, dtype: np.dtype[Any]) -> Any:
+    """A number beside floats; one too large for them becomes infinite, or the largest, without a warning."""
+    given = _as_float(operation, value, dtype)
+    if not abs(given) > _limits(dtype)[1]:
+        return value
+    with np.errstate(all="ignore"):
+        return float(dtype.type(given))
 
 
 def side(value: Any, dtype: np.dtype[Any]) -> int:

@@ -281,14 +281,16 @@ class Tensor(Placement, Methods):
         self._version.value += 1
 
     def _forbid_in_place(self, operation: str, source: Any = None) -> None:
+        if not (self._requires_grad or (isinstance(source, Tensor) and source._requires_grad)):
+            return
         from minidl import autograd
 
-        for name, tensor in (("this tensor", self), ("what is written", source)):
-            if isinstance(tensor, Tensor) and tensor.requires_grad and autograd.is_grad_enabled():
-                raise RuntimeError(
-                    f"{operation}: {name} requires a gradient, and in-place changes are not recorded; do it "
-                    "within minidl.no_grad(), or build a new tensor"
-                )
+        if autograd.is_grad_enabled():
+            name = "this tensor" if self._requires_grad else "what is written"
+            raise RuntimeError(
+                f"{operation}: {name} requires a gradient, and in-place changes are not recorded; do it "
+                "within minidl.no_grad(), or build a new tensor"
+            )
 
     def __len__(self) -> int:
         if not self.shape:
