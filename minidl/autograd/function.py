@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import dispatch
+from minidl._arrays import plain
 from minidl._device import in_memory, place_of
 from minidl._tensor import Tensor
 from minidl.autograd import anomaly
@@ -101,7 +102,7 @@ class Function:
     @classmethod
     def apply(cls, *inputs: Any, **options: Any) -> Any:
         """Run forward and record it if any input requires a gradient. Returns a Tensor or a tuple of them."""
-        arrays = _distinct(tuple(x.data if isinstance(x, Tensor) else x for x in inputs))
+        arrays = _distinct(tuple(x.data if isinstance(x, Tensor) else _plain(cls, x) for x in inputs))
         node = Node(cls, inputs, arrays)
         device = place_of(cls.operation, arrays)
         with np.errstate(all="ignore"):  # infinities and NaN travel silently, as in torch
@@ -112,7 +113,7 @@ class Function:
                     what = cls.operation()
                     result = in_memory(device, what, arrays, lambda: cls.forward(node, *arrays, **options))
         results = result if isinstance(result, tuple) else (result,)
-        tensors = tuple(Tensor(y) for y in results)
+        tensors = tuple(Tensor(y if hasattr(y, "strides") else np.asarray(y)) for y in results)
         outputs = tuple(t.data for t in tensors)
         if cls.is_view and dispatch.array_module(outputs[0]).may_share_memory(outputs[0], arrays[0]):
             tensors[0]._version = inputs[0]._version
@@ -139,6 +140,11 @@ def _record(
     for index, tensor in enumerate(tensors):
         if tensor.data.dtype.kind == "f":
             tensor.requires_grad, tensor._node, tensor._index = True, node, index
+
+
+def _plain(function: type[Function], value: Any) -> Any:
+    """An input that is no tensor; of an array what kernels take."""
+    return plain(function.operation(), value) if isinstance(value, np.ndarray) else value
 
 
 def _distinct(arrays: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ import numpy as np
 from minidl._device import CPU, device_of, move, place_of
 from minidl._tensor import Tensor
 from minidl.dispatch import array_module
+from minidl.ops._elementwise import as_tensor
 
 
 class Labels(NamedTuple):
@@ -81,12 +82,18 @@ def moved(value: Any, input: Tensor, dtype: Any = None) -> Tensor:
     return Tensor(move(value, input.device))
 
 
-def check_scores(operation: str, input: Tensor) -> None:
-    """Raise unless the scores are floating-point, (C) or (N, C, ...), with a class at least."""
+def checked_scores(operation: str, input: Any) -> Tensor:
+    """Scores, which may be an array, as a tensor: floating-point, (C) or (N, C, ...), with a class at least.
+
+    Raises:
+        TypeError, ValueError: they are none.
+    """
+    input = as_tensor(operation, input)
     if input.dtype.kind != "f":
         raise TypeError(f"{operation}: logits must be floating-point, got {input.dtype}")
     if input.ndim == 0 or class_view(input.shape)[1] == 0:
         raise ValueError(f"{operation}: input must be (N, C, ...) with one class or more, got {input.shape}")
+    return input
 
 
 def check_labels(

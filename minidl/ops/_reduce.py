@@ -16,6 +16,7 @@ import numpy as np
 
 from minidl._tensor import Tensor
 from minidl.autograd import Function
+from minidl.ops._elementwise import as_tensor
 from minidl.ops.reductions import mean, sum
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -57,8 +58,14 @@ def reduction_of(
     return meant
 
 
-def check_pair(operation: str, input: Tensor, target: Tensor) -> None:
-    """Raise unless both have one shape and one floating-point dtype."""
+def checked_pair(operation: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
+    """Input and target, which may be arrays, as tensors; they must have one shape and one dtype.
+
+    Raises:
+        ValueError: shapes that differ.
+        TypeError: dtypes that differ or are not floating-point, or what is no tensor or array.
+    """
+    input, target = as_tensor(operation, input), as_tensor(operation, target)
     if input.shape != target.shape:
         raise ValueError(
             f"{operation}: input has shape {input.shape} and target {target.shape}; they must be equal"
@@ -68,6 +75,7 @@ def check_pair(operation: str, input: Tensor, target: Tensor) -> None:
             f"{operation}: input ({input.dtype}) and target ({target.dtype}) must have one "
             "floating-point dtype"
         )
+    return input, target
 
 
 def of_pair(loss: type[Function], input: Tensor, target: Tensor, reduction: str) -> Tensor:
@@ -77,7 +85,7 @@ def of_pair(loss: type[Function], input: Tensor, target: Tensor, reduction: str)
         ValueError: shapes that differ, or an unknown reduction.
         TypeError: dtypes that differ or are not floating-point.
     """
-    check_pair(loss.operation(), input, target)
+    input, target = checked_pair(loss.operation(), input, target)
     check_reduction(loss.operation(), reduction)
     return reduced(loss.apply(input, target), reduction)
 

@@ -23,7 +23,7 @@ from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
 from minidl.ops._labels import moved
-from minidl.ops._reduce import check_pair, check_reduction, reduced, reduction_of
+from minidl.ops._reduce import check_reduction, checked_pair, reduced, reduction_of
 from minidl.ops._shapes import broadcast
 from minidl.ops.activations import sigmoid
 
@@ -102,7 +102,7 @@ def binary_cross_entropy_with_logits(
     tensor([6.931472e-01, 0.000000e+00, 1.000000e+03])
     """
     reduction = reduction_of("binary_cross_entropy_with_logits", size_average, reduce, reduction)
-    check_pair("binary_cross_entropy_with_logits", input, target)
+    input, target = checked_pair("binary_cross_entropy_with_logits", input, target)
     check_reduction("binary_cross_entropy_with_logits", reduction)
     positive = 1.0 if pos_weight is None else _constant("pos_weight", pos_weight, input)
     losses = BinaryCrossEntropyWithLogits.apply(input, target, positive)

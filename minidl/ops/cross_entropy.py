@@ -32,7 +32,7 @@ from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
-from minidl.ops._labels import Labels, check_labels, check_scores, check_weight, class_view, moved
+from minidl.ops._labels import Labels, check_labels, check_weight, checked_scores, class_view, moved
 from minidl.ops._reduce import check_reduction, reduced, reduction_of
 from minidl.ops.reductions import sum as sum_of
 from minidl.ops.softmax import log_softmax, softmax
@@ -111,7 +111,7 @@ def cross_entropy(
     """
     reduction = reduction_of("cross_entropy", size_average, reduce, reduction)
     check_reduction("cross_entropy", reduction)
-    check_scores("cross_entropy", input)
+    input = checked_scores("cross_entropy", input)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}")
     target = moved(target, input)

@@ -18,7 +18,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
-from minidl.ops._reduce import REDUCTIONS, check_pair, check_reduction, reduced, reduction_of
+from minidl.ops._reduce import REDUCTIONS, check_reduction, checked_pair, reduced, reduction_of
 from minidl.ops.exponential import exp, log
 
 
@@ -95,7 +95,7 @@ def kl_div(
     tensor(0.6931472)
     """
     reduction = reduction_of("kl_div", size_average, reduce, reduction)
-    check_pair("kl_div", input, target)
+    input, target = checked_pair("kl_div", input, target)
     check_reduction("kl_div", reduction, (*REDUCTIONS, "batchmean"))
     terms = (KlDivOfLogs if log_target else KlDiv).apply(input, target)
     if reduction != "batchmean":

@@ -18,7 +18,7 @@ from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
-from minidl.ops._labels import Labels, check_labels, check_scores, class_view, moved
+from minidl.ops._labels import Labels, check_labels, checked_scores, class_view, moved
 from minidl.ops._reduce import check_reduction, reduced, reduction_of
 
 
@@ -81,7 +81,7 @@ def nll_loss(
     """
     reduction = reduction_of("nll_loss", size_average, reduce, reduction)
     check_reduction("nll_loss", reduction)
-    check_scores("nll_loss", input)
+    input = checked_scores("nll_loss", input)
     target = moved(target, input)
     with on(input.data):
         labels = check_labels("nll_loss", input, target, weight, ignore_index)

@@ -16,7 +16,7 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
-from minidl.ops._reduce import check_pair, check_reduction, reduced, reduction_of
+from minidl.ops._reduce import check_reduction, checked_pair, reduced, reduction_of
 from minidl.ops.l1_loss import l1_loss
 
 
@@ -71,7 +71,7 @@ def smooth_l1_loss(
     tensor([0.125, 1.5  ])
     """
     reduction = reduction_of("smooth_l1_loss", size_average, reduce, reduction)
-    check_pair("smooth_l1_loss", input, target)
+    input, target = checked_pair("smooth_l1_loss", input, target)
     check_reduction("smooth_l1_loss", reduction)
     if not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta must be 0 or more, got {beta}")

@@ -253,3 +253,44 @@ def test_read_only_memory_is_not_written_to():
         with pytest.raises(ValueError, match=rf"^{name}: the memory of .* is read-only; clone\(\) it first$"):
             write()
     assert array.tolist() == [0.0, 0.0]
+
+
+LOSSES = {
+    "mse_loss": lambda x, y: ops.mse_loss(x, y),
+    "l1_loss": lambda x, y: ops.l1_loss(x, y),
+    "smooth_l1_loss": lambda x, y: ops.smooth_l1_loss(x, y),
+    "kl_div": lambda x, y: ops.kl_div(x, y),
+    "binary_cross_entropy_with_logits": lambda x, y: ops.binary_cross_entropy_with_logits(x, y, weight=y),
+    "cross_entropy of probabilities": lambda x, y: ops.cross_entropy(x, y),
+    "cross_entropy with weights": lambda x, y: ops.cross_entropy(x, [0, 1], weight=y[0]),
+    "nll_loss with weights": lambda x, y: ops.nll_loss(x, [0, 1], weight=y[0]),
+}
+
+
+@pytest.mark.parametrize("kind", ["big-endian float32", "unaligned float32", "a subclass", "read-only"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_take_targets_and_weights_as_they_are(name, kind, tmp_path):
+    x = minidl.tensor(np.log([[0.25, 0.5, 0.25], [0.5, 0.25, 0.25]]).astype("f4"))
+    y = np.array([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]])
+    expected = LOSSES[name](x, minidl.tensor(y.astype("f4"))).item()
+    assert LOSSES[name](x, placed.array(ARRAYS[kind](y, tmp_path))).item() == expected
+    if placed.nowhere():
+        foreign = ARRAYS[kind](x.numpy().astype("f8"), tmp_path)
+        assert LOSSES[name](foreign, minidl.tensor(y.astype("f4"))).item() == expected
+
+
+def test_a_users_own_operation_gets_ordinary_arrays_and_may_give_numbers():
+    class Product(minidl.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            assert type(y) is np.ndarray and y.dtype.isnative and y.flags.aligned
+            return float((x * y).sum()), 3
+
+        @staticmethod
+        def backward(ctx, g, _):
+            return g, None
+
+    if placed.nowhere():
+        for y in (np.array([1.0, 2.0], ">f8"), field_of_packed_records(np.array([1.0, 2.0]))):
+            total, three = Product.apply(minidl.tensor([3.0, 4.0]), y)
+            assert total.item() == 11.0 and total.shape == () and three.item() == 3
