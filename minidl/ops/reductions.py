@@ -9,6 +9,12 @@ Notation: R is the set of reduced positions, n their number, c the correction, g
 
 The mean in the variance has no share in dx: the deviations from it add up to zero.
 
+Range: variance and deviation are computed of z = x / s, where s is a power of two of the size of max_R |x|:
+
+    var x = s² var z        std x = s std z        dx of std = g (z - mean z) / ((n - c) std z)
+
+so that no square leaves the range of the format: the deviation of 1e-25 and 3e-25 is 1.4e-25 in float32 too.
+
 Shape rule: reduced dimensions vanish, or stay with extent 1 where ``keepdim=True``.
 
 Accuracy: the rounding error of a sum grows with the logarithm of its length at most, in every memory order
@@ -27,6 +33,7 @@ import numpy as np
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module, kernels
+from minidl.kernels.scaling import largest, power_of_two
 from minidl.ops._elementwise import cast, floating
 from minidl.ops._shapes import dims
 from minidl.ops.expand import spread
@@ -95,15 +102,19 @@ class Var(Function):
     def forward(ctx: Node, x: Any, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Any:
         ctx.shape, ctx.axes = x.shape, axes
         ctx.n, ctx.freedom = float(_count(x, axes)), _count(x, axes) - correction
-        ctx.save(x)
-        return drop(_variance(x, axes, ctx.n, ctx.freedom), axes, keepdim)
+        scale = _scale(x, axes)
+        ctx.save(x, scale)
+        return drop(_variance(x / scale, axes, ctx.n, ctx.freedom) * scale * scale, axes, keepdim)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        (x,) = ctx.saved
-        return _variance_backward(ctx, x, keep(g, ctx.shape, ctx.axes))
+        x, scale = ctx.saved
+        return keep(g, ctx.shape, ctx.axes) * _slope(ctx) * _deviations(x / scale, ctx.axes, ctx.n) * scale
 
-    tensor_backward = backward
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        x, _ = ctx.saved
+        return keep(g, ctx.shape, ctx.axes) * _slope(ctx) * Centre.apply(x, axes=ctx.axes)
 
 
 class Std(Function):
@@ -112,37 +123,81 @@ class Std(Function):
     @staticmethod
     def forward(ctx: Node, x: Any, *, axes: tuple[int, ...], correction: float, keepdim: bool) -> Any:
         ctx.shape, ctx.axes = x.shape, axes
-        ctx.n, ctx.freedom = float(_count(x, axes)), _count(x, axes) - correction
-        xp = array_module(x)
-        y = drop(xp.asarray(xp.sqrt(_variance(x, axes, ctx.n, ctx.freedom))), axes, keepdim)
-        ctx.save(x, y)
-        return y
+        ctx.n, ctx.freedom, ctx.correction = float(_count(x, axes)), _count(x, axes) - correction, correction
+        scale, xp = _scale(x, axes), array_module(x)
+        std = xp.asarray(xp.sqrt(_variance(x / scale, axes, ctx.n, ctx.freedom)))
+        ctx.save(x, scale, std)
+        return drop(std * scale, axes, keepdim)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        x, y = ctx.saved
-        flat = (y == 0).astype(y.dtype)
-        slope = g * (1 - flat) / (2 * y + flat)  # of the square root
-        return _variance_backward(ctx, x, keep(slope, ctx.shape, ctx.axes))
+        x, scale, std = ctx.saved
+        return _std_backward(ctx, x / scale, std, g)
 
-    tensor_backward = backward
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        x, scale, _ = ctx.saved
+        z = x / scale
+        std = Std.apply(z, axes=ctx.axes, correction=ctx.correction, keepdim=True)  # it moves with x
+        return _std_backward(ctx, z, std, g)
+
+
+def _std_backward(ctx: Node, z: Any, std: Any, g: Any) -> Any:
+    """g (z - mean z) / ((n - c) std z), and 0 where nothing deviates; of arrays or of tensors."""
+    flat = (std == 0).astype(std.dtype)
+    slope = keep(g, ctx.shape, ctx.axes) * (1 - flat) / (2 * std + flat)  # of the square root
+    return slope * _slope(ctx) * _deviations(z, ctx.axes, ctx.n)
+
+
+class Centre(Function):
+    """y = x - mean x;  dx = g - mean g."""
+
+    @staticmethod
+    def forward(ctx: Node, x: Any, *, axes: tuple[int, ...]) -> Any:
+        ctx.axes = axes
+        return _centred(x, axes)
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        return _centred(g, ctx.axes)
+
+    @staticmethod
+    def tensor_backward(ctx: Node, g: Any) -> Any:
+        return Centre.apply(g, axes=ctx.axes)
+
+
+def _centred(x: Any, axes: tuple[int, ...]) -> Any:
+    scale = _scale(x, axes)
+    return _deviations(x / scale, axes, float(_count(x, axes))) * scale
 
 
 def _count(x: Any, axes: tuple[int, ...]) -> int:
     return math.prod(x.shape[a] for a in axes)
 
 
-def _variance(x: Any, axes: tuple[int, ...], n: float, freedom: float) -> Any:
-    kind = x.dtype.type
-    d = x - accurate_sum(x, axes) / kind(n)
-    d = d - accurate_sum(d, axes) / kind(n)
-    return accurate_sum(d * d, axes) / kind(max(0.0, freedom))
+def _scale(x: Any, axes: tuple[int, ...]) -> Any:
+    """The power of two for each variance, with the reduced dimensions at extent 1."""
+    xp = array_module(x)
+    return xp.asarray(power_of_two(xp, largest(xp, x, axes)))
 
 
-def _variance_backward(ctx: Node, x: Any, g: Any) -> Any:
-    """2 g (x - mean x) / (n - c), of arrays or of tensors; g has the reduced dimensions with extent 1."""
-    slope = 2 / ctx.freedom if ctx.freedom else math.inf
-    return g * (slope * (x - accurate_sum(x, ctx.axes) / ctx.n))
+def _variance(z: Any, axes: tuple[int, ...], n: float, freedom: float) -> Any:
+    """The variance of an array that nobody else holds: it is written over."""
+    kind = z.dtype.type
+    z -= accurate_sum(z, axes) / kind(n)
+    z -= accurate_sum(z, axes) / kind(n)
+    z *= z
+    return accurate_sum(z, axes) / kind(max(0.0, freedom))
+
+
+def _deviations(z: Any, axes: tuple[int, ...], n: float) -> Any:
+    """z - mean z, of arrays or of tensors; numbers of such a size that their sum does not overflow."""
+    return z - accurate_sum(z, axes) / n
+
+
+def _slope(ctx: Node) -> float:
+    """2 / (n - c)."""
+    return 2 / ctx.freedom if ctx.freedom else math.inf
 
 
 def _axes(dim: Dims, x: Tensor, operation: str) -> tuple[int, ...]:

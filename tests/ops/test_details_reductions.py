@@ -82,8 +82,14 @@ def test_a_deviation_of_one_is_nothing_special():
     np.testing.assert_array_equal(gradient, [-0.5, 0.5])
 
 
-def test_where_the_deviation_underflows_its_gradient_is_0_too():
+def test_where_the_variance_underflows_the_deviation_and_its_gradient_do_not():
     y, (gradient,) = run(ops.std, (np.array([0.0, 1e-200]),), np.array(1.0))
+    np.testing.assert_allclose(y, 0.5**0.5 * 1e-200, rtol=1e-14)
+    np.testing.assert_allclose(gradient, [-(0.5**0.5), 0.5**0.5], rtol=1e-14)
+
+
+def test_where_nothing_deviates_the_gradient_of_the_deviation_is_0():
+    y, (gradient,) = run(ops.std, (np.array([3e-200, 3e-200]),), np.array(1.0))
     assert y == 0.0
     np.testing.assert_array_equal(gradient, [0.0, 0.0])
 

@@ -14,8 +14,8 @@ UFUNCS = """
 add subtract multiply divide true_divide floor_divide remainder mod fmod power negative positive absolute
 abs sign sqrt square reciprocal exp exp2 expm1 log log2 log10 log1p logaddexp sin cos tan arcsin arccos
 arctan sinh cosh tanh arctan2 hypot maximum minimum fmax fmin floor ceil trunc rint isnan isinf isfinite
-signbit copysign equal not_equal less less_equal greater greater_equal logical_and logical_or logical_not
-logical_xor bitwise_and bitwise_or bitwise_xor bitwise_not invert left_shift right_shift
+signbit copysign frexp ldexp equal not_equal less less_equal greater greater_equal logical_and logical_or
+logical_not logical_xor bitwise_and bitwise_or bitwise_xor bitwise_not invert left_shift right_shift
 divmod
 """
 
