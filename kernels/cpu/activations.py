@@ -25,7 +25,7 @@ from minidl.kernels.cpu.vector_erfcx import half_erfcx
 from minidl.kernels.cpu.vector_math import exp, expm1, log1p
 from minidl.kernels.cpu.vectors import fma, where_at_most, where_equal, where_less
 from minidl.kernels.reference import activations as reference
-from minidl.kernels.reference.activations import CUBIC, SCALE
+from minidl.kernels.reference.activations import BEYOND_TANH, CUBIC, SCALE
 
 Array = np.ndarray[Any, Any]
 Formula = Callable[..., Any]
@@ -184,9 +184,10 @@ def _gelu_tanh(x, a, b):  # type: ignore[no-untyped-def]
 
 @register_jitable
 def _gelu_tanh_backward(g, x, a, b):  # type: ignore[no-untyped-def]
-    half, one = fill(x, 0.5), fill(x, 1.0)
-    t = _hyperbolic((x + x * x * x * fill(x, CUBIC)) * fill(x, SCALE))
-    inner = (one + x * x * fill(x, 3 * CUBIC)) * fill(x, SCALE)
+    half, one, limit = fill(x, 0.5), fill(x, 1.0), fill(x, BEYOND_TANH)
+    near = where_less(limit, x, limit, where_less(x, negative(limit), negative(limit), x))
+    t = _hyperbolic((near + near * near * near * fill(x, CUBIC)) * fill(x, SCALE))
+    inner = (one + near * near * fill(x, 3 * CUBIC)) * fill(x, SCALE)
     return g * (half + half * t + half * x * (one - t * t) * inner)
 
 

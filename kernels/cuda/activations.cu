@@ -43,6 +43,8 @@
 // Of the tanh form of GELU: sqrt(2/pi), and the cubic term's weight.
 #define GELU_SCALE ((REAL)0.79788456080286535588)
 #define GELU_CUBIC ((REAL)0.044715)
+// Beyond, its tanh t is -1 or 1 and x is not squared: x^2 may be infinite, and infinity times 1 - t^2 = 0 is NaN.
+#define GELU_BEYOND ((REAL)10)
 #define SQRT_HALF ((REAL)0.70710678118654752440)
 #define NORMAL_DENSITY_AT_0 ((REAL)0.39894228040143267794)
 
@@ -312,8 +314,9 @@ extern "C" __global__ void __launch_bounds__(256) activations_gelu_tanh_v1(
 extern "C" __global__ void __launch_bounds__(256) activations_gelu_tanh_backward_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ x, REAL* __restrict__ dx, INDEX count) {
     for (INDEX i = first_index(); i < count; i += index_step()) {
-        const REAL t = squashed(x[i]);
-        const REAL inner = ((REAL)1 + 3 * GELU_CUBIC * x[i] * x[i]) * GELU_SCALE;
+        const REAL near = x[i] > GELU_BEYOND ? GELU_BEYOND : x[i] < -GELU_BEYOND ? -GELU_BEYOND : x[i];
+        const REAL t = squashed(near);
+        const REAL inner = ((REAL)1 + 3 * GELU_CUBIC * near * near) * GELU_SCALE;
         dx[i] = g[i] * ((REAL)0.5 + (REAL)0.5 * t + (REAL)0.5 * x[i] * ((REAL)1 - t * t) * inner);
     }
 }

@@ -16,6 +16,8 @@ Array = np.ndarray[Any, Any]
 #: Of the tanh form of GELU: √(2/π), and the cubic term's weight.
 SCALE = math.sqrt(2 / math.pi)
 CUBIC = 0.044715
+#: Beyond, t is -1 or 1 and x is not squared: x² may be infinite, and infinity times 1 - t² = 0 is NaN.
+BEYOND_TANH = 10.0
 
 
 def relu(x: Array) -> Array:
@@ -138,8 +140,9 @@ def gelu_tanh(x: Array) -> Array:
 
 def gelu_tanh_backward(g: Array, x: Array) -> Array:
     """g ((1 + t) / 2 + x (1 - t²) √(2/π) (1 + 3 · 0.044715 x²) / 2)."""
-    t = _squashed(x)
-    inner = (1 + x * x * (3 * CUBIC)) * SCALE
+    near = np.clip(x, -BEYOND_TANH, BEYOND_TANH)
+    t = _squashed(near)
+    inner = (1 + near * near * (3 * CUBIC)) * SCALE
     return g * (0.5 + 0.5 * t + 0.5 * x * (1 - t * t) * inner)
 
 

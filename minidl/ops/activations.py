@@ -16,6 +16,7 @@ from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import kernels
 from minidl.ops._elementwise import as_tensor, check_not_in_place, floating, inexact
+from minidl.ops.clamp import limited
 from minidl.ops.where import choose
 
 
@@ -99,6 +100,7 @@ class Silu(Function):
     @staticmethod
     def tensor_backward(ctx: Node, g: Any) -> Any:
         (x,) = ctx.saved
+        x = limited(x, 800)  # beyond, the slope is 0 or 1, and what infinity times 0 would make of it is NaN
         s = sigmoid(x)
         return g * (s * (1 + x * (1 - s)))
 

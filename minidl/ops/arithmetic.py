@@ -83,7 +83,7 @@ class Div(Function):
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         x, y = ctx.saved
-        return gradients(ctx, lambda: g / y, lambda: -g * (x / y) / y)
+        return gradients(ctx, lambda: g / y, lambda: -g * (x / y / y))
 
     tensor_backward = backward
 

@@ -8,8 +8,10 @@ loss of an element, g its cotangent.
               s(x) = log(1 + e^-|x|) + max(x, 0), which never overflows
     backward  dx = g [(1 - y) σ(x) - p y σ(-x)],  without p: g [σ(x) - y]
               dy = g [p s(-x) - s(x)],            without p: -g x
+                 = g [(p - 1) log(1 + e^-|x|) - max(x, 0) + p max(-x, 0)]
 
-In both no two large terms cancel: an unlikely positive keeps its small loss and its small slope.
+In both no two large terms cancel: an unlikely positive keeps its small loss and its small slope, and near
+x = 0 dy keeps its digits.
 
 Shape rule: x and y have one shape, to which w and p broadcast; the mean is a scalar and divides by the number
 of elements, whatever w is; ``reduction="none"`` gives ℓ. w and p are constants: they get no gradient.
@@ -26,6 +28,7 @@ from minidl.ops._labels import moved
 from minidl.ops._reduce import check_reduction, checked_pair, reduced, reduction_of
 from minidl.ops._shapes import broadcast
 from minidl.ops.activations import sigmoid
+from minidl.ops.where import choose
 
 
 class BinaryCrossEntropyWithLogits(Function):
@@ -47,8 +50,8 @@ class BinaryCrossEntropyWithLogits(Function):
         dx = g * ((1 - y) * upper - pos_weight * y * lower)  # σ(x) and σ(-x)
         if not ctx.needs_input_grad[1]:
             return dx, None, None
-        of_positive, of_negative = _softplus(x)
-        return dx, g * (pos_weight * of_positive - of_negative), None
+        near = xp.log1p(small)
+        return dx, g * ((pos_weight - 1) * near - xp.where(x >= 0, x, pos_weight * x)), None
 
     @staticmethod
     def tensor_backward(ctx: Node, g: Any) -> Any:
@@ -56,13 +59,16 @@ class BinaryCrossEntropyWithLogits(Function):
         dx = g * ((1 - y) * sigmoid(x) - pos_weight * y * sigmoid(-x))
         if not ctx.needs_input_grad[1]:
             return dx, None, None
-        # s(-x) and s(x) are the losses of the targets 1 and 0.
+        if not isinstance(pos_weight, Tensor):
+            return dx, -g * x, None
+        # s(-x) and s(x) are the losses of the targets 1 and 0; their difference is -x.
         xp = array_module(x.data)
         of_positive, of_negative = (
             BinaryCrossEntropyWithLogits.apply(x, Tensor(constant(x.data)), 1.0)
             for constant in (xp.ones_like, xp.zeros_like)
         )
-        return dx, g * (pos_weight * of_positive - of_negative), None
+        less, more = pos_weight * of_positive - of_negative, (pos_weight - 1) * of_positive - x
+        return dx, g * choose(pos_weight < 1, less, more), None
 
 
 def _softplus(x: Any) -> tuple[Any, Any]:

@@ -9,6 +9,7 @@ Shape rule: x, a and b broadcast together.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minidl._numbers import written
@@ -80,3 +81,14 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
 
 #: torch's other name for it.
 clip = clamp
+
+
+def limited(x: Any, bound: float) -> Any:
+    """x limited to ±bound, infinities and NaN as they are: for slopes, of arrays or of tensors.
+
+    >>> import numpy
+    >>> limited(numpy.array([1e300, -3.0, numpy.inf]), 10.0)
+    array([10., -3., inf])
+    """
+    inside = clamp(x, -bound, bound) if isinstance(x, Tensor) else x.clip(-bound, bound)
+    return choose(abs(x) < math.inf, inside, x)

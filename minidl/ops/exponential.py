@@ -76,7 +76,7 @@ class Rsqrt(Function):
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (y,) = ctx.saved
-        return -0.5 * g * (y * y * y)
+        return -0.5 * g * y * y * y  # factor by factor: y³ may be infinite or 0 where g y³ is not
 
     tensor_backward = backward
 

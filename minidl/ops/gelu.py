@@ -11,6 +11,9 @@ With ``approximate="tanh"``, Φ is replaced by (1 + t) / 2 with t = tanh(√(2/�
     forward  y = x (1 + t) / 2
     backward dx = g ((1 + t) / 2 + x (1 - t²) √(2/π) (1 + 3 · 0.044715 x²) / 2)
 
+Far from 0 the slope is 0 or 1 and no longer changes, while x² may be infinite, and infinity times 0 is NaN;
+so nothing is squared beyond where that begins (``BEYOND``, ``BEYOND_TANH``).
+
 The kernels are in ``kernels/reference/activations.py`` and its siblings.
 """
 
@@ -22,19 +25,24 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module, kernels
+from minidl.kernels.reference.activations import BEYOND_TANH
 from minidl.ops._elementwise import floating
 from minidl.ops.activations import tanh
+from minidl.ops.clamp import limited
 from minidl.ops.exponential import exp
 
 _SCALE = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
 #: Of φ at 0.
 _HEIGHT = 1 / math.sqrt(2 * math.pi)
+#: φ rounds to 0 beyond.
+BEYOND = 40.0
 
 
-def _density(x: Tensor) -> Tensor:
-    """φ."""
-    return exp(x * x * -0.5) * _HEIGHT
+def _density(x: Any) -> Any:
+    """φ, of arrays or of tensors."""
+    square = x * x * -0.5
+    return (exp(square) if isinstance(x, Tensor) else array_module(x).exp(square)) * _HEIGHT
 
 
 class GeluSlope(Function):
@@ -48,8 +56,8 @@ class GeluSlope(Function):
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         (x,) = ctx.saved
-        density = _density(x) if isinstance(x, Tensor) else array_module(x).exp(x * x * -0.5) * _HEIGHT
-        return g * ((2 - x * x) * density)
+        x = limited(x, BEYOND)
+        return g * ((2 - x * x) * _density(x))
 
     tensor_backward = backward
 
@@ -91,6 +99,7 @@ class GeluTanh(Function):
     @staticmethod
     def tensor_backward(ctx: Node, g: Any) -> Any:
         (x,) = ctx.saved
+        x = limited(x, BEYOND_TANH)
         t = tanh((x + x * x * x * _CUBIC) * _SCALE)
         inner = (1 + x * x * (3 * _CUBIC)) * _SCALE
         return g * (0.5 + 0.5 * t + 0.5 * x * (1 - t * t) * inner)

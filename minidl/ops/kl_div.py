@@ -53,14 +53,14 @@ class KlDivOfLogs(Function):
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         x, y = ctx.saved
-        weighted = g * array_module(g).exp(y)
-        return -weighted, weighted * (y - x + 1) if ctx.needs_input_grad[1] else None
+        e = array_module(g).exp(y)
+        return -g * e, g * (y - x + 1) * e if ctx.needs_input_grad[1] else None
 
     @staticmethod
     def tensor_backward(ctx: Node, g: Any) -> Any:
         x, y = ctx.saved
-        weighted = g * exp(y)
-        return -weighted, weighted * (y - x + 1) if ctx.needs_input_grad[1] else None
+        e = exp(y)
+        return -g * e, g * (y - x + 1) * e if ctx.needs_input_grad[1] else None
 
     @classmethod
     def operation(cls) -> str:

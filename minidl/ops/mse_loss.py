@@ -29,7 +29,7 @@ class MseLoss(Function):
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         x, y = ctx.saved
-        dx = g * (2 * (x - y))
+        dx = 2 * g * (x - y)  # twice the difference might be infinite where the mean's share of it is not
         return dx, -dx if ctx.needs_input_grad[1] else None
 
     tensor_backward = backward

@@ -48,9 +48,9 @@ class Pow(Function):
 def _flat(x: Any, y: Any) -> Any:
     """Where the slope along x is 0 by decree, on tensors.
 
-    Where x is not 0, y x^(y-1) is 0 for y = 0 by itself, and must be computed: it changes with y, by 1/x.
+    Where 1/x is finite, y x^(y-1) is 0 for y = 0 by itself, and must be computed: it changes with y, by 1/x.
     """
-    return (y == 0) & ~(abs(x) > 0) if hasattr(y, "shape") else y == 0
+    return (y == 0) & ~(abs(1 / x) < math.inf) if hasattr(y, "shape") else y == 0
 
 
 def _along_base(g: Any, x: Any, y: Any, flat: Any) -> Any:

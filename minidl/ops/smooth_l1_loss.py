@@ -18,6 +18,7 @@ from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
 from minidl.ops._reduce import check_reduction, checked_pair, reduced, reduction_of
 from minidl.ops.l1_loss import l1_loss
+from minidl.ops.where import choose
 
 
 class SmoothL1Loss(Function):
@@ -29,7 +30,8 @@ class SmoothL1Loss(Function):
         size = abs(difference)
         ctx.near, ctx.beta = size < beta, beta
         ctx.save(x, y, array_module(x).sign(difference))
-        return array_module(x).where(ctx.near, difference * difference / (2 * beta), size - beta / 2)
+        # |d| < β: so d/β squares without leaving the format's range, which d² may do.
+        return array_module(x).where(ctx.near, difference * (difference / beta) / 2, size - beta / 2)
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
@@ -40,8 +42,7 @@ class SmoothL1Loss(Function):
     @staticmethod
     def tensor_backward(ctx: Node, g: Any) -> Any:
         x, y, sign = ctx.saved
-        near = Tensor(ctx.near.astype(g.dtype))
-        dx = g * (near * ((x - y) / ctx.beta) + (1 - near) * sign)
+        dx = g * choose(Tensor(ctx.near), (x - y) / ctx.beta, sign)
         return dx, -dx if ctx.needs_input_grad[1] else None
 
 
