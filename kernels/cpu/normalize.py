@@ -13,12 +13,16 @@ What is different from ``kernels/reference/normalize.py``, and why it is faster:
 * Rows that are normalised on their own (M = 1: layer normalisation) are read from memory once: statistics and
   result, or sums and gradient, while the row is in the cache.
 
+Where σ² + ε leaves the range of the format, or s is so far from 1 that products of such factors may, the
+reference computes instead.
+
 The work is cut by the shape alone, and what the pieces give is added up in one order: the bits of a result do
 not depend on the number of threads.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +40,13 @@ from minidl.kernels.threads import deal, get_num_threads
 
 Array = np.ndarray[Any, Any]
 Gradients = tuple[Array | None, Array | None, Array | None]
+
+#: With an ε above this no square that underflows matters, in float32 either.
+LEAST = 1e-30
+#: Squares of s and 1/s up to here are none of the ends of the range.
+MOST = 2.0**30
+#: Where s itself is smaller, values and their products with cotangents are near the end of float32's range.
+SMALLEST = 2.0**-100
 
 
 def forward(
@@ -64,6 +75,8 @@ def forward(
         )  # fmt: skip
         deal(loops.affine, plan.pieces, flat, y, *factors, far, *plan.sizes)
     mean, var, inv_std = results
+    if not _in_range(var, eps):
+        return reference.forward(x, weight, bias, groups, eps)
     return plan.shaped(y, x.shape), mean, var, inv_std
 
 
@@ -75,6 +88,8 @@ def backward(
         return reference.backward(g, x, weight, mean, inv_std, groups, needed)
     if groups is not None and x.shape[2] == 1:
         return _rows_backward(g, x, weight, mean, inv_std, groups, needed)
+    if not _near_one(inv_std):
+        return reference.backward(g, x, weight, mean, inv_std, groups, needed)
     plan = _plan(x.shape, groups)
     gamma, _ = _given(weight, None, x)
     g, x, shape = _pixels(g), _pixels(x), x.shape
@@ -104,7 +119,7 @@ def backward(
 
 def forward_given(x: Array, weight: Array | None, bias: Array | None, mean: Array, inv_std: Array) -> Array:
     """y with a given μ and s for each channel."""
-    if not x.size or x.dtype not in DTYPES:
+    if not x.size or x.dtype not in DTYPES or not _near_one(inv_std):
         return reference.forward_given(x, weight, bias, mean, inv_std)
     plan = _plan(x.shape, None)
     scale = inv_std if weight is None else inv_std * weight
@@ -115,7 +130,7 @@ def backward_given(
     g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, needed: Needed
 ) -> Gradients:
     """Cotangents of x, γ and β, those that are needed, where μ and s do not depend on x."""
-    if not x.size or x.dtype not in DTYPES:
+    if not x.size or x.dtype not in DTYPES or not _near_one(inv_std):
         return reference.backward_given(g, x, weight, mean, inv_std, needed)
     plan, flat = _plan(x.shape, None), _pixels(g)
     dx = dweight = dbias = None
@@ -127,6 +142,18 @@ def backward_given(
         scale = inv_std if weight is None else inv_std * weight
         dx = plan.shaped(_affine(flat, plan, np.zeros_like(scale), scale, None), x.shape)
     return dx, dweight, dbias
+
+
+def _in_range(var: Array, eps: float) -> bool:
+    """Whether σ² + ε is in the range of the format, and of its squares, in every group."""
+    if eps > LEAST:
+        return bool(np.add.reduce(var) < math.inf)  # quicker; an infinite sum only asks the reference
+    return bool(reference.in_range(var + var.dtype.type(eps)).all())
+
+
+def _near_one(inv_std: Array) -> bool:
+    """Whether s² times anything of an ordinary size is in the range of float32; False for NaN."""
+    return bool(np.maximum.reduce(inv_std) < MOST and np.minimum.reduce(inv_std) > 1 / MOST)
 
 
 # --- how the work is cut ------------------------------------------------------------------------------------
@@ -254,12 +281,16 @@ def _rows_forward(
     rows = n * groups
     sizes = (size, groups, step, rows, float(eps))
     deal(alone.rows_forward, -(-rows // step), flat, y, gamma, beta, mean, var, inv_std, *sizes)
+    if not _in_range(var, eps):
+        return reference.forward(x, weight, bias, groups, eps)
     return y.reshape(x.shape), mean, var, inv_std
 
 
 def _rows_backward(
     g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, groups: int, needed: Needed
 ) -> Gradients:
+    if not np.minimum.reduce(inv_std) > SMALLEST:
+        return reference.backward(g, x, weight, mean, inv_std, groups, needed)
     n, c, _ = x.shape
     # Each piece sums for γ and β on its own; so few pieces that these sums stay small beside x.
     pieces = min(n, max(4, min(64, 2**20 // c)), max(1, x.size // (4 * PIECE)))

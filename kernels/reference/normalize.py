@@ -9,6 +9,9 @@ The input is (N, C, M) by shape, in any memory order. ``groups`` says over what 
 Notation: B groups with mean μ, biased variance σ² and s = 1 / √(σ² + ε), each (B,); x̂ = (x - μ) s; weight γ
 and bias β, (C) or None; g the cotangent of y = γ x̂ + β. The inner sums run along contiguous memory, where
 NumPy adds pairwise, the outer ones in float64.
+
+Where σ² + ε leaves the range of the format although the numbers do not (in float32 from about 1e19 on, and
+without an ε below 1e-15), a group is divided by a power of two of its own size first: x̂ is the same.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels.layout import c_order
+from minidl.kernels.scaling import largest, power_of_two
 
 Array = np.ndarray[Any, Any]
 Needed = tuple[bool, bool, bool]
@@ -40,9 +44,44 @@ def _group_mean(x: Array) -> Array:
 
 def _standardise(x: Array, mean: Array, inv_std: Array) -> Array:
     """x̂ of grouped values."""
-    centred = x - mean.reshape(1, -1, 1)
-    centred *= inv_std.reshape(1, -1, 1)
+    mean, inv_std = mean.reshape(1, -1, 1), inv_std.reshape(1, -1, 1)
+    limits = np.finfo(x.dtype)
+    far = np.abs(mean) > limits.max * limits.eps  # then x - mean may be infinite
+    if far.any():
+        half = np.where(far, x.dtype.type(0.5), x.dtype.type(1))
+        x, mean, inv_std = x * half, mean * half, inv_std / half
+    centred = x - mean
+    centred *= inv_std
     return centred
+
+
+def in_range(total: Array) -> Array:
+    """Where σ² + ε is a number, and large enough for squares that underflowed not to matter."""
+    limits = np.finfo(total.dtype)
+    usual: Array = (total > limits.tiny / limits.eps) & (total < np.inf)
+    return usual
+
+
+def _scaled(x: Array, eps: float) -> tuple[Array, Array, Array, Array]:
+    """x̂ of grouped values with μ, σ² and s, where squares would leave the range of the format.
+
+    With z = x / k for a power of two k of the size of the group (and of √ε): μ = k mean z, σ² = k² var z and
+    s = 1 / (k √(var z + ε/k²)).
+    """
+    kind = x.dtype.type
+    scale = power_of_two(np, np.maximum(largest(np, x, (0, 2)), kind(np.sqrt(eps))))
+    z = (x / scale).astype(np.float64)  # so that equal float32 numbers have their mean without rounding
+    mean = _group_mean(z)
+    z -= mean
+    var = _group_mean(np.square(z))
+    whole = var.astype(kind) * scale * scale
+    inv_std = 1 / np.sqrt(whole + kind(eps))
+    # Where σ² + ε is in range after all, it may be ε alone, and ε/k² nothing.
+    usual = in_range(whole + kind(eps))
+    inverse = 1 / np.sqrt(var + eps / scale / scale)
+    xhat = z.astype(kind) * np.where(usual, scale, kind(1)) * np.where(usual, inv_std, inverse.astype(kind))
+    inv_std = np.where(usual, inv_std, (inverse / scale).astype(kind))
+    return xhat, mean.astype(kind) * scale, whole, inv_std
 
 
 def _affine(xhat: Array, weight: Array | None, bias: Array | None) -> Array:
@@ -71,8 +110,11 @@ def forward(
     mean = _group_mean(grouped)
     centred = grouped - mean
     var = _group_mean(np.square(centred))
-    inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
-    centred *= inv_std
+    if in_range(var + x.dtype.type(eps)).all():
+        inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
+        centred *= inv_std
+    else:
+        centred, mean, var, inv_std = _scaled(grouped, eps)
     y = _affine(centred.reshape(x.shape), weight, bias)
     return y, mean.ravel(), var.ravel(), inv_std.ravel()
 

@@ -36,8 +36,8 @@ def clip_grad_norm_(
         error_if_nonfinite: raise where the norm is infinite or NaN, instead of letting that spread.
 
     Returns:
-        the norm before clipping, a 0-d tensor (0 without gradients). It is summed in float64, so that it does
-        not overflow where the gradients do not.
+        the norm before clipping, a 0-d tensor (0 without gradients). No power of a gradient over- or
+        underflows on the way, and a norm that is too large for its dtype still clips as it should.
 
     Raises:
         ValueError: a ``max_norm`` below 0 or a ``norm_type`` that is not positive.
@@ -61,13 +61,14 @@ def clip_grad_norm_(
         return Tensor(np.zeros((), DEFAULT_DTYPE))
     dtype = np.result_type(*(g.dtype for g in grads))
     with np.errstate(all="ignore"):  # infinities and NaN travel silently
-        total = dtype.type(_norm(grads, norm_type))
+        scale, relative = _norm(grads, norm_type)
+        total = dtype.type(scale * relative)
         if error_if_nonfinite and not np.isfinite(total):
             raise RuntimeError(
                 f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {total}, so they cannot "
                 "be clipped"
             )
-        factor = np.minimum(dtype.type(max_norm) / (total + dtype.type(1e-6)), dtype.type(1))
+        factor = np.minimum(max_norm / scale / (relative + 1e-6 / scale), 1)
         for g in grads:
             with on(g.data):
                 g.data *= factor.astype(g.dtype)
@@ -96,7 +97,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     if not clip_value >= 0:
         raise ValueError(f"clip_grad_value_: clip_value must be 0 or more, got {clip_value}")
     for g in _gradients(parameters):
-        with on(g.data):
+        with on(g.data), np.errstate(all="ignore"):
             array_module(g.data).clip(g.data, -clip_value, clip_value, out=g.data)
         g.mark_changed()
 
@@ -106,12 +107,31 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [p.grad for p in given if p.grad is not None]
 
 
-def _norm(grads: list[Tensor], order: float) -> float:
-    """The norm of all gradients together, in float64."""
-    if math.isinf(order):
-        return float(np.max([_of_one(g, lambda a: a.max()) for g in grads if g.numel() > 0], initial=0.0))
-    powers = (_of_one(g, lambda a: (a.astype(np.float64) ** order).sum()) for g in grads)
-    return float(np.float64(sum(powers)) ** (1 / order))
+def _norm(grads: list[Tensor], order: float) -> tuple[np.float64, np.float64]:
+    """The norm of all gradients together in float64, as a scale and the norm of the gradients divided by it.
+
+    The scale is 1 unless the powers leave the range of float64: then it is the largest element.
+    """
+    one = np.float64(1)
+    if not math.isinf(order):
+        total = _powers(grads, order, one)
+        norm = total ** (1 / order)
+        if 1e-270 < total and norm < math.inf:
+            return one, norm
+    largest = np.max([_of_one(g, lambda a: a.max()) for g in grads if g.numel() > 0], initial=np.float64(0))
+    if math.isinf(order) or not 0 < largest < math.inf:
+        return one, largest
+    return largest, _powers(grads, order, largest) ** (1 / order)
+
+
+def _powers(grads: list[Tensor], order: float, scale: np.float64) -> np.float64:
+    """Σ |g / scale|^p."""
+
+    def of_one(a: Any) -> Any:
+        a = a.astype(np.float64)
+        return ((a if scale == 1 else a / scale) ** order).sum()
+
+    return np.float64(sum(_of_one(g, of_one) for g in grads))
 
 
 def _of_one(g: Tensor, measure: Callable[[Any], Any]) -> float:

@@ -18,10 +18,12 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from minidl._device import place_of
+from minidl._device import on, place_of
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node, is_recomputing
 from minidl.dispatch import array_module, kernels
+from minidl.kernels.scaling import power_of_two
+from minidl.ops.reductions import Centre
 from minidl.ops.reductions import mean as mean_of
 from minidl.ops.reductions import sum as sum_of
 
@@ -72,17 +74,18 @@ class Normalize(Function):
 
     @staticmethod
     def tensor_backward(ctx: Node, g: Any) -> Any:
-        x, weight, _, _ = ctx.saved  # mean and deviation move with x: computed once more, by operations
+        x, weight, _, inv_std = ctx.saved  # mean and deviation move with x: computed once more, by operations
 
         def group_mean(t: Tensor) -> Tensor:
             return mean_of(t, (0, 2), keepdim=True)
 
-        grouped = x.reshape(ctx.view.grouped)
-        centred = grouped - group_mean(grouped)
-        inv_std = (group_mean(centred * centred) + ctx.eps) ** -0.5
+        # (x - μ) / k and ε/k², k being the power of two next to √(σ² + ε): so squares stay in range.
+        k = _power_of_two(inv_std)
+        centred = Centre.apply(x.reshape(ctx.view.grouped), axes=(0, 2)) / k
+        inv_std = (group_mean(centred * centred) + ctx.eps / k / k) ** -0.5
         xhat = centred * inv_std
         h, dweight, dbias = _towards(ctx, g, xhat, weight)
-        dx = inv_std * (h - group_mean(h) - xhat * group_mean(h * xhat))
+        dx = inv_std * (h - group_mean(h) - xhat * group_mean(h * xhat)) / k
         return dx.reshape(x.shape), dweight, dbias
 
 
@@ -116,6 +119,12 @@ class NormalizeBy(Function):
     @classmethod
     def operation(cls) -> str:
         return super().operation().removesuffix("_eval")
+
+
+def _power_of_two(inv_std: Tensor) -> Tensor:
+    """That next to 1 / inv_std for each group: a constant, which grouped values can be divided by."""
+    xp = array_module(inv_std.data)
+    return Tensor(power_of_two(xp, 1 / inv_std.data).reshape(1, -1, 1))
 
 
 def _flat(parameter: Any) -> Any:
@@ -190,6 +199,7 @@ def update_running(record: Tensor | None, value: Any, momentum: float) -> None:
     """running ← (1 - momentum) running + momentum value, in place."""
     if record is None or is_recomputing():  # a checkpointed forward that runs again: this batch is recorded
         return
-    record.data *= 1 - momentum
-    record.data += (momentum * value).astype(record.dtype)
+    with on(record.data):
+        record.data *= 1 - momentum
+        record.data += (momentum * value).astype(record.dtype)
     record.mark_changed()
