@@ -117,11 +117,18 @@ def move(array: Any, device: Device, copy: bool = False) -> Any:
 
 
 def on(array: Any) -> contextlib.AbstractContextManager[Any]:
-    """The device of an array, as the current one within a ``with`` block; for the host nothing."""
-    return HOST if type(array) is np.ndarray or kind_of(array) is None else device_of(array).context()
+    """A ``with`` block for computing with an array outside of an operation.
 
+    Its device is the current one; on the host infinities and NaN come about silently, as in an operation and
+    in torch.
 
-HOST = contextlib.nullcontext()
+    >>> with on(np.zeros(1)):
+    ...     np.float32(3e38) * np.float32(10)
+    np.float32(inf)
+    """
+    if type(array) is np.ndarray or kind_of(array) is None:
+        return np.errstate(all="ignore")
+    return device_of(array).context()
 
 
 def place_of(operation: Callable[[], str], arrays: Iterable[Any]) -> Device | None:

@@ -208,7 +208,7 @@ def _compare(
         index = tuple(int(i) for i in np.unravel_index(flat, x.shape))
         h = step * max(1.0, abs(float(x.data[index])))
         slope, spread = _slopes(scalar, x, index, h, centre)
-        rows.append((index, analytic[index], slope, spread, h))
+        rows.append((index, float(analytic[index]), slope, spread, h))  # no NumPy number, which would warn
     allowed = atol + rtol * max((abs(row[2]) for row in rows), default=0.0)
     for index, got, slope, spread, h in rows:
         if abs(got - slope) <= allowed:

@@ -116,11 +116,12 @@ class Augmentation:
         image = np.array(image, order="C")
         if self.brightness == 0 and self.contrast == 0:
             return image
-        mean = image.mean(axis=(1, 2), keepdims=True, dtype=np.float64).astype(image.dtype)
-        image -= mean
-        image *= image.dtype.type(1 + self.contrast * contrast)
-        image += mean + image.dtype.type(self.brightness * bright)
-        return np.clip(image, 0, 1, out=image)
+        with np.errstate(all="ignore"):  # infinities and NaN travel silently
+            mean = image.mean(axis=(1, 2), keepdims=True, dtype=np.float64).astype(image.dtype)
+            image -= mean
+            image *= image.dtype.type(1 + self.contrast * contrast)
+            image += mean + image.dtype.type(self.brightness * bright)
+            return np.clip(image, 0, 1, out=image)
 
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON-able values."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ IMAGE_SUFFIXES = frozenset(
 )
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg"})
 
+_filters = threading.Lock()
 _KINDS = "give a PNG, JPEG, TIFF, BMP or WebP file"
 
 
@@ -129,6 +131,20 @@ def read_mask(path: PathLike) -> np.ndarray:
     raise InputError(f"{path}: a mask of mode {mode}; save it as 8-bit gray PNG whose values are class ids")
 
 
+def _recognised(path: Path) -> Image.Image:
+    """The picture, of which no more than the header was read.
+
+    Large ones are welcome; only at twice its limit (179 million pixels) does Pillow refuse. Its warning is
+    asked for with a lock, since the filters of warnings are the whole process's, and pictures are read by
+    several threads: one of them would put back what another has set.
+    """
+    from PIL import Image
+
+    with _filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """The decoded picture, turned upright; every failure to decode is one line that names the file."""
@@ -137,16 +153,13 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         if os.path.getsize(path) == 0 and path.is_file():
             raise InputError(f"{path}: an empty file; {_KINDS}")
-        with warnings.catch_warnings():
-            # Large pictures are welcome; only at twice its limit (179 million pixels) does Pillow refuse.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                pages = getattr(file, "n_frames", 1)
-                if pages > 1 and file.format != "MPO":  # MPO: a photo with its preview, as phones write it
-                    raise InputError(f"{path}: holds {pages} images; save each to a file of its own")
-                file.load()
-                picture = ImageOps.exif_transpose(file)
-                picture.format = file.format
+        with _recognised(path) as file:
+            pages = getattr(file, "n_frames", 1)
+            if pages > 1 and file.format != "MPO":  # MPO: a photo with its preview, as phones write it
+                raise InputError(f"{path}: holds {pages} images; save each to a file of its own")
+            file.load()
+            picture = ImageOps.exif_transpose(file)
+            picture.format = file.format
     except (InputError, MemoryError):
         raise
     except FileNotFoundError as error:

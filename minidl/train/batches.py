@@ -105,15 +105,17 @@ def statistics(
     largest = (0, 0)
     for done, sample in enumerate(samples, 1):
         image, mask = cache.load(sample)
-        total += image.sum(axis=(1, 2), dtype=np.float64)
-        squares += np.square(image, dtype=np.float64).sum(axis=(1, 2))
+        with np.errstate(all="ignore"):  # infinities and NaN travel silently
+            total += image.sum(axis=(1, 2), dtype=np.float64)
+            squares += np.square(image, dtype=np.float64).sum(axis=(1, 2))
         count += mask.size
         pixels += np.bincount(mask[mask != cache.data.ignore_index], minlength=classes)
         largest = (max(largest[0], mask.shape[0]), max(largest[1], mask.shape[1]))
         if progress is not None:
             progress(done, len(samples))
-    mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
+    with np.errstate(all="ignore"):
+        mean = total / count
+        std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
     return Statistics(tuple(mean.tolist()), tuple(std.tolist()), tuple(pixels.tolist()), largest)
 
 
@@ -127,7 +129,8 @@ class Normalisation:
     def __call__(self, images: Array) -> Array:
         """(..., C, H, W) in 0..1 to the network's input, float32."""
         mean, std = (np.array(v, np.float32).reshape(-1, 1, 1) for v in (self.mean, self.std))
-        return (images - mean) / std
+        with np.errstate(all="ignore"):  # infinities and NaN travel silently
+            return (images - mean) / std
 
 
 class Batches:

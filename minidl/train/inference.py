@@ -180,10 +180,11 @@ class _Loss:
         with on(p):
             chosen = move(array_module(p).take_along_axis(p, classes[None], axis=0)[0], CPU)[labelled]
         # A probability that float32 rounds to 0 would make the loss infinite; a NaN stays one.
-        losses = -np.log(np.maximum(chosen, np.finfo(np.float32).tiny), dtype=np.float64)
-        weights = np.ones(ids.size) if self.weights is None else self.weights[ids].astype(np.float64)
-        self.total += float(losses @ weights)
-        self.count += float(weights.sum())
+        with np.errstate(all="ignore"):
+            losses = -np.log(np.maximum(chosen, np.finfo(np.float32).tiny), dtype=np.float64)
+            weights = np.ones(ids.size) if self.weights is None else self.weights[ids].astype(np.float64)
+            self.total += float(losses @ weights)
+            self.count += float(weights.sum())
 
     @property
     def mean(self) -> float:

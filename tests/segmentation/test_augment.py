@@ -215,3 +215,10 @@ def test_options_out_of_range(options: dict[str, Any], words: str) -> None:
 def test_shapes_that_do_not_fit(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     with pytest.raises(ValueError, match="must agree"):
         Augmentation()(np.zeros(shapes[0], np.float32), np.zeros(shapes[1], int), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, np.finfo(np.float32).max])
+def test_pictures_that_are_not_finite_are_relit_in_silence(value: float) -> None:
+    image = np.full((1, 4, 4), value, np.float32)
+    with np.errstate(over="raise", invalid="raise"):
+        Augmentation(contrast=1.0)(image, np.zeros((4, 4), np.int64), np.random.default_rng(0))

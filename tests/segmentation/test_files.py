@@ -2,6 +2,8 @@
 
 import io
 import os
+import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +255,33 @@ def test_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(InputError) as error:
         read_image(path)
     assert "too large" in one_line(error, path)
+
+
+def test_threads_that_read_side_by_side_leave_the_filters_of_warnings_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins within the first and ends after it: it would put back what the first had set."""
+    write_png(tmp_path / "a.png", np.zeros((2, 2), np.uint8))
+    before, second_is_in, first_is_out = list(warnings.filters), threading.Event(), threading.Event()
+    open_file, calls = Image.open, []
+
+    def slow(path: Any) -> Any:
+        calls.append(path)
+        if len(calls) == 1:
+            second.start()
+            second_is_in.wait(0.2)  # in vain, if only one at a time may touch the filters
+        else:
+            second_is_in.set()
+            first_is_out.wait(5)
+        return open_file(path)
+
+    second = threading.Thread(target=read_image, args=(tmp_path / "a.png",))
+    monkeypatch.setattr(Image, "open", slow)
+    read_image(tmp_path / "a.png")
+    first_is_out.set()
+    second.join()
+    assert len(calls) == 2
+    assert warnings.filters == before
 
 
 # ---------------------------------------------------------------------------------------------

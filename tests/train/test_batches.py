@@ -218,6 +218,12 @@ def test_normalisation():
     np.testing.assert_array_equal(normalise(images), np.array([[[[1.0]], [[2.0]]]], np.float32), strict=True)
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan, np.finfo(np.float32).max])
+def test_pictures_that_are_not_finite_are_normalised_in_silence(value):
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        Normalisation((float("inf"), 0.5), (1e-6, 1e-6))(np.full((2, 3, 3), value, np.float32))
+
+
 def test_class_weights_by_hand():
     # shares 1/10, 2/10, 7/10: the median is 2/10
     weights = Statistics((0.0,), (1.0,), (10, 20, 70), (1, 1)).class_weights()
