@@ -21,12 +21,13 @@ import collections
 import contextlib
 import math
 import mmap
-import os
 import sys
 import threading
 from typing import Any
 
 import numpy as np
+
+from minidl.kernels import forks
 
 Array = np.ndarray[Any, Any]
 
@@ -115,7 +116,7 @@ class Pool:
         # stretches are being changed. So it only notes what came back, which takes no lock.
         self.returned: collections.deque[tuple[_Region, int, int]] = collections.deque()
         self.in_use = self.most = 0
-        self.lock = threading.Lock()
+        self.lock = forks.guarded(threading.Lock())
 
     def take(self, nbytes: int) -> _Buffer:
         """A buffer of at least so many bytes."""
@@ -186,15 +187,6 @@ def _forget(region: _Region) -> None:
 
 
 _pool = Pool()
-
-
-def _after_fork() -> None:
-    """Another thread of the parent may have held the lock, which nobody in the child would ever give back."""
-    _pool.lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -8,22 +8,26 @@ which does not survive a fork.
   planes). The range is cut into a few parts for each thread, and who is done with a part takes the next:
   where other programs take a core away for a while, its share goes to the others. Which thread computes a
   piece changes nothing about its value. Handing over is compiled code, too (``kernels/cpu/team.py``).
-* **Reference kernels** (:func:`for_each`): images are dealt out, and BLAS is held to one thread meanwhile:
-  cutting the many small products of a convolution into pieces costs more than it brings. Until a number of
-  threads was set, they leave it to BLAS.
-* **BLAS on its own** (matrix products of whole layers) has as many threads as were set.
+* **Reference kernels** (:func:`for_each`): images are dealt out, and each matrix product of an image is left to
+  BLAS on one thread: cutting the many small products of a convolution costs more than it brings.
+* **Matrix products of whole layers** (``kernels/products.py``) are cut into as many pieces as threads were
+  set, each again BLAS's on one thread (``kernels/blas.py`` says why BLAS does not cut them).
+
+Until a number of threads was set, nothing is dealt out to Python threads, and BLAS cuts its products itself.
 """
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
+import functools
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from minidl.kernels import blas, forks
 
 #: Parts that the work of a compiled kernel is cut into, for each thread: enough to even out, few to start.
 #: Up to MOST_PARTS, every piece is a part: ten pieces in eight parts would leave a thread with four of them
@@ -32,7 +36,8 @@ PARTS, MOST_PARTS = 4, 16
 
 _count: int | None = None  # None: nobody has set it
 _pool: tuple[int, int, ThreadPoolExecutor] | None = None  # process, threads
-_lock = threading.Lock()
+_lock = forks.guarded(threading.Lock())
+_is_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("minidl_is_worker", default=False)
 
 
 def available_cores() -> int:
@@ -51,7 +56,7 @@ def set_num_threads(count: int) -> None:
     if count < 1:
         raise ValueError(f"set_num_threads: the number of threads must be at least 1, got {count}")
     _count = count
-    _blas.set(count)
+    blas.set_num_threads(count)
 
 
 def get_num_threads() -> int:
@@ -59,47 +64,9 @@ def get_num_threads() -> int:
     return _count or available_cores()
 
 
-# --- BLAS ---------------------------------------------------------------------------------------------------
-
-
-class _Blas:
-    """The BLAS libraries of this process, and how many threads they may use."""
-
-    def __init__(self) -> None:
-        self.libraries: list[Any] | None = None
-        self.held = 0  # how many regions hold BLAS to one thread at the moment
-        self.lock = threading.Lock()
-
-    def set(self, count: int) -> None:
-        """Give BLAS so many threads; a library loaded later (SciPy has its own) is found at the next call."""
-        import threadpoolctl
-
-        with self.lock:
-            self.libraries = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
-            if not self.held:
-                self._apply(count)
-
-    def _apply(self, count: int) -> None:
-        for library in self.libraries or ():
-            library.set_num_threads(count)
-
-    @contextlib.contextmanager
-    def one_thread(self) -> Iterator[None]:
-        """Hold BLAS to one thread; several Python threads may be in such a region at once."""
-        with self.lock:
-            self.held += 1
-            if self.held == 1:
-                self._apply(1)
-        try:
-            yield
-        finally:
-            with self.lock:
-                self.held -= 1
-                if not self.held:
-                    self._apply(get_num_threads())
-
-
-_blas = _Blas()
+def number_set() -> int | None:
+    """The number that was set; None: nobody has set one."""
+    return _count
 
 
 # --- dealing out --------------------------------------------------------------------------------------------
@@ -119,8 +86,9 @@ class _Helper:
         threading.Thread(target=self._run, daemon=True, name="minidl").start()
 
     def start(self, work: Callable[[int], None], number: int) -> None:
-        """Begin ``work(number)``."""
-        self.work, self.number, self.error = work, number, None
+        """Begin ``work(number)``, in the caller's context: NumPy keeps its error state there."""
+        self.work = functools.partial(contextvars.copy_context().run, work)
+        self.number, self.error = number, None
         self.go.release()
 
     def _run(self) -> None:
@@ -166,11 +134,9 @@ def deal(kernel: Callable[..., Any], pieces: int, *args: Any, parts: int | None 
             kernel(0, pieces, 0, *args)
         return
     number = min(pieces, parts or (PARTS if pieces > MOST_PARTS * threads else MOST_PARTS) * threads)
-    if hasattr(kernel, "overloads"):  # compiled by Numba
-        from minidl.kernels.cpu import team
-
-        if team.deal(kernel, pieces, number, threads, args):
-            return
+    by_numba = hasattr(kernel, "overloads")
+    if by_numba and _team().deal(kernel, pieces, number, threads, args):
+        return
     taken = itertools.count()  # next() on it is atomic
 
     def work(worker: int) -> None:
@@ -192,6 +158,15 @@ def deal(kernel: Callable[..., Any], pieces: int, *args: Any, parts: int | None 
         raise errors[0]
 
 
+@functools.cache
+def _team() -> Any:
+    """The threads of compiled kernels, which are compiled themselves."""
+    with forks.loading():
+        from minidl.kernels.cpu import team
+
+        return team
+
+
 def deal_rows(
     kernel: Callable[..., Any], rows: list[tuple[Any, ...]], cuts: list[tuple[int, int, int]]
 ) -> None:
@@ -205,11 +180,8 @@ def deal_rows(
             kernel(begin, end, worker, *rows[row])
 
     threads = min(get_num_threads(), len(cuts))
-    if threads > 1:
-        from minidl.kernels.cpu import team
-
-        if hasattr(kernel, "overloads") and team.deal_rows(kernel, rows, cuts, threads):
-            return
+    if threads > 1 and hasattr(kernel, "overloads") and _team().deal_rows(kernel, rows, cuts, threads):
+        return
     deal(some, len(cuts), parts=len(cuts))
 
 
@@ -218,13 +190,13 @@ def for_each(work: Callable[[int], None], count: int) -> None:
 
     The calls must not depend on each other. The first exception of one of them is raised here.
     """
-    if (_count or 1) == 1 or count < 2:
+    if (_count or 1) == 1 or count < 2 or is_worker():
         for index in range(count):
             work(index)
         return
-    with _blas.one_thread():
+    with blas.one_thread():
         # Each call gets the caller's context: NumPy keeps its error state there.
-        calls = [_submit(contextvars.copy_context().run, work, index) for index in range(count)]
+        calls = [_submit(contextvars.copy_context().run, _work_alone, work, index) for index in range(count)]
         try:
             for call in calls:
                 call.result()
@@ -234,6 +206,18 @@ def for_each(work: Callable[[int], None], count: int) -> None:
             for call in calls:
                 if not call.cancelled():
                     call.exception()
+
+
+def is_worker() -> bool:
+    """Whether this code is one of the calls that :func:`for_each` has dealt out to several threads."""
+    return _is_worker.get()
+
+
+def _work_alone(work: Callable[[int], None], index: int) -> None:
+    """One of several calls at once: none deals out anything itself."""
+    _is_worker.set(True)  # in the context of this call only
+    blas.limit_here()
+    work(index)
 
 
 def _submit(work: Callable[..., Any], *args: Any) -> Any:
@@ -246,10 +230,9 @@ def _submit(work: Callable[..., Any], *args: Any) -> Any:
 
 
 def _after_fork() -> None:
-    """Another thread of the parent may have held the locks, which nobody in the child would give back."""
-    global _lock, _helpers
-    _lock, _blas.lock, _blas.held = threading.Lock(), threading.Lock(), 0
-    _idle.clear()  # threads do not survive a fork
+    """Threads do not survive a fork."""
+    global _helpers
+    _idle.clear()
     _helpers = 0
 
 

@@ -17,7 +17,6 @@ backend of the host has no such function, the reference kernel runs instead, and
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import types
@@ -29,6 +28,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from minidl._switch import Switch
+from minidl.kernels import contracts, forks
 from minidl.kernels.cuda.device import kind_of, namespace
 
 #: Backends for host arrays and the package that holds the kernels of each. The first one is the reference.
@@ -82,7 +83,7 @@ class use:
         _preferred.reset(self._before.pop())
 
 
-class check_kernels(contextlib.ContextDecorator):
+class check_kernels(Switch):
     """Within this block every compiled kernel is compared with the reference kernel, call by call.
 
     The first result that differs by more than rounding raises a ``KernelMismatchError``
@@ -101,18 +102,7 @@ class check_kernels(contextlib.ContextDecorator):
     4.0
     """
 
-    def __init__(self, mode: bool = True) -> None:
-        self.mode = mode
-
-    def __enter__(self) -> check_kernels:
-        self._stack = [*getattr(self, "_stack", ()), _checking.set(self.mode)]
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        _checking.reset(self._stack.pop())
-
-    def _recreate_cm(self) -> check_kernels:
-        return check_kernels(self.mode)
+    variable = _checking
 
 
 def checks_kernels() -> bool:
@@ -220,6 +210,8 @@ class Kernels:
             kernel = _find(REFERENCE, self.operation, name)
         if kernel is None:
             raise NotImplementedError(f"{self.operation}.{name}: no backend has this kernel")
+        reference = _find(REFERENCE, self.operation, name)
+        kernel = contracts.checked(f"{self.operation}.{name}", kernel, reference)
         setattr(self, name, kernel)  # asked for once: the next access does not come here
         return kernel
 
@@ -238,7 +230,8 @@ class Kernels:
 def _find(backend: str, operation: str, name: str) -> Callable[..., Any] | None:
     module_name = f"{DEVICE_BACKENDS.get(backend) or HOST_BACKENDS[backend]}.{operation}"
     try:
-        module = importlib.import_module(module_name)
+        with forks.loading():
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name != module_name:  # the file is there; something that it imports is not
             raise

@@ -27,7 +27,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_naming = threading.Lock()
+from minidl.kernels import forks
+
+_naming = forks.guarded(threading.Lock(), forks.DECORATING)
 
 
 @functools.cache
@@ -82,6 +84,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     import numba  # half a second: only when the first compiled kernel is asked for
 
+    _guard_compiler()
     with _naming:  # Numba reads the setting when a function is decorated, and has no other way to be told
         before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
         try:
@@ -89,3 +92,18 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
             return numba.njit(cache=kept, nogil=True, error_model="numpy")(function)
         finally:
             numba.config.CACHE_DIR = before
+
+
+@functools.cache
+def _guard_compiler() -> None:
+    """Forks wait for compilations: their children could not take the locks of the compiler."""
+    import llvmlite.binding.ffi
+    from numba.core.compiler_lock import global_compiler_lock
+
+    for owner, rank in (
+        (global_compiler_lock, forks.COMPILING),
+        (llvmlite.binding.ffi.lib._lock, forks.LLVM),
+    ):
+        lock = getattr(owner, "_lock", None)  # an RLock; other versions may keep it elsewhere
+        if hasattr(lock, "_at_fork_reinit"):
+            forks.guarded(lock, rank)

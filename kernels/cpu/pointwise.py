@@ -22,6 +22,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from minidl.kernels import memory, threads
+from minidl.kernels.contracts import same_shapes
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.order import Order, by_strides, order_of
 from minidl.kernels.cpu.streams import is_far, put
@@ -82,6 +83,7 @@ def run(kernel: Callable[..., Any], arrays: tuple[Array, ...], *numbers: float) 
 
     The last, because a backward takes the cotangent first and then what the forward saw, whose order counts.
     """
+    same_shapes("pointwise", arrays)
     last, order = dense(arrays[-1])
     y, flat_y = empty_in(order, last.shape, last.dtype)
     flat = [*(arranged(a, order) for a in arrays[:-1]), last.transpose(order).reshape(-1)]
@@ -108,6 +110,7 @@ def same_memory(first: Array, *others: Array) -> tuple[Array, ...] | None:
     read-only arrays are other types for the compiler.)
     """
     arrays = (first, *others)
+    same_shapes("arrays that are changed together", arrays)
     if not supported(*arrays):
         return None
     if all(a.flags.carray for a in arrays):

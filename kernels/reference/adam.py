@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels.contracts import same_shapes
+
 Array = np.ndarray[Any, Any]
 
 #: w, g, m, v and t of one parameter.
@@ -32,6 +34,7 @@ def step(
     """
     beta1, beta2 = betas
     for w, g, m, v, t in rows:
+        same_shapes("adam.step", (w, g, m, v))
         if weight_decay and decoupled:
             w *= 1 - lr * weight_decay
         elif weight_decay:

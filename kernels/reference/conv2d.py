@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels.layout import c_order
+from minidl.kernels.products import matmul
 from minidl.kernels.reference.unfold import col2im, crop_image, im2col, pad_image
 from minidl.kernels.threads import for_each
 
@@ -67,11 +68,9 @@ def forward(
     y = np.empty((n, k, *out), x.dtype)
     if is_pointwise(weight, x.shape[2:], out) and padding == (0, 0):
         pixels = out[0] * out[1]
-        np.matmul(
-            filters,
-            x.reshape(n, groups, x.shape[1] // groups, pixels),
-            out=y.reshape(n, groups, k // groups, pixels, copy=False),
-        )
+        images = x.reshape(n, groups, x.shape[1] // groups, pixels)
+        targets = y.reshape(n, groups, k // groups, pixels, copy=False)
+        for_each(lambda i: matmul(filters, images[i], targets[i]), n)
     else:
 
         def one_image(i: int) -> None:
@@ -81,7 +80,7 @@ def forward(
             for part, filters_g, y_part in parts:
                 for rows, col in columns(part, weight.shape, out, stride, dilation):
                     target = y_part[:, rows[0] : rows[1]].reshape(k // groups, -1, copy=False)
-                    np.matmul(filters_g, col, out=target)
+                    matmul(filters_g, col, target)
 
         for_each(one_image, n)
     if bias is not None:
@@ -123,11 +122,9 @@ def backward_data(
     filters = weight.reshape(groups, k // groups, -1)
     dx = np.empty(x_shape, g.dtype)
     if is_pointwise(weight, x_shape[2:], out) and padding == (0, 0):
-        np.matmul(
-            filters.mT,
-            g.reshape(n, groups, k // groups, h * w),
-            out=dx.reshape(n, groups, c // groups, h * w, copy=False),
-        )
+        images = g.reshape(n, groups, k // groups, h * w)
+        targets = dx.reshape(n, groups, c // groups, h * w, copy=False)
+        for_each(lambda i: matmul(filters.mT, images[i], targets[i]), n)
         return dx
 
     def one_image(i: int) -> None:
@@ -136,7 +133,7 @@ def backward_data(
         for part, filters_g, g_part in parts:
             for rows in row_blocks(out, filters.shape[2], g.itemsize):
                 block = g_part[:, rows[0] : rows[1]]
-                col = filters_g.T @ block.reshape(block.shape[0], -1)
+                col = matmul(filters_g.T, block.reshape(block.shape[0], -1))
                 col2im(col.reshape(-1, *weight.shape[2:], *block.shape[1:]), part, rows, stride, dilation)
         dx[i] = crop_image(padded, padding)
 
@@ -167,7 +164,7 @@ def backward_weight(
             for part, g_part, dw_part in parts:
                 for rows, col in columns(part, weight_shape, out, stride, dilation):
                     block = g_part[:, rows[0] : rows[1]]
-                    dw_part += block.reshape(block.shape[0], -1) @ col.T
+                    dw_part += matmul(block.reshape(block.shape[0], -1), col.T)
 
     for_each(one_share, shares)
     return dw.sum(axis=0).reshape(weight_shape)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels.contracts import same_shapes
+
 Array = np.ndarray[Any, Any]
 
 #: w, g, u (None without momentum) of one parameter, and whether u has no value yet.
@@ -24,6 +26,7 @@ def step(
     With ``nesterov`` w ← w - lr (g + momentum u), without momentum w ← w - lr g.
     """
     for w, g, u, first in rows:
+        same_shapes("sgd.step", (w, g, u))
         if weight_decay:
             g = g + weight_decay * w
         if u is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels import forks
 from minidl.kernels.sim import compiler, counts, launching
 from minidl.kernels.sim.findings import Index, KernelFault
 from minidl.kernels.sim.launching import Buffer, Launch, RawFinding, Reader
@@ -20,7 +21,7 @@ from minidl.kernels.sim.source import Kernel
 #: Bytes of static shared memory that a kernel may have.
 MAX_STATIC_SHARED = 48 * 1024
 
-_running = threading.Lock()  # the runtime has one simulated device
+_running = forks.guarded(threading.Lock())  # the runtime has one simulated device
 
 
 class _SharedVariable(ctypes.Structure):

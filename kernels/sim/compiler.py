@@ -22,6 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from minidl.kernels import forks
 from minidl.kernels.sim.source import Translated
 
 RUNTIME = Path(__file__).parent / "runtime"
@@ -118,7 +119,7 @@ def cache_folder() -> Path:
 
 
 _fallback: list[tempfile.TemporaryDirectory[str]] = []
-_lock = threading.Lock()
+_lock = forks.guarded(threading.Lock())
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from minidl.kernels import forks
 from minidl.kernels.sim import compiler, launching
 from minidl.kernels.sim.compiled import MAX_STATIC_SHARED, Library, Ready
 from minidl.kernels.sim.modes import Mode, mode
@@ -74,7 +75,7 @@ class RawModule:
         self._flags, self._folders = compiler.compiler_options(options)
         self._translated: Translated | None = None
         self._libraries: dict[str, Library] = {}
-        self._lock = threading.Lock()
+        self._lock = forks.guarded(threading.Lock(), forks.COMPILING)
 
     @property
     def source(self) -> Translated:

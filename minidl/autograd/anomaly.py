@@ -7,12 +7,12 @@ it ran in, the line of the program and what its inputs held. Costs time: for deb
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from minidl import _origin, dispatch
+from minidl._switch import Switch
 
 if TYPE_CHECKING:
     from minidl.autograd.node import Node
@@ -25,7 +25,7 @@ def is_enabled() -> bool:
     return _enabled.get()
 
 
-class detect_anomaly(contextlib.ContextDecorator):
+class detect_anomaly(Switch):
     """Within this block the first operation, forward or backward, that makes a NaN raises a RuntimeError.
 
     The error names the operation, the module it belongs to (as in ``named_modules()``), the line that called
@@ -44,18 +44,10 @@ class detect_anomaly(contextlib.ContextDecorator):
     log: made 1 NaN of 2 values, from inputs without NaN (shapes (2,))
     """
 
+    variable = _enabled
+
     def __init__(self, check_nan: bool = True) -> None:
-        self.check_nan = check_nan
-
-    def __enter__(self) -> detect_anomaly:
-        self._stack = [*getattr(self, "_stack", ()), _enabled.set(self.check_nan)]
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        _enabled.reset(self._stack.pop())
-
-    def _recreate_cm(self) -> detect_anomaly:
-        return detect_anomaly(self.check_nan)
+        super().__init__(check_nan)
 
 
 def check_forward(node: Node, arrays: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any
+
+from minidl._switch import Switch
 
 _grad_enabled: ContextVar[bool] = ContextVar("minidl_grad_enabled", default=True)
 
@@ -13,27 +16,24 @@ def is_grad_enabled() -> bool:
     return _grad_enabled.get()
 
 
-class set_grad_enabled(contextlib.ContextDecorator):
-    """Within this block (or decorated function) operations are recorded, or not, as ``mode`` says.
+class set_grad_enabled(Switch):
+    """Within this block (or decorated function) operations are recorded, or not, as ``mode`` says."""
 
-    The state is local to the thread (more exactly, to the context: see :mod:`contextvars`).
-    """
-
-    def __init__(self, mode: bool) -> None:
-        self.mode = mode
-
-    def __enter__(self) -> set_grad_enabled:
-        self._stack = [*getattr(self, "_stack", ()), _grad_enabled.set(self.mode)]
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        _grad_enabled.reset(self._stack.pop())
-
-    def _recreate_cm(self) -> set_grad_enabled:
-        return set_grad_enabled(self.mode)  # a decorated function may run in several threads
+    variable = _grad_enabled
 
 
-class no_grad(set_grad_enabled):
+class _Decorator(set_grad_enabled):
+    """Also as a decorator without brackets: ``@no_grad``."""
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        made = super().__new__(cls)
+        if function is None:
+            return made
+        made.__init__()  # type: ignore[misc]  # Python does not call it where something else is returned
+        return made(function)
+
+
+class no_grad(_Decorator):
     """Within this block (or decorated function) nothing is recorded: results do not require a gradient.
 
     >>> import minidl
@@ -41,13 +41,19 @@ class no_grad(set_grad_enabled):
     >>> with minidl.no_grad():
     ...     (x * 2).requires_grad
     False
+    >>> @minidl.no_grad()
+    ... def evaluate(batches):  # a generator: nothing is recorded in it, all is recorded in the loop over it
+    ...     for batch in batches:
+    ...         yield batch * 2
+    >>> [y.requires_grad for y in evaluate([x])], (x * 2).requires_grad
+    ([False], True)
     """
 
     def __init__(self) -> None:
         super().__init__(False)
 
 
-class enable_grad(set_grad_enabled):
+class enable_grad(_Decorator):
     """Within this block (or decorated function) operations are recorded, even inside of a :class:`no_grad`.
 
     >>> import minidl

@@ -18,6 +18,7 @@ import numpy as np
 from minidl._tensor import Tensor
 from minidl.autograd import Function, Node
 from minidl.dispatch import array_module
+from minidl.kernels import products
 from minidl.ops._elementwise import summed_to
 
 
@@ -61,6 +62,8 @@ def product(x: Any, y: Any) -> Any:
     """
     if isinstance(x, Tensor):
         return Matmul.apply(x, y)
+    if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
+        return products.matmul(_for_blas(x), _for_blas(y))
     return _for_blas(x) @ _for_blas(y)
 
 

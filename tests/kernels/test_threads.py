@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl import models, ops
-from minidl.kernels import threads
+from minidl.kernels import blas, products, threads
 from oracles.backends import both_backends
 
 
@@ -66,12 +67,77 @@ def test_blas_is_held_to_one_thread_while_images_are_dealt_out():
 def test_two_regions_at_once_hold_blas_until_both_are_done():
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         minidl.set_num_threads(2)
-        with threads._blas.one_thread():
-            with threads._blas.one_thread():
+        with blas.one_thread():
+            with blas.one_thread():
                 minidl.set_num_threads(2)
                 assert set(blas_threads()) == {1}
             assert set(blas_threads()) == {1}
         assert set(blas_threads()) == {2}
+
+
+def test_any_thread_may_set_the_number():
+    """And a region that one thread opens may be closed by another; threadpoolctl obeys one thread only."""
+    minidl.set_num_threads(2)
+    threads.for_each(lambda i: None, 2)
+    seen = []
+
+    def other():
+        minidl.set_num_threads(1)
+        seen.append(set(blas_threads()))
+        minidl.set_num_threads(3)
+        with blas.one_thread():
+            seen.append(set(blas_threads()))
+        seen.append(set(blas_threads()))
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join(timeout=20)
+    assert seen == [{1}, {1}, {3}]
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):  # other users of BLAS are not locked out
+        assert set(blas_threads()) == {2}
+
+
+def test_a_region_gives_back_what_it_found():
+    minidl.set_num_threads(2)
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        with blas.one_thread():
+            pass
+        assert set(blas_threads()) == {1}
+    assert set(blas_threads()) == {2}
+
+
+def test_the_limit_holds_where_blas_keeps_a_number_for_each_thread(monkeypatch):
+    """As builds with OpenMP do; and where another library sets the number while work is dealt out."""
+
+    class Library(threading.local):
+        number = 2
+
+        def get_num_threads(self):
+            return self.number
+
+        def set_num_threads(self, count):
+            self.number = count
+
+    minidl.set_num_threads(2)
+    library = Library()
+    monkeypatch.setattr(blas, "_libraries", [library])
+    meeting, seen = threading.Barrier(2, timeout=10), []
+
+    def work(index):
+        meeting.wait()  # two threads
+        seen.append(library.number)
+
+    threads.for_each(work, 2)
+    assert seen == [1, 1]
+    assert library.number == 2
+
+    def multiply(index):
+        library.number = 2
+        products.matmul(np.ones((2, 2)), np.ones((2, 2)))
+        seen.append(library.number)
+
+    threads.for_each(multiply, 2)
+    assert seen[2:] == [1, 1]
 
 
 def test_without_a_number_reference_kernels_leave_it_to_blas():
@@ -198,6 +264,20 @@ def test_the_callers_error_state_and_preference_hold_in_the_threads():
     assert seen == [("ignore", "numba")] * 4
 
 
+@pytest.mark.parametrize("deal", [threads.for_each, lambda work, n: threads.deal(lambda *w: work(w[0]), n)])
+def test_the_callers_error_state_holds_wherever_work_is_dealt_out(deal):
+    minidl.set_num_threads(2)
+    meeting, seen = threading.Barrier(2, timeout=10), []
+
+    def work(index):
+        meeting.wait()
+        seen.append(np.geterr()["divide"])
+
+    with np.errstate(divide="raise"):
+        deal(work, 2)
+    assert seen == ["raise"] * 2
+
+
 # --- a network ----------------------------------------------------------------------------------------------
 
 
@@ -264,6 +344,53 @@ def test_two_python_threads_that_train_at_once_get_the_bits_that_each_gets_alone
     assert together == {seed: [alone[seed - 1]] * 3 for seed in (1, 2)}
 
 
+@both_backends
+def test_what_another_thread_holds_blas_to_changes_no_product(backend, monkeypatch):
+    """The same products of the same shapes with the same limits, alone and while another thread is in a region.
+
+    Whether a different cut would show in the bits depends on the processor; that there is none does not.
+    """
+    minidl.set_num_threads(2)
+    multiply, seen = np.matmul, []
+
+    def recorded(x, y, **options):
+        seen.append((x.shape, y.shape, tuple(blas_threads())))
+        return multiply(x, y, **options)
+
+    def products_of_a_step():
+        model, x, labels = prepared(1)
+        features = minidl.tensor(np.ones((512, 256), np.float32), requires_grad=True)
+        weight = minidl.tensor(np.ones((256, 256), np.float32), requires_grad=True)
+        seen.clear()
+        loss = ops.cross_entropy(model(minidl.tensor(x)), labels)
+        loss = loss + ops.linear(features, weight).sum() + (features[:7] @ weight).sum()
+        loss = (
+            loss
+            + ops.einsum("bij,bjk->bik", features.reshape(2, 256, 256), weight.reshape(1, 256, 256)).sum()
+        )
+        (loss + (weight[0] @ weight[1]) + (weight @ weight[0]).sum()).backward()
+        return [loss.item(), weight.grad.data.tobytes(), features.grad.data.tobytes()], sorted(seen)
+
+    monkeypatch.setattr(np, "matmul", recorded)
+    alone = products_of_a_step()
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold():
+        with blas.one_thread():
+            entered.set()
+            leave.wait(timeout=60)
+
+    holder = threading.Thread(target=hold, daemon=True)
+    holder.start()
+    entered.wait(timeout=10)
+    meanwhile = products_of_a_step()
+    leave.set()
+    holder.join(timeout=10)
+    assert meanwhile == alone
+    assert {limits for *_, limits in alone[1]} == {(1,) * len(blas_threads())}
+    assert set(blas_threads()) == {2}
+
+
 def prepared(seed):
     minidl.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -306,6 +433,51 @@ if __name__ == "__main__":
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         print([there == here for there in pool.map(work, range(3))])
 """
+
+
+# Another thread compiles a kernel that nobody has (its cache is empty), or imports the kernels: the child
+# must be able to do so, too.
+FORK_WHILE = """
+import faulthandler, os, sys, threading, time, numpy as np, minidl
+from minidl import ops
+minidl.use("numba")
+minidl.set_num_threads(2)
+x = np.ones((512, 1024), np.float32)
+
+def work():
+    minidl.use("numba")
+    return ops.relu(ops.add(minidl.tensor(x), minidl.tensor(x))).numpy()
+
+WAIT
+busy = threading.Thread(target=work)
+busy.start()
+children = []
+while busy.is_alive() and len(children) < 3:
+    child = os.fork()
+    if child == 0:
+        faulthandler.dump_traceback_later(100, exit=True)  # a child that hangs is ended, and tells where
+        os._exit(0 if (work() == work()).all() else 1)
+    children.append(child)
+    time.sleep(0.1)
+busy.join()
+results = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+print(len(children) > 0, set(results))
+"""
+WAITS = {
+    "loads": "",
+    "compiles": "work()  # all is imported\nx = x.astype('f8')",
+}
+
+
+@pytest.mark.parametrize("doing", list(WAITS))
+def test_a_fork_while_another_thread_loads_or_compiles_kernels(doing, tmp_path, monkeypatch):
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork on this system")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    file = tmp_path / "program.py"
+    file.write_text(FORK_WHILE.replace("WAIT", WAITS[doing]))
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == "True {0}", done.stderr
 
 
 def run(program, backend, tmp_path):

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels import forks
+
 #: What CuPy rounds every allocation up to.
 UNIT = 512
 
@@ -64,7 +66,9 @@ class MemoryPool:
         self._used: dict[int, int] = {}
         self._total: dict[int, int] = {}
         self._limits: dict[int, int] = {}
-        self._lock = threading.RLock()  # the garbage collector may free a block while one is being counted
+        self._lock = forks.guarded(
+            threading.RLock()
+        )  # the garbage collector may free a block while one is being counted
 
     def used_bytes(self) -> int:
         """Bytes that arrays of the current device hold."""
