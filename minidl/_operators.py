@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minidl.kernels import forks
+
 if TYPE_CHECKING:
     from minidl._tensor import Tensor
 
@@ -23,7 +25,8 @@ class Operations:
     """
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(import_module("minidl.ops"), name)
+        with forks.loading():
+            return getattr(import_module("minidl.ops"), name)
 
 
 #: The module minidl.ops: imported when it is first asked for something, and then it puts itself here.
@@ -77,6 +80,30 @@ class Operators:
     def __getitem__(self, index: Any) -> Tensor:
         return ops.getitem(self, index)
 
+    def __iadd__(self, other: Any) -> Any:
+        return _in_place("+=", "add", self, other)
+
+    def __isub__(self, other: Any) -> Any:
+        return _in_place("-=", "sub", self, other)
+
+    def __imul__(self, other: Any) -> Any:
+        return _in_place("*=", "mul", self, other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return _in_place("/=", "div", self, other)
+
+    def __ipow__(self, other: Any) -> Any:
+        return _in_place("**=", "pow", self, other)
+
+    def __iand__(self, other: Any) -> Any:
+        return _in_place("&=", "bitwise_and", self, other)
+
+    def __ior__(self, other: Any) -> Any:
+        return _in_place("|=", "bitwise_or", self, other)
+
+    def __ixor__(self, other: Any) -> Any:
+        return _in_place("^=", "bitwise_xor", self, other)
+
     def __eq__(self, other: object) -> Any:
         return ops.eq(self, other) if _comparable(other) else NotImplemented
 
@@ -120,6 +147,12 @@ class Operators:
 
     def __abs__(self) -> Tensor:
         return ops.abs(self)
+
+
+def _in_place(sign: str, operation: str, x: Any, other: Any) -> Any:
+    from minidl.ops._in_place import in_place
+
+    return in_place(sign, getattr(ops, operation), x, other)
 
 
 def _comparable(other: object) -> bool:

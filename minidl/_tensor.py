@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minidl._arrays import DTYPES, as_array, as_zeros, copied, write
 from minidl._device import Device, move
+from minidl._differentiable import Differentiable
 from minidl._handles import Hook, HookHandle, Version
 from minidl._methods import Methods
 from minidl._placement import Placement, on_host
-from minidl.dispatch import array_module
 
 if TYPE_CHECKING:
     from minidl.autograd import Node
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_DTYPE = np.dtype(np.float32)
 
 
-class Tensor(Placement, Methods):
+class Tensor(Differentiable, Placement, Methods):
     """An n-dimensional array that can be differentiated.
 
     Made by :func:`minidl.tensor` or by operations. Its arithmetic operators and methods are those of
@@ -53,6 +53,7 @@ class Tensor(Placement, Methods):
 
     __slots__ = (
         "__weakref__",
+        "_grad",
         "_index",
         "_leaf_hooks",
         "_node",
@@ -60,12 +61,10 @@ class Tensor(Placement, Methods):
         "_retains_grad",
         "_version",
         "data",
-        "grad",
     )
     __array_priority__ = 1000  # numpy_array * tensor must come here, not run element by element
 
     data: Any
-    grad: Tensor | None
 
     def __init__(self, data: Any = (), requires_grad: Any = False, *sizes: Any) -> None:
         other = None
@@ -77,7 +76,7 @@ class Tensor(Placement, Methods):
             self.data = as_array("Tensor", data)
         else:
             self.data, requires_grad = as_zeros("Tensor", (data, requires_grad, *sizes)), False
-        self.grad = None
+        self._grad: Tensor | None = None
         self._node: Node | None = None
         self._index = 0
         self._version = Version()
@@ -123,96 +122,12 @@ class Tensor(Placement, Methods):
         """The transpose of a matrix (in general, the dimensions in reverse order)."""
         return self.permute(*reversed(range(self.ndim)))
 
-    @property
-    def requires_grad(self) -> bool:
-        """Whether operations on this tensor are recorded on the tape."""
-        return self._requires_grad
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        if value and self.data.dtype.kind != "f":
-            raise RuntimeError(
-                f"requires_grad: only floating-point tensors have gradients, this one is {self.dtype}"
-            )
-        if not value and self._node is not None:
-            raise RuntimeError("requires_grad: cannot be taken from a computed tensor; use detach()")
-        self._requires_grad = bool(value)
-
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Set :attr:`requires_grad` and return the tensor itself."""
-        self.requires_grad = requires_grad
-        return self
-
-    @property
-    def grad_fn(self) -> Node | None:
-        """The tape node that computed this tensor, or ``None`` for a leaf."""
-        return self._node
-
-    @property
-    def is_leaf(self) -> bool:
-        """True if no recorded operation made this tensor: only leaves collect gradients in ``.grad``."""
-        return self._node is None
-
-    # -- gradients -------------------------------------------------------------------------------------------
-
-    def backward(
-        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
-    ) -> None:
-        """Add this tensor's gradients to ``.grad`` of every leaf it depends on.
-
-        Arguments and errors as :func:`minidl.autograd.backward`.
-
-        >>> import minidl
-        >>> x = minidl.tensor([1.0, 2.0, 3.0], requires_grad=True)
-        >>> (x * x).sum().backward()
-        >>> x.grad
-        tensor([2., 4., 6.])
-        """
-        from minidl import autograd
-
-        autograd.backward(self, gradient, retain_graph, create_graph)
-
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
-        """Call ``hook(gradient)`` when this tensor's gradient is known; what it returns replaces it.
-
-        Returns:
-            a handle, whose ``remove()`` takes the hook off again.
-
-        Raises:
-            RuntimeError: this tensor does not require a gradient.
-
-        >>> import minidl
-        >>> x = minidl.tensor([1.0, 2.0], requires_grad=True)
-        >>> handle = x.register_hook(lambda gradient: gradient * 10)
-        >>> x.sum().backward()
-        >>> x.grad
-        tensor([10., 10.])
-        """
-        if not self.requires_grad:
-            raise RuntimeError("register_hook: this tensor does not require a gradient")
-        if self._node is None:
-            hooks = self._leaf_hooks = self._leaf_hooks or {}
-        else:
-            hooks = self._node.hooks.setdefault(self._index, {})
-        return HookHandle(hooks, hook)
-
-    def retain_grad(self) -> None:
-        """Have ``.grad`` filled in for this computed tensor too (by default only leaves keep theirs).
-
-        Raises:
-            RuntimeError: this tensor does not require a gradient.
-        """
-        if not self.requires_grad:
-            raise RuntimeError("retain_grad: this tensor does not require a gradient")
-        if self._node is None or self._retains_grad:
-            return
-        self._retains_grad = True
-
-        def keep(gradient: Tensor) -> None:
-            total = gradient.data if self.grad is None else self.grad.data + gradient.data
-            self.grad = Tensor(array_module(total).array(total, order="C"))
-
-        self.register_hook(keep)
+    @classmethod
+    def _of(cls, array: Any, requires_grad: bool = False) -> Tensor:
+        """A leaf of this class around an array, without the conversions of its constructor."""
+        made = cls.__new__(cls)
+        Tensor.__init__(made, array, requires_grad)
+        return made
 
     def detach(self) -> Tensor:
         """The same array outside the graph. Memory is shared; in-place changes through either are noticed."""

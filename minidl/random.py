@@ -28,12 +28,20 @@ what the network drew.
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
 #: Made when first asked for: importing numpy.random would take a fifth of the time of `import minidl`.
 _generator: np.random.Generator | None = None
+#: One that takes its place in this context: other threads go on with theirs.
+_own: ContextVar[np.random.Generator | None] = ContextVar("minidl_generator", default=None)
+#: Two threads that draw at once get different numbers: whoever reads where a generator stands moves it, too.
+_drawing = threading.RLock()
 
 
 def manual_seed(seed: int) -> None:
@@ -45,15 +53,43 @@ def manual_seed(seed: int) -> None:
     True
     """
     global _generator
-    _generator = np.random.Generator(np.random.Philox(seed))
+    made = np.random.Generator(np.random.Philox(seed))
+    if _own.get() is None:
+        _generator = made
+    else:
+        _own.set(made)  # until the block ends
 
 
 def generator() -> np.random.Generator:
-    """The process-wide generator; without :func:`manual_seed` it starts from the system's entropy."""
+    """The process-wide generator; without :func:`manual_seed` it starts from the system's entropy.
+
+    Within :func:`replay` it is that block's own.
+    """
     global _generator
+    own = _own.get()
+    if own is not None:
+        return own
     if _generator is None:
         _generator = np.random.Generator(np.random.Philox())
     return _generator
+
+
+@contextlib.contextmanager
+def replay(state: dict[str, Any]) -> Iterator[None]:
+    """Draw from where :func:`get_state` was called, within this block and this thread only.
+
+    >>> import minidl
+    >>> here = minidl.random.get_state(); first = minidl.random.generator().random()
+    >>> with replay(here):
+    ...     minidl.random.generator().random() == first
+    True
+    """
+    token = _own.set(np.random.Generator(np.random.Philox()))
+    try:
+        set_state(state)
+        yield
+    finally:
+        _own.reset(token)
 
 
 def uint32(count: int) -> np.ndarray[Any, Any]:
@@ -66,7 +102,8 @@ def uint32(count: int) -> np.ndarray[Any, Any]:
     >>> minidl.manual_seed(7); minidl.random.uint32(2).tolist() == [word % 2**32, word // 2**32]
     True
     """
-    words = generator().bit_generator.random_raw(-(-count // 2))
+    with _drawing:
+        words = generator().bit_generator.random_raw(-(-count // 2))
     return words.astype("<u8", copy=False).view("<u4")[:count]
 
 
@@ -82,16 +119,17 @@ def claim(words: int) -> tuple[tuple[int, int], int]:
     >>> minidl.manual_seed(7); _ = minidl.random.uint32(6); minidl.random.get_state() == after
     True
     """
-    philox = generator().bit_generator
-    state: Any = philox.state
-    counter = sum(int(word) << 64 * i for i, word in enumerate(state["state"]["counter"]))
-    first = 4 * counter - (4 - int(state["buffer_pos"]))  # the counter's block has partly been given out
-    if words:
-        block = (first + words - 1) // 4  # the last word's, counted from 0
-        state["state"]["counter"] = np.array([block >> 64 * i & 2**64 - 1 for i in range(4)], np.uint64)
-        state["buffer_pos"] = 4
-        philox.state = state
-        philox.random_raw(first + words - 4 * block, output=False)
+    with _drawing:
+        philox = generator().bit_generator
+        state: Any = philox.state
+        counter = sum(int(word) << 64 * i for i, word in enumerate(state["state"]["counter"]))
+        first = 4 * counter - (4 - int(state["buffer_pos"]))  # the counter's block has partly been given out
+        if words:
+            block = (first + words - 1) // 4  # the last word's, counted from 0
+            state["state"]["counter"] = np.array([block >> 64 * i & 2**64 - 1 for i in range(4)], np.uint64)
+            state["buffer_pos"] = 4
+            philox.state = state
+            philox.random_raw(first + words - 4 * block, output=False)
     k0, k1 = (int(word) for word in state["state"]["key"])
     return (k0, k1), first
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl import dispatch
 from minidl._device import CPU, device_of, move, on, place_of
+from minidl._differentiable import check_gradient
 from minidl._tensor import Tensor
 from minidl.autograd.function import is_of_a_trial
 from minidl.kernels.layout import copied_as
@@ -82,7 +83,11 @@ def accumulate(leaf: Tensor, box: list[Any]) -> None:
     """Add to a leaf's gradient what is in the box. The gradient lies in memory as the leaf does."""
     if leaf.grad is None:
         leaf.grad = owned(box, leaf.data)
-    elif isinstance(box[0], Tensor):
+        return
+    check_gradient(
+        "backward: the .data of a leaf was replaced; set its .grad to None", leaf.grad.data, leaf.data
+    )
+    if isinstance(box[0], Tensor):
         leaf.grad = leaf.grad + box[0]
     elif leaf.grad.requires_grad:  # it is part of a graph, which must not change
         with on(leaf.data):

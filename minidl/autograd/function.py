@@ -117,6 +117,7 @@ class Function:
         outputs = tuple(t.data for t in tensors)
         if cls.is_view and dispatch.array_module(outputs[0]).may_share_memory(outputs[0], arrays[0]):
             tensors[0]._version = inputs[0]._version
+            inputs[0]._version.add_view(inputs[0], tensors[0])
         if any(node.needs_input_grad):
             _record(node, inputs, results, tensors)
         if anomaly.is_enabled():

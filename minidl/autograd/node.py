@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -56,6 +57,7 @@ class Node:
         self.output_shapes: list[tuple[int, ...]] = []
         self.output_dtypes: list[np.dtype[Any]] = []
         self.hooks: dict[int, dict[HookHandle, Hook]] = {}
+        self.kept: dict[int, list[Callable[[Any], None]]] = {}  # told of an output's gradient after the hooks
         self.origin = ""  # where in the program it was made: only in anomaly mode
 
     if TYPE_CHECKING:  # the further attributes, which only their operation knows

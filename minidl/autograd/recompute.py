@@ -117,15 +117,12 @@ def checkpoint(function: Callable[..., Any], *inputs: Any) -> Any:
 
 
 def _run_again(function: Callable[..., Any], inputs: tuple[Any, ...], state: dict[str, Any]) -> list[Any]:
-    """What the function gives once more, recorded, from the random state of its first run."""
-    now = random.get_state()
-    random.set_state(state)
+    """What the function gives once more, recorded, with the random numbers of its first run."""
     token, outside = _recomputing.set(True), trial.set(None)
     try:
-        with enable_grad():
+        with enable_grad(), random.replay(state):  # the process's own generator does not move
             result = function(*inputs)
             return list(result) if isinstance(result, tuple) else [result]
     finally:
         trial.reset(outside)
         _recomputing.reset(token)
-        random.set_state(now)

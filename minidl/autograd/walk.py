@@ -19,11 +19,11 @@ import numpy as np
 
 from minidl import dispatch
 from minidl._device import on
-from minidl._handles import Hook
 from minidl._tensor import Tensor
 from minidl.autograd import anomaly
 from minidl.autograd.ends import accumulate, is_one_in_a_list, owned, require_graph, seeds_of
 from minidl.autograd.grad_mode import set_grad_enabled
+from minidl.autograd.hooks import fitting, hooked, run_hooks
 from minidl.autograd.node import Edge, Node
 
 
@@ -195,11 +195,11 @@ class _Walk:
 
     def run(self, retain_graph: bool) -> None:
         """Walk from the youngest node to the oldest."""
-        with set_grad_enabled(self.create_graph):
+        with set_grad_enabled(self.create_graph), np.errstate(all="ignore"):  # NaN travel silently
             self._accumulate()  # the cotangent of a tensor that is itself a leaf
             while self.heap:
                 _, node = heapq.heappop(self.heap)
-                cotangents = _hooked(node, self.pending.pop(node))
+                cotangents = hooked(node, self.pending.pop(node))
                 for index, cotangent in enumerate(cotangents):
                     if (node, index) in self.found and cotangent is not None:
                         self._find((node, index), cotangent)
@@ -210,7 +210,7 @@ class _Walk:
                     cotangents.clear()
                     self._accumulate()
             for key, leaf in self.hooked.items():
-                self.found[key] = _run_hooks(list((leaf._leaf_hooks or {}).values()), self.found[key])
+                self.found[key] = run_hooks(leaf._leaf_hooks, self.found[key])
                 if self.everything:
                     accumulate(leaf, [self.found.pop(key)])
 
@@ -226,8 +226,7 @@ class _Walk:
             anomaly.check_backward(node, cotangents, results)
         for position, (edge, cotangent) in enumerate(zip(node.edges, results, strict=True)):
             if edge is not None and cotangent is not None:
-                _check(node, position, edge, cotangent)
-                self.send(edge, cotangent)
+                self.send(edge, fitting(node.name, position, cotangent, *_form_of(edge)))
 
     def _find(self, key: Any, cotangent: Any) -> None:
         present = self.found[key]
@@ -255,6 +254,14 @@ def _edge(tensor: Tensor) -> tuple[Node, int] | Tensor:
     return tensor if tensor._node is None else (tensor._node, tensor._index)
 
 
+def _form_of(edge: tuple[Node, int] | Tensor) -> tuple[tuple[int, ...], Any]:
+    """Shape and dtype of the tensor whose cotangent goes along the edge."""
+    if isinstance(edge, Tensor):
+        return edge.shape, edge.dtype
+    node, index = edge
+    return node.output_shapes[index], node.output_dtypes[index]
+
+
 def _key(edge: tuple[Node, int] | Tensor) -> Any:
     return id(edge) if isinstance(edge, Tensor) else edge
 
@@ -277,29 +284,3 @@ def _leading_to(keys: Container[Any], roots: Sequence[Tensor], cut: bool) -> set
         ):
             useful.add(node)
     return useful
-
-
-def _check(node: Node, position: int, edge: tuple[Node, int] | Tensor, cotangent: Any) -> None:
-    expected = edge.shape if isinstance(edge, Tensor) else edge[0].output_shapes[edge[1]]
-    if cotangent.shape != expected:
-        raise RuntimeError(
-            f"{node.name()}: gradient {position} has shape {cotangent.shape}, "
-            f"but input {position} has shape {expected}"
-        )
-
-
-def _hooked(node: Node, cotangents: list[Any | None]) -> list[Any | None]:
-    for index, hooks in node.hooks.items():
-        present = cotangents[index]
-        if present is not None:
-            cotangents[index] = _run_hooks(list(hooks.values()), present)
-    return cotangents
-
-
-def _run_hooks(hooks: Sequence[Hook], cotangent: Any) -> Any:
-    """Hooks see tensors; what they give back replaces the cotangent, in its own form."""
-    for hook in hooks:
-        replaced = hook(cotangent if isinstance(cotangent, Tensor) else Tensor(cotangent))
-        if replaced is not None:
-            cotangent = replaced if isinstance(cotangent, Tensor) else replaced.data
-    return cotangent

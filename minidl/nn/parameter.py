@@ -42,6 +42,13 @@ class Parameter(Tensor):
         if self.data is source.data:
             self._version = source._version
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        """A parameter with the same values in memory of its own; its gradient is not copied, as in torch."""
+        if id(self) not in memo:
+            memo[id(self)] = type(self)._of(self.data.copy(), self.requires_grad)
+        copy: Parameter = memo[id(self)]
+        return copy
+
 
 def filled(shape: tuple[int, ...], value: float, device: Any, dtype: Any) -> Tensor:
     """What a layer begins with: one number everywhere, on a device and of a dtype or the default ones."""

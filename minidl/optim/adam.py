@@ -45,6 +45,7 @@ class Adam(Optimizer):
     """
 
     decoupled = False
+    alike = ("exp_avg", "exp_avg_sq")
     options: ClassVar[dict[str, Reader]] = {
         "lr": number,
         "betas": two_betas,

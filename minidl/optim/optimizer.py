@@ -31,6 +31,8 @@ class Optimizer:
 
     #: How each option is read (``options.py``), in the order that the kernel takes them.
     options: ClassVar[Mapping[str, Reader]] = {}
+    #: What the state of a parameter holds in the parameter's own shape and dtype.
+    alike: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -116,7 +118,7 @@ class Optimizer:
         for group in self.param_groups:
             moving = [(i, p) for i, p in enumerate(group["params"], start) if p.grad is not None]
             rows = [(p.data, p.grad.data, self.state.setdefault(i, {})) for i, p in moving]
-            places = by_device(type(self).__name__, moving, rows)
+            places = by_device(type(self).__name__, moving, rows, self.alike)
             work.append((moving, places, {**group, **self.numbers(group)} if self.options else group))
             start += len(group["params"])
         with np.errstate(all="ignore"):  # infinities and NaN travel silently, as in torch

@@ -14,19 +14,30 @@ Array = np.ndarray[Any, Any]
 Row = tuple[Array, Array, dict[str, Any]]
 
 
-def by_device(optimizer: str, moving: list[tuple[int, Any]], rows: list[Row]) -> Iterable[list[Row]]:
+def by_device(
+    optimizer: str, moving: list[tuple[int, Any]], rows: list[Row], alike: tuple[str, ...] = ()
+) -> Iterable[list[Row]]:
     """The rows of each device.
 
     Args:
         optimizer: its name, for the message.
         moving: the parameters that are to move, with their positions.
         rows: one for each of them.
+        alike: what in the state has the parameter's shape and dtype.
 
     Raises:
-        RuntimeError: a gradient or a state lives on another device than its parameter.
+        RuntimeError: a gradient or a state has another shape or dtype than its parameter (whose ``.data`` was
+            replaced); or a gradient or a state lives on another device than its parameter.
     """
     if not rows:
         return ()
+    for (index, _), (w, g, state) in zip(moving, rows, strict=True):
+        if g.shape != w.shape or g.dtype != w.dtype:
+            raise RuntimeError(_of_another_form(optimizer, index, w, "gradient", g))
+        for name in alike:
+            array = state.get(name)
+            if array is not None and (array.shape != w.shape or array.dtype != w.dtype):
+                raise RuntimeError(_of_another_form(optimizer, index, w, name, array))
     if _on_host(rows):  # nearly always
         return (rows,)
     places: dict[Any, list[Row]] = {}
@@ -53,6 +64,14 @@ def _on_host(rows: list[Row]) -> bool:
 def _place(array: Any) -> Any:
     """What tells devices apart; with hundreds of arrays in a step, ``device_of`` would take too long."""
     return CPU if isinstance(array, np.ndarray) else (type(array), array.device.id)
+
+
+def _of_another_form(optimizer: str, index: int, w: Array, what: str, array: Array) -> str:
+    remedy = "call backward() again" if what == "gradient" else "make a new optimizer"
+    return (
+        f"{optimizer}: parameter {index} is {w.dtype} of shape {tuple(w.shape)}, but its {what} is "
+        f"{array.dtype} of shape {tuple(array.shape)}: its .data was replaced since; {remedy}"
+    )
 
 
 def _elsewhere(optimizer: str, index: int, w: Array, what: str, array: Array) -> str:

@@ -42,6 +42,7 @@ class SGD(Optimizer):
     tensor([0.8], requires_grad=True)
     """
 
+    alike = ("momentum_buffer",)
     options: ClassVar[dict[str, Reader]] = {
         "lr": number,
         "momentum": number,
