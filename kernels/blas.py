@@ -89,7 +89,7 @@ class one_thread:
 def limit_here() -> None:
     """Within a region: see that the limit holds for the thread that asks, too, and set it if it does not.
 
-    Builds with OpenMP keep a number for each thread; and another library may have set the process's meanwhile.
+    Builds with OpenMP keep a number for each thread; and another library may have set that of the process.
     """
     for library in _libraries:
         if library.get_num_threads() != 1:

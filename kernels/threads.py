@@ -8,8 +8,8 @@ which does not survive a fork.
   planes). The range is cut into a few parts for each thread, and who is done with a part takes the next:
   where other programs take a core away for a while, its share goes to the others. Which thread computes a
   piece changes nothing about its value. Handing over is compiled code, too (``kernels/cpu/team.py``).
-* **Reference kernels** (:func:`for_each`): images are dealt out, and each matrix product of an image is left to
-  BLAS on one thread: cutting the many small products of a convolution costs more than it brings.
+* **Reference kernels** (:func:`for_each`): images are dealt out, and each matrix product of an image is left
+  to BLAS on one thread: cutting the many small products of a convolution costs more than it brings.
 * **Matrix products of whole layers** (``kernels/products.py``) are cut into as many pieces as threads were
   set, each again BLAS's on one thread (``kernels/blas.py`` says why BLAS does not cut them).
 

@@ -95,14 +95,19 @@ class Checked:
 
     def __init__(self, kernels: Any, reference: Any) -> None:
         self._kernels, self._reference = kernels, reference
+        self.operation: str = kernels.operation
+        self.backend: str = kernels.backend
         self._origin = _origin.origin()  # of the forward: a backward is called from within the walk
 
     def arrange(self, array: Any, kernel: str) -> Any:
         """As the kernels' own."""
         return self._kernels.arrange(array, kernel)
 
+    def __repr__(self) -> str:
+        return f"<checked {self._kernels!r}>"
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("__"):
+        if name.startswith("_"):
             raise AttributeError(name)
         fast, reference = getattr(self._kernels, name), getattr(self._reference, name)
         about = f"{self._kernels.operation}.{name}"

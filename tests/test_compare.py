@@ -215,3 +215,17 @@ def test_for_a_whole_process(value, checks):
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == checks, done.stderr
+
+
+def test_kernels_that_are_compared_say_whose_they_are():
+    """What asks a node's kernels for their backend and operation (minidl.testing) must not get a function."""
+    from minidl.testing import check_op
+
+    with check_kernels():
+        x = minidl.ones(1, 1, 4, 4, requires_grad=True)
+        kernels = ops.max_pool2d(x, 2).grad_fn.kernels
+        assert (kernels.operation, kernels.backend) == ("max_pool2d", "numba")
+        assert repr(kernels) == "<checked <kernels of max_pool2d in backend 'numba'>>"
+        images = np.random.default_rng(0).normal(size=(1, 2, 4, 4))
+        oracle = lambda x: x.reshape(1, 2, 2, 2, 2, 2).max(axis=(3, 5))  # noqa: E731
+        check_op(lambda x: ops.max_pool2d(x, 2), oracle, images)

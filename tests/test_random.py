@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -205,3 +206,58 @@ def test_dropout_draws_the_same_mask_whatever_the_memory_order():
         minidl.manual_seed(0)
         results.append(nn.Dropout(0.5)(minidl.Tensor(array)).numpy())
     np.testing.assert_array_equal(*results)
+
+
+# --- threads ---
+
+
+def test_threads_that_draw_at_once_get_different_words():
+    """A draw moves the generator on in the step that reads where it stands: no word is given out twice."""
+    minidl.manual_seed(0)
+    start, claimed = threading.Barrier(4, timeout=20), []
+
+    def work():
+        start.wait()
+        claimed.extend([minidl.random.claim(3)[1] for _ in range(300)])
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=60)
+    assert sorted(claimed) == list(range(0, 3 * 1200, 3))
+
+
+def test_a_recomputed_function_draws_again_without_moving_what_others_draw_from():
+    """The backward of a checkpoint runs with the random numbers of the forward, in its thread alone."""
+    minidl.manual_seed(3)
+    elsewhere = []
+
+    def noisy(x):
+        if minidl.autograd.is_recomputing():  # meanwhile another thread draws
+            thread = threading.Thread(target=lambda: elsewhere.extend(draws(2)))
+            thread.start()
+            thread.join(timeout=20)
+        return ops.dropout(x, 0.5)
+
+    x = minidl.ones(64, requires_grad=True)
+    y = minidl.autograd.checkpoint(noisy, x)
+    expected = np.random.Generator(np.random.Philox())
+    expected.bit_generator.state = minidl.random.generator().bit_generator.state
+    y.sum().backward()
+    assert x.grad.tolist() == y.tolist()
+    assert elsewhere == expected.random(2).tolist()
+    assert draws(1) == expected.random(1).tolist()
+
+
+def test_a_seed_within_a_replay_ends_with_it():
+    minidl.manual_seed(1)
+    here = minidl.random.get_state()
+    with minidl.random.replay(here):
+        minidl.manual_seed(2)
+        inside = draws()
+    minidl.manual_seed(2)
+    assert draws() == inside
+    minidl.random.set_state(here)
+    minidl.manual_seed(1)
+    assert draws() != inside

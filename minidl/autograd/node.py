@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from minidl.autograd.function import Function
 
 _birth = itertools.count()
+
+#: Set while a function runs for the second time: see :mod:`minidl.autograd.recompute`.
+recomputing: ContextVar[bool] = ContextVar("minidl_recomputing", default=False)
 
 #: Where the cotangent of an input goes: to (node, index of its output), to a leaf, or nowhere.
 Edge = tuple["Node", int] | Tensor | None
@@ -113,10 +117,15 @@ class Node:
             RuntimeError: an array was changed in place after forward, or a walk has emptied the node.
         """
         if self._saved is None:
+            remedy = (
+                "a function given to checkpoint() runs a second time in the backward, with what it asks of a "
+                "graph from outside: ask for that outside of it, or pass retain_graph=True there"
+                if recomputing.get()
+                else "pass retain_graph=True to the first backward() if you want a second one"
+            )
             raise RuntimeError(
                 f"{self.function.operation()}: backward() went through this part of the graph before, and "
-                "what it had saved is gone; pass retain_graph=True to the first backward() if you want a "
-                "second one"
+                f"what it had saved is gone; {remedy}"
             )
         for row in self._saved:
             if row.version is not None and row.version.value != row.stamp:

@@ -9,17 +9,14 @@ segment at a time, for one more forward.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any
 
 from minidl import random
 from minidl._tensor import Tensor
 from minidl.autograd.function import Function, trial
 from minidl.autograd.grad_mode import enable_grad, is_grad_enabled
-from minidl.autograd.node import Node
+from minidl.autograd.node import Node, recomputing
 from minidl.autograd.walk import cotangents_at
-
-_recomputing: ContextVar[bool] = ContextVar("minidl_recomputing", default=False)
 
 
 def is_recomputing() -> bool:
@@ -27,7 +24,7 @@ def is_recomputing() -> bool:
 
     What is to happen once (batch norm's running statistics) is left out then.
     """
-    return _recomputing.get()
+    return recomputing.get()
 
 
 class _Trial:
@@ -118,11 +115,11 @@ def checkpoint(function: Callable[..., Any], *inputs: Any) -> Any:
 
 def _run_again(function: Callable[..., Any], inputs: tuple[Any, ...], state: dict[str, Any]) -> list[Any]:
     """What the function gives once more, recorded, with the random numbers of its first run."""
-    token, outside = _recomputing.set(True), trial.set(None)
+    token, outside = recomputing.set(True), trial.set(None)
     try:
         with enable_grad(), random.replay(state):  # the process's own generator does not move
             result = function(*inputs)
             return list(result) if isinstance(result, tuple) else [result]
     finally:
         trial.reset(outside)
-        _recomputing.reset(token)
+        recomputing.reset(token)

@@ -247,7 +247,8 @@ def _sum(present: Any, cotangent: Any) -> Any:
     if not isinstance(present, Tensor | np.generic) and not isinstance(cotangent, Tensor | np.generic):
         with on(present):
             return dispatch.kernels("arithmetic", present).add(present, cotangent)
-    return present + cotangent
+    with np.errstate(all="ignore"):  # NumPy's scalars warn, too
+        return present + cotangent
 
 
 def _edge(tensor: Tensor) -> tuple[Node, int] | Tensor:

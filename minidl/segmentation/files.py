@@ -33,6 +33,7 @@ import numpy as np
 
 from minidl._atomic import atomic_write
 from minidl.errors import InputError
+from minidl.kernels import forks
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,7 +45,7 @@ IMAGE_SUFFIXES = frozenset(
 )
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg"})
 
-_filters = threading.Lock()
+_filters = forks.guarded(threading.Lock())
 _KINDS = "give a PNG, JPEG, TIFF, BMP or WebP file"
 
 

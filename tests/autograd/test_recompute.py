@@ -319,3 +319,17 @@ def test_gradients_within_a_checkpointed_function_are_refused_by_name():
     y = checkpoint(lambda h: h * minidl.autograd.grad(outside, x, retain_graph=True)[0], x)
     np.testing.assert_array_equal(y.numpy(), 2 * x.numpy() ** 2)
     np.testing.assert_array_equal(by_grad(x).numpy(), 2 * x.numpy() ** 2)
+
+
+def test_gradients_of_an_outer_graph_asked_for_inside_name_the_second_run():
+    """Asked for once by the program; the second time is the checkpoint's, and the message says so."""
+    w, x = (minidl.ones(2, requires_grad=True) for _ in range(2))
+    outside = (w * w).sum()
+
+    def function(x):
+        (g,) = minidl.autograd.grad(outside, w)
+        return (x * g).sum()
+
+    y = checkpoint(function, x)
+    with pytest.raises(RuntimeError, match=r"checkpoint.. runs a second time.*retain_graph=True"):
+        y.backward()

@@ -98,6 +98,29 @@ def test_float64_becomes_float32_in_silence(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_gradients_that_meet_at_a_number_are_added_in_silence(kind):
+    """0-d results are NumPy's scalars, which have warnings of their own."""
+    special = KINDS[kind]
+    x = minidl.tensor(np.float32(special[0]), requires_grad=True)
+    z = x * 1.0
+    y = z * special[0] + z * special[1] - z * special[0]
+    for _ in range(2):
+        y.backward(minidl.tensor(np.float32(special[1])), retain_graph=True)
+    grad(y, x, minidl.tensor(np.float32(special[0])), create_graph=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_retained_gradients_add_up_in_silence(kind):
+    (x,) = leaves([(3, 5)], kind)
+    y = x * 2
+    y.retain_grad()
+    g = minidl.tensor(numbers((3, 5), kind, 7))
+    for _ in range(3):
+        y.backward(g, retain_graph=True)
+        g = g * -1e30
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_hooks_checkpoints_and_anomaly_mode_are_silent(kind):
     (x,) = leaves([(3, 5)], kind)
     x.register_hook(lambda g: g * HUGE - g * HUGE)

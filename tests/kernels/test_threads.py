@@ -346,7 +346,7 @@ def test_two_python_threads_that_train_at_once_get_the_bits_that_each_gets_alone
 
 @both_backends
 def test_what_another_thread_holds_blas_to_changes_no_product(backend, monkeypatch):
-    """The same products of the same shapes with the same limits, alone and while another thread is in a region.
+    """The same products with the same limits, alone and while another thread is in a region.
 
     Whether a different cut would show in the bits depends on the processor; that there is none does not.
     """

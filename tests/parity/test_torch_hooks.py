@@ -162,8 +162,8 @@ def test_hooks_on_modules(position, what):
                 handles[1].remove()
             return {"another": (inputs[0] if output is None else output) * 2}.get(what)
 
-        for call in (hook, lambda *a: seen.append("next")):
-            handles.append(getattr(layer, f"register_{position}")(call))
+        register = getattr(layer, f"register_{position}")
+        handles += [register(hook), register(lambda *a: seen.append("next"))]
         results = [values(model(lib.ones(2))) for _ in range(2)]
         return seen, results
 

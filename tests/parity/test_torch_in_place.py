@@ -1,4 +1,4 @@
-"""Augmented assignment writes where torch writes, is recorded where torch records it, and is refused alike."""
+"""Augmented assignment writes, is recorded and is refused as in torch; so are copies and assigned gradients."""
 
 from __future__ import annotations
 
