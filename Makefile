@@ -53,8 +53,10 @@ $(VENV)/with-%: $(VENV)/made $(SOURCES)
 demo: $(VENV)/with-nothing  ## train a U-Net on generated pictures, evaluate it, write metrics and pictures (about 4 minutes)
 	"$(BIN)/minidl" demo --out demo-run
 
-test: $(VENV)/with-test  ## the tests (no torch, no compiler, no GPU needed)
-	"$(BIN)/python" -m pytest -q $(ARGS)
+# As many processes as cores. Each computes with one thread of BLAS; tests of threads set their own numbers.
+JOBS ?= auto
+test: $(VENV)/with-test  ## the tests, on all cores (no torch, no compiler, no GPU needed; JOBS=0: in one process)
+	"$(BIN)/python" -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
 
 DEVICE := cuda_sim
 test-device: $(VENV)/with-test  ## the tests of operations with all tensors on DEVICE=cuda_sim (needs g++) or cuda (minutes)
@@ -65,9 +67,10 @@ parity: $(VENV)/with-test $(VENV)/with-parity  ## agreement with torch and sciki
 
 COUNTS := build/proof
 proof: $(VENV)/with-test $(VENV)/with-parity  ## the table of operations and what each was held to: docs/proof/ops.md (about 20 minutes)
-	MINIDL_HYPOTHESIS=ci MINIDL_PROOF=$(COUNTS)/tests.json "$(BIN)/python" -m pytest -q $(ARGS)
-	MINIDL_HYPOTHESIS=ci MINIDL_PROOF=$(COUNTS)/parity.json "$(BIN)/python" -m pytest -q tests/parity $(ARGS)
-	MINIDL_HYPOTHESIS=ci PYTHONPATH=tests "$(BIN)/python" -m oracles.proof_table $(COUNTS)/tests.json $(COUNTS)/parity.json
+	rm -rf $(COUNTS)
+	MINIDL_HYPOTHESIS=ci MINIDL_PROOF=$(COUNTS)/tests.json "$(BIN)/python" -m pytest -q -n $(JOBS) $(ARGS)
+	MINIDL_HYPOTHESIS=ci MINIDL_PROOF=$(COUNTS)/parity.json "$(BIN)/python" -m pytest -q -n $(JOBS) tests/parity $(ARGS)
+	MINIDL_HYPOTHESIS=ci PYTHONPATH=tests "$(BIN)/python" -m oracles.proof_table $(COUNTS)/*.json
 
 mutants: $(VENV)/with-test $(VENV)/with-parity  ## change the code line by line: do the tests notice? (hours; ARGS="--sample 20")
 	PYTHONPATH=tests "$(BIN)/python" -m mutation --write $(ARGS)

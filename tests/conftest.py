@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import hypothesis
 import pytest
@@ -85,15 +86,24 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 COUNTS = os.environ.pop("MINIDL_PROOF", "")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    global COUNTS
+    COUNTS = getattr(config, "workerinput", {}).get("counts", COUNTS)  # one of several processes
     if COUNTS:
         from oracles import proof
 
         proof.start()  # before the tests are imported: they must see the counting operations
 
 
-def pytest_sessionfinish() -> None:
-    if COUNTS:  # a check that failed was not counted
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """pytest-xdist is about to start a process that runs a part of the tests: it counts into a file of its own."""
+    path = Path(COUNTS)
+    node.workerinput["counts"] = COUNTS and str(path.with_stem(f"{path.stem}-{node.gateway.id}"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if COUNTS and not session.config.getoption("numprocesses", None):  # a check that failed was not counted
         from oracles import proof
 
         proof.write(Path(COUNTS))

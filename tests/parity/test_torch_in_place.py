@@ -1,4 +1,4 @@
-"""Augmented assignment writes, is recorded and is refused as in torch; so are copies and assigned gradients."""
+"""Augmented assignment writes, is recorded, is refused as in torch; so are copies and assigned gradients."""
 
 from __future__ import annotations
 
