@@ -97,7 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """pytest-xdist is about to start a process that runs a part of the tests: it counts into a file of its own."""
+    """pytest-xdist starts a process that runs a part of the tests: it counts into a file of its own."""
     path = Path(COUNTS)
     node.workerinput["counts"] = COUNTS and str(path.with_stem(f"{path.stem}-{node.gateway.id}"))
 
