@@ -28,7 +28,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from minidl._switch import Switch
+from minidl._switch import Setting, Switch
 from minidl.kernels import contracts, forks
 from minidl.kernels.cuda.device import kind_of, namespace
 
@@ -41,7 +41,7 @@ DEVICE_BACKENDS = {"cuda": "minidl.kernels.cuda", "cuda_sim": "minidl.kernels.cu
 DEFAULTS = ("numba", "numpy")
 
 _preferred: ContextVar[str | None] = ContextVar("minidl_backend", default=None)  # None: the default
-_checking: ContextVar[bool | None] = ContextVar("minidl_checking", default=None)  # None: the environment says
+_checking = Setting("minidl_checking", default=None)  # None: the environment says
 
 
 class KernelFallbackWarning(UserWarning):

@@ -31,15 +31,54 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
-#: Made when first asked for: importing numpy.random would take a fifth of the time of `import minidl`.
-_generator: np.random.Generator | None = None
-#: One that takes its place in this context: other threads go on with theirs.
-_own: ContextVar[np.random.Generator | None] = ContextVar("minidl_generator", default=None)
+from minidl._switch import Setting
+
+
+class Stream:
+    """A source of random numbers of one's own: see :func:`using`.
+
+    Args:
+        seed: a non-negative integer; without it the numbers start from the system's entropy.
+
+    Attributes:
+        generator: NumPy's generator. Made when first asked for: importing numpy.random would take a fifth of
+            the time of `import minidl`.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed
+        self._generator: np.random.Generator | None = None
+
+    @property
+    def generator(self) -> np.random.Generator:
+        if self._generator is None:
+            self._generator = np.random.Generator(np.random.Philox(self.seed))
+        return self._generator
+
+    def restart(self, seed: int) -> None:
+        """Start anew from ``seed``."""
+        self._generator = np.random.Generator(np.random.Philox(seed))
+        self.seed = seed
+
+    def get_state(self) -> dict[str, Any]:
+        """As :func:`minidl.random.get_state`, of this one."""
+        with using(self):
+            return get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """As :func:`minidl.random.set_state`, of this one; raises what it does."""
+        with using(self):
+            set_state(state)
+
+
+#: The process's, for all who have none of their own.
+_shared = Stream()
+#: The one that takes its place in this context: other threads go on with theirs.
+_own = Setting("minidl_generator", default=None)
 #: Two threads that draw at once get different numbers: whoever reads where a generator stands moves it, too.
 _drawing = threading.RLock()
 
@@ -52,26 +91,41 @@ def manual_seed(seed: int) -> None:
     >>> minidl.manual_seed(7); a == minidl.random.generator().random()
     True
     """
-    global _generator
-    made = np.random.Generator(np.random.Philox(seed))
-    if _own.get() is None:
-        _generator = made
-    else:
-        _own.set(made)  # until the block ends
+    _stream().restart(seed)
+
+
+def _stream() -> Stream:
+    own: Stream | None = _own.get()
+    return _shared if own is None else own
+
+
+@contextlib.contextmanager
+def using(stream: Stream) -> Iterator[Stream]:
+    """Draw from ``stream`` within this block and this thread only, :func:`manual_seed` included.
+
+    Two threads, each in a block with a stream of its own, repeat their numbers whatever the other draws.
+
+    >>> import minidl
+    >>> mine = Stream(seed=7)
+    >>> with using(mine):
+    ...     first = minidl.random.generator().random()
+    >>> minidl.manual_seed(7); first == minidl.random.generator().random()
+    True
+    """
+    held = _own.begin(stream)
+    try:
+        yield stream
+    finally:
+        _own.end(held)
 
 
 def generator() -> np.random.Generator:
     """The process-wide generator; without :func:`manual_seed` it starts from the system's entropy.
 
-    Within :func:`replay` it is that block's own.
+    Within :func:`using` and :func:`replay` it is that block's own.
     """
-    global _generator
-    own = _own.get()
-    if own is not None:
-        return own
-    if _generator is None:
-        _generator = np.random.Generator(np.random.Philox())
-    return _generator
+    with _drawing:  # two threads that ask first are given one and the same
+        return _stream().generator
 
 
 @contextlib.contextmanager
@@ -84,12 +138,9 @@ def replay(state: dict[str, Any]) -> Iterator[None]:
     ...     minidl.random.generator().random() == first
     True
     """
-    token = _own.set(np.random.Generator(np.random.Philox()))
-    try:
+    with using(Stream()):
         set_state(state)
         yield
-    finally:
-        _own.reset(token)
 
 
 def uint32(count: int) -> np.ndarray[Any, Any]:

@@ -8,21 +8,20 @@ it ran in, the line of the program and what its inputs held. Costs time: for deb
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from minidl import _origin, dispatch
-from minidl._switch import Switch
+from minidl._switch import Setting, Switch
 
 if TYPE_CHECKING:
     from minidl.autograd.node import Node
 
-_enabled: ContextVar[bool] = ContextVar("minidl_anomaly", default=False)
+_enabled = Setting("minidl_anomaly", default=False)
 
 
 def is_enabled() -> bool:
     """Whether NaN are looked for in the current context."""
-    return _enabled.get()
+    return bool(_enabled.get())
 
 
 class detect_anomaly(Switch):

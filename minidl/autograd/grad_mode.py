@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any
 
-from minidl._switch import Switch
+from minidl._switch import Setting, Switch
 
-_grad_enabled: ContextVar[bool] = ContextVar("minidl_grad_enabled", default=True)
+_grad_enabled = Setting("minidl_grad_enabled", default=True)
 
 
 def is_grad_enabled() -> bool:
     """Whether operations are recorded on the tape in the current context."""
-    return _grad_enabled.get()
+    return bool(_grad_enabled.get())
 
 
 class set_grad_enabled(Switch):

@@ -46,6 +46,9 @@ class Trainer:
         workers: threads that prepare batches ahead; the result is the same for any number of them.
         device: where the network is trained; a checkpoint does not depend on it.
 
+    Initial weights and dropout are drawn from a generator of the trainer's own (:class:`minidl.random.Stream`):
+    two trainers in two threads repeat, and nothing that the program draws elsewhere matters to them.
+
     Raises:
         InputError: the data do not fit, ``out`` holds a run already (or none, with ``resume``).
     """
@@ -75,10 +78,11 @@ class Trainer:
         self.train_samples, self.val_samples = self._samples()
         self.cache = Cache(data)
         found = self._statistics()
-        random.manual_seed(self.config.seed)
+        self.random = random.Stream(self.config.seed)
         options = {**self.config.model, "in_channels": data.in_channels, "num_classes": data.num_classes}
         self.architecture = saved.architecture if saved else options
-        self.model = build_model(self.architecture).to(self.device)
+        with random.using(self.random):
+            self.model = build_model(self.architecture).to(self.device)
         self.normalisation = Normalisation(found.mean, found.std)
         self.batches = self._batches(found)
         self.class_weights = found.class_weights() if self.config.class_weights == "balanced" else None
@@ -104,7 +108,8 @@ class Trainer:
         created = run_folder.create(self.out, described)
         try:
             try:
-                with np.errstate(all="ignore"):  # what is not finite is noticed in the loss
+                # What is not finite is noticed in the loss.
+                with np.errstate(all="ignore"), random.using(self.random):
                     self._run(should_stop)
             except _Stopped:
                 self.save("last")
@@ -226,7 +231,7 @@ class Trainer:
             model=self.model.state_dict(),
             optimizer=self.optimizer.state_dict(),
             schedule=self.schedule.state_dict(),
-            random=random.get_state(),
+            random=self.random.get_state(),
             history=self.rows,
             running=self.running.to_dict(),
             best=self.best if np.isfinite(self.best) else None,
@@ -256,7 +261,7 @@ class Trainer:
             self.model.load_state_dict(saved.model)
             self.optimizer.load_state_dict(saved.optimizer)
             self.schedule.load_state_dict(saved.schedule)
-            random.set_state(saved.random)
+            self.random.set_state(saved.random)
             self.running = Running.from_dict(saved.running)
             mean, std = saved.normalisation["mean"], saved.normalisation["std"]
         except (KeyError, ValueError, TypeError) as error:

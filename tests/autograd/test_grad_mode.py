@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 
 import pytest
@@ -167,3 +168,100 @@ def test_nothing_is_recorded_in_a_generator_and_all_outside():
 
     inside = [(y.requires_grad, (y * w).requires_grad) for y in predictions([minidl.ones(2)] * 2)]
     assert inside == [(False, True)] * 2
+
+
+def test_a_block_in_a_generator_that_is_closed_from_another_context(switch):
+    """As an event loop and the garbage collector do: nothing is raised, and both contexts are right after."""
+    make, is_on = switch
+
+    def generator():
+        with make():
+            yield is_on()
+
+    here, there = contextvars.copy_context(), contextvars.copy_context()
+    made = generator()
+    assert here.run(next, made) is True
+    assert there.run(made.close) is None
+    assert not here.run(is_on) and not there.run(is_on) and not is_on()
+
+
+def test_a_closed_generator_leaves_the_blocks_of_the_context_that_closes_it(switch):
+    make, is_on = switch
+
+    def generator():
+        with make():
+            yield
+
+    made = generator()
+    contextvars.copy_context().run(next, made)
+    with make():
+        made.close()
+        assert is_on()
+    assert not is_on()
+
+
+def test_a_generator_left_to_the_garbage_collector_of_another_thread():
+    def generator():
+        with no_grad():
+            yield
+
+    kept = [generator()]
+    next(kept[0])
+    assert not is_grad_enabled()
+    thread = threading.Thread(target=kept.clear)  # an exception in a finaliser would be an error here
+    thread.start()
+    thread.join()
+    assert is_grad_enabled()
+
+
+def test_blocks_that_end_out_of_order(switch):
+    """A generator's inner block outlives the block around the call that began it."""
+    make, is_on = switch
+
+    def generator():
+        with make(), make():
+            yield
+
+    with make():
+        made = generator()
+        next(made)
+    assert is_on()  # the suspended generator's, as in torch
+    made.close()
+    assert not is_on()
+
+
+def test_an_asynchronous_generator_is_closed_by_the_loop():
+    async def generator():
+        with no_grad():
+            yield 1
+            yield 2
+
+    async def main():
+        async for _ in generator():
+            break
+        await asyncio.sleep(0)
+        return is_grad_enabled()
+
+    asyncio.run(main())
+    assert is_grad_enabled()
+
+
+def test_one_object_is_entered_in_two_threads():
+    shared, log = no_grad(), []
+    entered, left = threading.Event(), threading.Event()
+
+    def other():
+        with shared:
+            entered.set()
+            left.wait(30)
+            log.append(is_grad_enabled())
+        log.append(is_grad_enabled())
+
+    with shared:
+        thread = threading.Thread(target=other)
+        thread.start()
+        entered.wait(30)
+    log.append(is_grad_enabled())
+    left.set()
+    thread.join()
+    assert log == [True, False, True]

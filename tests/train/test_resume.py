@@ -1,5 +1,7 @@
 """A run that was stopped and resumed is, bit for bit, the run that was not."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -188,3 +190,23 @@ def test_history_is_written_again_if_only_it_was_lost(squares, tmp_path, config)
     (out / "history.csv").unlink()
     Trainer(squares, config(), out, resume=True).run()
     assert [row["step"] for row in history_of(out)] == ["2", "4", "6"]
+
+
+def test_trainers_in_threads_repeat_and_leave_the_global_generator_alone(squares, tmp_path, config):
+    """With dropout, and recomputed stages, which draw again in the backward: as one after the other."""
+
+    def make(name: str, seed: int) -> Trainer:
+        options = {**RANDOM, "seed": seed, "model": {"dropout": 0.3, "recompute": True}}
+        return Trainer(squares, config(**options), tmp_path / name)
+
+    minidl.manual_seed(4)
+    here = minidl.random.get_state()
+    for seed in (0, 1):
+        assert make(f"alone{seed}", seed).run() is True
+    together = [make(f"together{seed}", seed) for seed in (0, 1)]
+    assert minidl.random.get_state() == here
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda trainer: trainer.run(), together)) == [True, True]
+    for seed in (0, 1):
+        assert files(tmp_path / f"together{seed}") == files(tmp_path / f"alone{seed}")
+    assert minidl.random.get_state() == here
