@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from typing import Any
 
 import numpy as np
@@ -49,15 +50,42 @@ def plain(operation: str, array: Any) -> np.ndarray[Any, Any]:
     """
     if type(array) is np.ndarray and array.dtype in DTYPES and array.flags.aligned:
         return array
-    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
-        raise TypeError(
-            f"{operation}: a masked array has no numbers where it is masked; say which with .filled(number)"
-        )
-    array = np.asarray(array)
+    array = host(operation, array)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{operation}: elements must be numbers, got {array.dtype}")
     native = array.astype(array.dtype.newbyteorder("="), order="K", copy=False)
     return native if native.flags.aligned else native.copy(order="K")
+
+
+def host(operation: str, data: Any) -> np.ndarray[Any, Any]:
+    """``np.asarray(data)``, which forgets masks without a word, so masked numbers are refused first.
+
+    Raises:
+        TypeError: a masked array some of whose elements are masked, also within lists.
+
+    >>> host("add", np.ma.masked_array([1.0, 2.0], [False, True]))
+    Traceback (most recent call last):
+    TypeError: add: a masked array has no numbers where it is masked; say which with .filled(number)
+    """
+    return np.asarray(refuse_masked(operation, data))
+
+
+def refuse_masked(operation: str, data: Any) -> Any:
+    """The data as they are; a TypeError if there are masked numbers among them: see :func:`host`."""
+    if type(data) is not np.ndarray and _is_masked(data):
+        raise TypeError(
+            f"{operation}: a masked array has no numbers where it is masked; say which with .filled(number)"
+        )
+    return data
+
+
+def _is_masked(data: Any) -> bool:
+    """Of an array, or of one in lists."""
+    if isinstance(data, list | tuple):
+        return any(_is_masked(v) for v in data if isinstance(v, list | tuple | np.ndarray))
+    # Who has not imported numpy.ma has no masked array.
+    masked = sys.modules.get("numpy.ma") if isinstance(data, np.ndarray) else None
+    return masked is not None and isinstance(data, masked.MaskedArray) and bool(masked.is_masked(data))
 
 
 def as_array(operation: str, data: Any) -> Any:
@@ -76,7 +104,7 @@ def as_array(operation: str, data: Any) -> Any:
         return as_zeros(operation, (data,))
     if isinstance(data, list | tuple | range):
         return numbers(operation, data, np.dtype(np.float32))
-    array = np.asarray(data)
+    array = host(operation, data)
     if not array.ndim and not hasattr(data, "__array__"):
         raise TypeError(
             f"{operation}: data must be an array, a tensor, a list of numbers, or extents, got "
@@ -93,7 +121,7 @@ def copied(operation: str, array: Any, dtype: Any) -> Any:
             return array.astype(wanted or array.dtype, order="C", copy=True)
     if not hasattr(array, "dtype"):
         return numbers(operation, array, wanted)
-    array = plain(operation, array if isinstance(array, np.ndarray) else np.asarray(array))
+    array = plain(operation, array if isinstance(array, np.ndarray) else host(operation, array))
     if wanted is None or wanted == array.dtype:
         return np.array(array, order="C")
     with np.errstate(all="ignore"):  # too large for the dtype: infinite, and what casts make of it
@@ -106,6 +134,7 @@ def numbers(operation: str, data: Any, dtype: np.dtype[Any] | None) -> np.ndarra
     Raises:
         OverflowError, TypeError, ValueError: see :func:`minidl.tensor`.
     """
+    refuse_masked(operation, data)
     try:
         array = np.array(data, order="C")
     except (OverflowError, ValueError) as error:
@@ -234,7 +263,7 @@ def _there(operation: str, value: Any, target: Any) -> Any:
     device = device_of(target)
     if device_of(value).index is None:
         try:
-            value = plain(operation, value if isinstance(value, np.ndarray) else np.asarray(value))
+            value = plain(operation, value if isinstance(value, np.ndarray) else host(operation, value))
         except ValueError as error:  # lists of unequal lengths
             raise ValueError(f"{operation}: {error}") from None
     there = move(value, device)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl._arrays import host
 from minidl._device import device_of, move, on
 from minidl._placement import Placement, on_host
 from minidl.dispatch import array_module
@@ -143,7 +144,7 @@ def _part(operation: str, part: Any) -> Any:
     elif _is_list(part):
         part = _listed(operation, part)
     elif hasattr(part, "__array__") and kind_of(part) is None:
-        part = np.asarray(part)  # of other libraries
+        part = host(operation, part)  # of other libraries, and masked ones
     if not isinstance(part, np.ndarray) and kind_of(part) is None:
         error = TypeError if isinstance(part, str | bytes) else IndexError
         raise error(
@@ -173,7 +174,7 @@ def _bound(operation: str, bound: Any) -> Any:
 def _listed(operation: str, values: Sequence[Any]) -> np.ndarray[Any, Any]:
     """A list as an array; an empty one is of integers."""
     try:
-        array = np.asarray([_on_the_host(v) for v in values])
+        array = host(operation, [_on_the_host(v) for v in values])
     except ValueError:
         raise IndexError(f"{operation}: a list in an index has lists of unequal lengths") from None
     return array if array.size else array.astype(np.int64)

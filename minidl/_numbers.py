@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl._arrays import refuse_masked
+
 
 def number(operation: str, name: str, value: Any) -> Any:
     """A bool, int or float: itself, or what NumPy's scalar or a tensor or array without dimensions holds.
@@ -27,7 +29,7 @@ def number(operation: str, name: str, value: Any) -> Any:
     if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
         return value
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()
+        value = refuse_masked(operation, value).item()
         if isinstance(value, np.longdouble):  # Python has none of its precision
             return float(value)
         if isinstance(value, bool | int | float):

@@ -17,6 +17,7 @@ backend of the host has no such function, the reference kernel runs instead, and
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import types
@@ -69,8 +70,8 @@ class use:
     def __init__(self, backend: str) -> None:
         if backend not in HOST_BACKENDS:
             raise ValueError(f"use: there is no backend {backend!r}; choose from {', '.join(HOST_BACKENDS)}")
-        self._backend = backend
-        self._before: list[Token[str | None]] = [_preferred.set(backend)]
+        self._backend = _that_runs(backend)
+        self._before: list[Token[str | None]] = [_preferred.set(self._backend)]
         self._entered = False
 
     def __enter__(self) -> use:
@@ -80,7 +81,8 @@ class use:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _preferred.reset(self._before.pop())
+        with contextlib.suppress(ValueError):  # closed from another context, which has its own preference
+            _preferred.reset(self._before.pop())
 
 
 class check_kernels(Switch):
@@ -152,7 +154,8 @@ def backend() -> str:
 def default_backend() -> str:
     """The backend where nobody chose one: ``MINIDL_BACKEND``, else the compiled one if Numba is installed.
 
-    The environment variable is read once, when it is first needed. Numba is looked for, not imported.
+    The environment variable is read once, when it is first needed. Numba is looked for, not imported. With
+    ``NUMBA_DISABLE_JIT=1`` it compiles nothing, and the reference kernels run.
 
     Raises:
         InputError: the variable names no backend, or one that is not installed.
@@ -161,7 +164,7 @@ def default_backend() -> str:
 
     given = os.environ.get("MINIDL_BACKEND")
     if not given:
-        return next(name for name in DEFAULTS if find_spec(name))
+        return _that_runs(next(name for name in DEFAULTS if find_spec(name)))
     from minidl.errors import InputError
 
     if given not in HOST_BACKENDS:
@@ -169,7 +172,29 @@ def default_backend() -> str:
         raise InputError(f"MINIDL_BACKEND: there is no backend {given!r}; choose from {choices}")
     if not find_spec(given):
         raise InputError(f"MINIDL_BACKEND: {given} is not installed; install it, or unset the variable")
-    return given
+    return _that_runs(given)
+
+
+@cache
+def _that_runs(backend: str) -> str:
+    """The backend, or the reference where Numba was told not to compile; then one warning says so."""
+    if backend == REFERENCE or compiles():
+        return backend
+    warnings.warn(
+        f"NUMBA_DISABLE_JIT is set, so nothing is compiled: the {REFERENCE!r} kernels run instead",
+        KernelFallbackWarning,
+        stacklevel=3,
+    )
+    return REFERENCE
+
+
+@cache
+def compiles() -> bool:
+    """Whether Numba compiles: it does unless ``NUMBA_DISABLE_JIT`` is a number other than 0."""
+    try:
+        return int(os.environ.get("NUMBA_DISABLE_JIT") or 0) == 0
+    except ValueError:  # Numba takes no notice of it either
+        return True
 
 
 def array_module(array: Any) -> types.ModuleType:

@@ -25,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from minidl.kernels import forks
 
@@ -89,7 +89,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
         try:
             kept = (function.__module__ or "").startswith(__name__) and _keeps_code()
-            return numba.njit(cache=kept, nogil=True, error_model="numpy")(function)
+            made: Any = numba.njit(cache=kept, nogil=True, error_model="numpy")(function)
+            if not hasattr(made, "py_func"):  # NUMBA_DISABLE_JIT: the function itself
+                made.py_func = made
+            return cast(Callable[..., Any], made)
         finally:
             numba.config.CACHE_DIR = before
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import dispatch
+from minidl._arrays import host
 from minidl._device import CPU, device_of, move, on, place_of
 from minidl._differentiable import check_gradient
 from minidl._tensor import Tensor
@@ -73,7 +74,7 @@ def seed_of(operation: str, tensor: Tensor, gradient: Any, create_graph: bool) -
 
 def _there(gradient: Any, tensor: Tensor) -> Any:
     """Numbers and host arrays as an array where the tensor lives."""
-    array = np.asarray(gradient) if device_of(gradient) == CPU else gradient
+    array = host("a gradient", gradient) if device_of(gradient) == CPU else gradient
     if array.dtype.kind not in "fiub":
         raise TypeError(f"a gradient must hold real numbers, got {array.dtype}")
     return move(array, tensor.device)

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 ``cuda-check`` found mistakes, or ``bench kernels`` a wrong kernel; 2 something the
 user gave cannot be used (one line on stderr says what and what to do); 130 stopped by Ctrl-C, 143 by SIGTERM,
-141 the reader of the output went away (``minidl ... | head``).
+129 by SIGHUP (the terminal went away), 141 the reader of the output went away (``minidl ... | head``).
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
 from typing import Any
 
 import click
 
 from minidl import __version__
+from minidl.cli import streams
 from minidl.errors import InputError
 
 CTRL_C, BROKEN_PIPE = 128 + 2, 128 + 13  # as a shell reports a process that SIGINT, SIGPIPE ended
@@ -79,12 +81,17 @@ def cli(threads: int | None) -> None:
     from minidl import dispatch
     from minidl.kernels.threads import available_cores
 
-    dispatch.backend()  # a MINIDL_BACKEND that cannot be had is told before any work is done
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", dispatch.KernelFallbackWarning)
+        dispatch.backend()  # a MINIDL_BACKEND that cannot be had is told before any work is done
+    for note in notes:
+        click.echo(f"note: {note.message}", err=True)
     dispatch.set_num_threads(threads or available_cores())
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; gives the exit code. Errors of the user's become one line on stderr."""
+    streams.open_missing()
     try:
         result: Any = cli.main(args=arguments, prog_name="minidl", standalone_mode=False)
         return result if isinstance(result, int) else 0

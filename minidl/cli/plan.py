@@ -12,6 +12,7 @@ import click
 from minidl._atomic import atomic_write
 from minidl.cli import plan_cuda
 from minidl.cli.progress import Progress
+from minidl.dispatch import compiles
 from minidl.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def command(
         click.echo(_aligned(*plan_cuda.cells(chosen, _convolution)))
         _write(json_file, shape, [plan_cuda.to_dict(row) for row in chosen])
         return 0
+    if measure and not compiles():
+        raise InputError("--measure: NUMBA_DISABLE_JIT is set, so no kernel is compiled; unset it")
     rows = _planned(network, shape)
     if measure:
         rows = _measured(rows, verbose)

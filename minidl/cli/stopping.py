@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM (which schedulers send): finish the step, save, and say how to go on."""
+"""Ctrl-C, SIGTERM (which schedulers send) and SIGHUP (the terminal is gone): finish the step, save, and say
+how to go on."""
 
 from __future__ import annotations
 
@@ -15,8 +16,16 @@ from typing import Any
 
 import click
 
+from minidl.cli import streams
 from minidl.cli.progress import Progress
 from minidl.train.trainer import Trainer
+
+
+def _signals() -> list[int]:
+    """Those that ask to stop. Whoever started the program under nohup wants it to outlive its terminal."""
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    ignored = hangup is None or signal.getsignal(hangup) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM] + ([] if ignored else [hangup])
 
 
 class Stop:
@@ -31,24 +40,33 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """As a shell reports it: 130 after Ctrl-C, 143 after SIGTERM."""
+        """As a shell reports it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
         return 128 + (self.signal or signal.SIGINT)
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """The first SIGINT or SIGTERM is noted, for the loop to stop between steps; the next acts at once."""
+    """The first SIGINT, SIGTERM or SIGHUP is noted, for the loop to stop between steps.
+
+    The next SIGINT or SIGTERM acts at once.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
         yield stop
         return
     previous: dict[int, Any] = {}
+    signals = _signals()
 
     def note(number: int, frame: FrameType | None) -> None:
         stop.signal = number
         # Python's own handlers, not the previous ones: a shell starts background jobs with SIGINT ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for other in signals[1:]:
+            signal.signal(other, signal.SIG_DFL)
+        if number not in (signal.SIGINT, signal.SIGTERM):
+            # A program that outlives its terminal is sent the signal more than once, and cannot print there.
+            signal.signal(number, signal.SIG_IGN)
+            streams.leave_terminal()
         # Not through sys.stderr: the signal may have come in the middle of a print to it.
         with contextlib.suppress(OSError, ValueError):
             text = "\nfinishing this step and saving (Ctrl-C again to stop at once)\n"
@@ -58,7 +76,7 @@ def stop_on_signals() -> Iterator[Stop]:
         for number, handler in previous.items():
             signal.signal(number, handler)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in signals:
         previous[number] = signal.signal(number, note)
     try:
         yield stop
@@ -68,15 +86,19 @@ def stop_on_signals() -> Iterator[Stop]:
 
 @contextmanager
 def stops_at_once() -> Iterator[Stop]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt, also in the background of a shell, which ignores SIGINT."""
+    """SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt, also in the background of a shell, which ignores
+    SIGINT."""
     stop = Stop()
 
     def note(number: int, frame: FrameType | None) -> None:
         stop.signal = number
+        if number not in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it is sent more than once
+            streams.leave_terminal()
         raise KeyboardInterrupt
 
     here = threading.current_thread() is threading.main_thread()  # as above
-    previous = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)} if here else {}
+    previous = {n: signal.signal(n, note) for n in _signals()} if here else {}
     try:
         yield stop
     finally:

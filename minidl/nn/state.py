@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minidl._arrays import host
 from minidl._device import CPU, device_of, move, on
 from minidl._tensor import Tensor
 
@@ -49,7 +50,7 @@ def _checked(name: str, value: Any, tensor: Tensor) -> np.ndarray[Any, Any]:
     """``value`` as an array that can be copied into ``tensor``."""
     try:
         value = value.data if isinstance(value, Tensor) else value
-        array = np.asarray(value) if device_of(value) == CPU else move(value, CPU)
+        array = host("a state", value) if device_of(value) == CPU else move(value, CPU)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"load_state_dict: {name} is not an array ({error})") from error
     if array.dtype.kind not in "fiub":

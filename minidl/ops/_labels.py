@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl._arrays import host
 from minidl._device import CPU, device_of, move, place_of
 from minidl._tensor import Tensor
 from minidl.dispatch import array_module
@@ -76,7 +77,7 @@ def moved(value: Any, input: Tensor, dtype: Any = None) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if device_of(value) == CPU:
-        value = Tensor(value).data if isinstance(value, np.ndarray) else value
+        value = Tensor(value).data if isinstance(value, np.ndarray) else host("loss", value)
         with np.errstate(all="ignore"):  # too large for the dtype: infinite
             value = np.asarray(value, dtype)
     return Tensor(move(value, input.device))

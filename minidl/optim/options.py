@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl._arrays import refuse_masked
 from minidl._tensor import Tensor
 
 #: Reads an option: (name, owner, value) to its plain value.
@@ -42,7 +43,7 @@ def number(name: str, owner: str, value: Any) -> float:
     if getattr(getattr(array, "dtype", None), "kind", None) in _REAL:
         if math.prod(array.shape) != 1:
             raise ValueError(f"{owner}: {name} must be one number, got an array of shape {array.shape}")
-        value = array.item()
+        value = refuse_masked(owner, array).item()
     if not isinstance(value, Real):
         raise TypeError(f"{owner}: {name} must be a number, got {type(value).__name__}")
     try:

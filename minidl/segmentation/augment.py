@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl._arrays import host
 from minidl.errors import InputError
 
 _DRAWS = 7  # uniform numbers per call: two flips, turn, two for the crop's place, brightness, contrast
@@ -82,6 +83,7 @@ class Augmentation:
             raise ValueError(
                 f"image (C, H, W) and mask (H, W) must agree; got {image.shape} and {mask.shape}"
             )
+        image, mask = host("image", image), host("mask", mask)
         up_down, left_right, turn, top, left, bright, contrast = rng.random(_DRAWS)
         if self.flip:
             axes = tuple(axis for axis, draw in ((-2, up_down), (-1, left_right)) if draw < 0.5)

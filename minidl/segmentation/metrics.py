@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minidl._arrays import host
 from minidl._device import CPU, device_of, move, on, place_of
 from minidl.dispatch import kernels
 from minidl.errors import InputError
@@ -81,7 +82,7 @@ def confusion_matrix(
 
 
 def _ids(values: Any, name: str) -> Any:
-    array = values if device_of(values) != CPU else np.asarray(values)
+    array = values if device_of(values) != CPU else host(name, values)
     if array.dtype == np.bool_:
         with on(array):
             return array.astype(np.uint8)

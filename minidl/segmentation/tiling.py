@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minidl._arrays import host
 from minidl._device import device_of, move, on
 from minidl.dispatch import array_module
 from minidl.errors import InputError
@@ -177,7 +178,7 @@ def predict(
 
 
 def _pixels(image: ArrayLike) -> Floats:
-    pixels = np.asarray(image, dtype=np.float32)
+    pixels = host("image", image).astype(np.float32, copy=False)
     if pixels.ndim != 3 or pixels.size == 0:
         raise InputError(f"image has shape {pixels.shape}: give channels, height, width, none of them 0")
     return pixels

@@ -46,8 +46,9 @@ class Trainer:
         workers: threads that prepare batches ahead; the result is the same for any number of them.
         device: where the network is trained; a checkpoint does not depend on it.
 
-    Initial weights and dropout are drawn from a generator of the trainer's own (:class:`minidl.random.Stream`):
-    two trainers in two threads repeat, and nothing that the program draws elsewhere matters to them.
+    Initial weights and dropout are drawn from a generator of the trainer's own
+    (:class:`minidl.random.Stream`): two trainers in two threads repeat, and nothing that the program draws
+    elsewhere matters to them.
 
     Raises:
         InputError: the data do not fit, ``out`` holds a run already (or none, with ``resume``).

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl.bench.kernels.case import DEVICE, HOST, REFERENCE, Call, Case, arrays_of, function_of, mapped
+from minidl.dispatch import compiles
 from minidl.kernels.layout import to_channels_last
 
 #: Backends in the order of their turns, what each is, and where its results are computed.
@@ -61,6 +62,8 @@ def missing(backend: str) -> str:
     Args:
         backend: of :data:`BACKENDS`.
     """
+    if backend == "numba" and not compiles():
+        return "NUMBA_DISABLE_JIT is set"
     if backend in ("numba", "torch") and find_spec(backend) is None:
         return f"{backend} is not installed"
     if backend in ("cuda", "cudnn"):
