@@ -8,16 +8,20 @@ from typing import Any
 
 import click
 
+from minidl import _outputs
 from minidl._atomic import atomic_write
 from minidl.bench.contestants import CONTESTANTS, OWN, PEERS
 from minidl.bench.plan import Plan, select
 from minidl.bench.run import begin, run
 from minidl.bench.workloads import GROUPS, WORKLOADS
 from minidl.cli import bench_kernels
-from minidl.cli.options import check_writable, make_folder, on_command_line
+from minidl.cli.options import note, on_command_line, overwrite_option
 from minidl.cli.progress import Progress
 from minidl.cli.stopping import stops_at_once
 from minidl.errors import InputError
+
+#: What a measurement writes.
+FILES = ("results.json", "results.md", "ratios.png", "roofline.png", "scaling.png")
 
 #: Parts that are no workloads: each has a table of its own.
 EXTRAS = {
@@ -61,6 +65,7 @@ Examples:
 @click.option("--quick", is_flag=True, help="Small shapes and few rounds; the figures mean nothing.")
 @click.option("--list", "listed", is_flag=True, help="Say what can be measured, and beside whom, and stop.")
 @click.option("--profile", is_flag=True, help="The shares of one training step's time, instead of ratios.")
+@overwrite_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -71,6 +76,7 @@ def command(
     quick: bool,
     listed: bool,
     profile: bool,
+    overwrite: bool,
 ) -> int | None:
     """Measure minidl beside other libraries: training steps, predictions, single operations, memory.
 
@@ -84,12 +90,12 @@ def command(
     if listed:
         click.echo(_listing())
         return 0
-    check_writable(out)
     if profile:
-        return _profile(out, only, quick)
+        return _profile(out, only, quick, overwrite)
     plan = _plan(only, peers, rounds, quick)
-    make_folder(out)
-    return _measure(plan, out)
+    _outputs.check(out, FILES, overwrite)
+    with _outputs.writing(out, FILES, overwrite, note):
+        return _measure(plan, out)
 
 
 command.add_command(bench_kernels.command)
@@ -183,7 +189,7 @@ def _write(record: dict[str, Any], out: Path) -> None:
     write_plots(record, out)
 
 
-def _profile(out: Path, only: str | None, quick: bool) -> int:
+def _profile(out: Path, only: str | None, quick: bool, overwrite: bool) -> int:
     from minidl.bench.profile import WORKLOAD, profile
     from minidl.dispatch import get_num_threads
 
@@ -194,14 +200,16 @@ def _profile(out: Path, only: str | None, quick: bool) -> int:
             raise InputError(
                 f"--only {name}: --profile takes a training step; choose from {', '.join(known)}"
             )
-    make_folder(out)
+    files = [*(f"profile-{name}.json" for name in names), "profile.md"]
+    _outputs.check(out, files, overwrite)
     texts = []
-    for name in names:
-        said = profile(name, get_num_threads(), quick)
-        texts.append(said.text())
-        click.echo(texts[-1])
-        atomic_write(out / f"profile-{name}.json", json.dumps(said.to_dict(), indent=1) + "\n")
-    atomic_write(out / "profile.md", "# minidl bench --profile\n\n" + "\n".join(texts))
+    with _outputs.writing(out, files, overwrite, note):
+        for name in names:
+            said = profile(name, get_num_threads(), quick)
+            texts.append(said.text())
+            click.echo(texts[-1])
+            atomic_write(out / f"profile-{name}.json", json.dumps(said.to_dict(), indent=1) + "\n")
+        atomic_write(out / "profile.md", "# minidl bench --profile\n\n" + "\n".join(texts))
     click.echo(f"profile.md is in {out}")
     return 0
 

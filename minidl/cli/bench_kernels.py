@@ -8,11 +8,19 @@ from typing import Any
 
 import click
 
+from minidl import _outputs
 from minidl._atomic import atomic_write
-from minidl.cli.options import check_writable, make_folder
+from minidl.cli.options import note, overwrite_option
 from minidl.cli.progress import Progress
 from minidl.cli.stopping import stops_at_once
 from minidl.errors import InputError
+
+#: What a measurement writes.
+FILES = (
+    "results.json",
+    "results.md",
+    *(f"{name}-{place}.png" for name in ("shares", "roofline") for place in ("cpu", "gpu")),
+)
 
 #: Exit code where a kernel of minidl's is wrong.
 WRONG = 1
@@ -52,6 +60,7 @@ Examples:
 @click.option("--rounds", type=click.IntRange(min=1), help="Turns of each contestant [default: 7].")
 @click.option("--quick", is_flag=True, help="Small shapes and few rounds; the figures mean nothing.")
 @click.option("--list", "listed", is_flag=True, help="Say what can be measured, and by whom, and stop.")
+@overwrite_option
 def command(
     out: Path,
     only: str | None,
@@ -60,6 +69,7 @@ def command(
     rounds: int | None,
     quick: bool,
     listed: bool,
+    overwrite: bool,
 ) -> int:
     """Time every kernel of every backend on one case each: NumPy, compiled, CUDA by version, PyTorch, cuDNN.
 
@@ -71,9 +81,9 @@ def command(
         click.echo(_listing())
         return 0
     plan = _plan(only, backends, device, rounds, quick)
-    check_writable(out)
-    make_folder(out)
-    return _measure(plan, out)
+    _outputs.check(out, FILES, overwrite)
+    with _outputs.writing(out, FILES, overwrite, note):
+        return _measure(plan, out)
 
 
 def _plan(only: str | None, backends: str | None, device: str | None, rounds: int | None, quick: bool) -> Any:

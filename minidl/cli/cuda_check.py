@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
 import signal
 import threading
@@ -13,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from minidl._atomic import atomic_write
+from minidl._outputs import check_file
 from minidl.cli.cuda_arguments import ELEMENTS, NUMBER, arguments, signature, text_of
+from minidl.cli.options import overwrite_option
 from minidl.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,6 +77,7 @@ Examples:
 @click.option(
     "--time-limit", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds; 0: none."
 )
+@overwrite_option
 @click.option("--no-counts", is_flag=True, help="Leave out the table of accesses to memory.")
 def command(
     file: Path,
@@ -86,6 +92,7 @@ def command(
     saves: tuple[str, ...],
     seed: int,
     time_limit: float,
+    overwrite: bool,
     no_counts: bool,
 ) -> int:
     """Run a kernel of a .cu file on the CPU, without a GPU, and look at every access to memory.
@@ -102,7 +109,7 @@ def command(
     with _one_line(file):
         chosen = _kernel(file, kernel, options)
         chosen_specs = _named(specs, "--arg", chosen.parameters)
-        targets = _targets(saves, chosen)
+        targets = _targets(saves, chosen, overwrite, [file, *_read(specs)])
         args, unset, said = arguments(chosen, chosen_specs, np.random.default_rng(seed))
         threads = _extents("--block", block) if block else (min(256, chosen.max_threads_per_block),)
         blocks = _extents("--grid", grid) if grid else _cover(args, threads)
@@ -121,7 +128,7 @@ def command(
             )
     click.echo(found.report() if not no_counts else found.report().removesuffix(f"\n{found.counts}"))
     for name, path in targets.items():
-        np.save(path, args[chosen.parameters.index(name)])
+        _save(path, args[chosen.parameters.index(name)])
         click.echo(f"{path} has {name}")
     return 1 if found.findings else 0
 
@@ -191,7 +198,14 @@ def _named(given: tuple[str, ...], option: str, known: tuple[str, ...]) -> dict[
     return named
 
 
-def _targets(saves: tuple[str, ...], kernel: RawKernel) -> dict[str, Path]:
+def _read(specs: tuple[str, ...]) -> list[Path]:
+    """The files that --arg names."""
+    return [Path(text.partition("=")[2]) for text in specs if text.endswith(".npy")]
+
+
+def _targets(
+    saves: tuple[str, ...], kernel: RawKernel, overwrite: bool, inputs: list[Path]
+) -> dict[str, Path]:
     arrays = tuple(
         n for n, (letter, _, _) in zip(kernel.parameters, signature(kernel), strict=True) if letter == "P"
     )
@@ -199,7 +213,16 @@ def _targets(saves: tuple[str, ...], kernel: RawKernel) -> dict[str, Path]:
     for path in targets.values():
         if path.suffix != ".npy" or path.is_dir() or not path.absolute().parent.is_dir():
             raise InputError(f"--save {path}: give the path of a .npy file in a folder that is there")
+        check_file(path, None, overwrite, "--save", inputs)
+    if len({os.path.realpath(path) for path in targets.values()}) < len(targets):
+        raise InputError("--save: two arrays would be written to one file; give each a file of its own")
     return targets
+
+
+def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    atomic_write(path, buffer.getvalue())
 
 
 def _extents(option: str, text: str) -> tuple[int, ...]:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from minidl import _outputs
 from minidl._device import Device
+from minidl._lock import check_free
 from minidl.cli.options import (
-    check_writable,
     device_option,
-    make_folder,
+    note,
     on_command_line,
     read_data,
     where,
@@ -29,6 +30,7 @@ from minidl.train.trainer import Trainer
 #: Small enough for a few minutes on two cores, large enough to see the cells' context.
 MODEL = {"base": 12, "depth": 3, "norm": "batch", "up": "nearest"}
 STEPS, BATCH, RATE = 140, 8, 1e-2
+FILES = ("metrics.json", "test.png")
 
 
 @click.command(
@@ -82,8 +84,9 @@ def command(ctx: click.Context, out: Path, resume: bool, steps: int, seed: int, 
         )
     seconds = time.monotonic() - began
     figures = {"split": "test", "images": len(samples), "step": run.step, "seconds": round(seconds, 1)}
-    write_json(out / "metrics.json", {**figures, **result.to_dict(list(data.classes))})
-    sheet.write(out / "test.png")
+    with _outputs.writing(out, FILES, say=note):
+        write_json(out / "metrics.json", {**figures, **result.to_dict(list(data.classes))})
+        sheet.write(out / "test.png")
     click.echo(result.scores.table(data.classes))
     click.echo(
         f"mean IoU {result.scores.mean_iou:.4f} on {len(samples)} held-out pictures, after {seconds:.0f} s"
@@ -97,11 +100,13 @@ def _begin(out: Path, seed: int) -> None:
     from minidl.segmentation.synthetic import write_folder
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.is_dir():
+            check_free(out)
         raise InputError(f"{out}: exists already; give another --out, or remove it")
-    check_writable(out)
+    _outputs.check(out, (*run_folder.FILES, *FILES))
     click.echo("generating 200 pictures of touching cells with exact masks ...")
-    make_folder(out)
-    write_folder(out / "data", seed=seed)
+    with _outputs.writing(out, ("data",), say=note):
+        write_folder(out / "data", seed=seed)
 
 
 def _config(steps: int, seed: int) -> TrainConfig:

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from minidl import _outputs
 from minidl._device import Device
 from minidl.cli.options import (
     as_in_training,
-    check_writable,
     data_options,
     device_option,
-    make_folder,
+    note,
+    overwrite_option,
     read_data,
 )
 from minidl.cli.progress import Progress
@@ -24,6 +25,8 @@ from minidl.segmentation.boundaries import BoundaryScores
 from minidl.segmentation.folder import DataSet
 from minidl.segmentation.pairing import Sample
 from minidl.train.inference import Run, evaluate_samples, load_run, relative_name
+
+FILES = ("metrics.json", "pictures.png")
 
 
 @click.command(
@@ -50,8 +53,16 @@ Examples:
 )
 @data_options
 @device_option
+@overwrite_option
 def command(
-    run: Path, data: Path, split: str, out: Path | None, boundary: str | None, device: Device, **options: Any
+    run: Path,
+    data: Path,
+    split: str,
+    out: Path | None,
+    boundary: str | None,
+    device: Device,
+    overwrite: bool,
+    **options: Any,
 ) -> int:
     """Measure a trained network: IoU, precision, recall and F1 of each class, on images that have masks.
 
@@ -60,12 +71,13 @@ def command(
     """
     trained = load_run(run, device)
     folder = out or (run if run.is_dir() else run.parent) / f"evaluation-{split}"
-    check_writable(folder)
+    _outputs.check(folder, FILES, overwrite, data=data)
     with Progress() as progress:
         found = read_data(data, progress, as_in_training(data, options, trained.data))
         _check_fit(found, trained)
         boundary_id = _class_id(boundary, found.classes)
         samples = found.samples(split)
+        _outputs.check(folder, FILES, overwrite, found.files(), data)
         _note_overlap(found, samples, trained)
         sheet = Sheet(found, split)
         progress.phase("evaluating", len(samples))
@@ -77,9 +89,9 @@ def command(
         click.echo(_boundary_text(result.boundaries))
     figures = {"run": str(trained.path), "data": str(data), "split": split}
     counts = {"step": trained.step, "images": len(samples)}
-    make_folder(folder)
-    write_json(folder / "metrics.json", {**figures, **counts, **result.to_dict(list(found.classes))})
-    sheet.write(folder / "pictures.png")
+    with _outputs.writing(folder, FILES, overwrite, note):
+        write_json(folder / "metrics.json", {**figures, **counts, **result.to_dict(list(found.classes))})
+        sheet.write(folder / "pictures.png")
     click.echo(f"metrics.json and pictures.png are in {folder}")
     return 0
 

@@ -111,33 +111,18 @@ def read_data(root: Path, progress: Progress, options: dict[str, Any] | None = N
     return data
 
 
-def check_writable(folder: Path) -> None:
-    """Refuse early, before minutes of work, what cannot become a folder of results.
-
-    Raises:
-        InputError: it is a file, or lies in one, or in a folder without permission.
-    """
-    for place in (folder, *folder.absolute().parents):
-        if place.exists():
-            if not place.is_dir():
-                raise InputError(f"{folder}: {place} is a file, not a folder; give another --out")
-            if not os.access(place, os.W_OK | os.X_OK):
-                raise InputError(f"{folder}: no permission to write in {place}; give another --out")
-            return
+def overwrite_option(command: Command) -> Command:
+    """``--overwrite``: one name and one meaning in every command that writes."""
+    return click.option(
+        "--overwrite",
+        is_flag=True,
+        help="Replace files of the same names that minidl has not written (never a run, never an input).",
+    )(command)
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder of results.
-
-    Raises:
-        InputError: that is not possible.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot create this folder ({error.strerror}); give another --out"
-        ) from None
+def note(line: str) -> None:
+    """A line about something that is no error, beside the results."""
+    click.echo(line, err=True)
 
 
 def on_command_line(ctx: click.Context, name: str) -> bool:

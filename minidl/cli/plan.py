@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from minidl._atomic import atomic_write
+from minidl._outputs import check_file
 from minidl.cli import plan_cuda
+from minidl.cli.options import overwrite_option
 from minidl.cli.progress import Progress
 from minidl.dispatch import compiles
 from minidl.errors import InputError
@@ -68,6 +70,7 @@ Examples:
 @click.option("--verbose", is_flag=True, help="Say of each other algorithm what it would cost, or why not.")
 @click.option("--measure", is_flag=True, help="Measure, too (with --verbose: all algorithms).")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write it all to this file.")
+@overwrite_option
 def command(
     run: Path | None,
     model: str | None,
@@ -77,6 +80,7 @@ def command(
     verbose: bool,
     measure: bool,
     json_file: Path | None,
+    overwrite: bool,
 ) -> int:
     """Show which algorithm each convolution of a network takes, forward and backward, and why.
 
@@ -84,8 +88,8 @@ def command(
     With --device cuda the CUDA kernels are shown that run one after the other; the choice depends on the
     shapes alone. RUN is the folder of a run, or a checkpoint file: its network is shown.
     """
-    if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
-        raise InputError(f"--json {json_file}: not a file in a folder that is there; give another path")
+    if json_file is not None:
+        check_file(json_file, {"input", "rows"}, overwrite, "--json", [run] if run else [])
     network = _network(run, model)
     shape = _shape(network, batch_size, size, SIZES.get(model or "", 256))
     given = f"input {' x '.join(map(str, shape))}, float32"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from minidl import _outputs
 from minidl._device import Device
-from minidl.cli.options import check_writable, device_option, make_folder
+from minidl.cli.options import device_option, note, overwrite_option
 from minidl.cli.progress import Progress
 from minidl.errors import InputError
 from minidl.segmentation.files import read_image, write_png
@@ -37,7 +38,10 @@ Examples:
     help="Also write each picture with its mask drawn over it.",
 )
 @device_option
-def command(run: Path, images: tuple[Path, ...], out: Path, overlays: bool, device: Device) -> int:
+@overwrite_option
+def command(
+    run: Path, images: tuple[Path, ...], out: Path, overlays: bool, device: Device, overwrite: bool
+) -> int:
     """Write the mask of each image (files, or folders of them): NAME.png with the class id of every pixel,
     shown in the classes' colours, and NAME_overlay.png to look at. Images of any size.
 
@@ -47,19 +51,19 @@ def command(run: Path, images: tuple[Path, ...], out: Path, overlays: bool, devi
     """
     trained = load_run(run, device)
     paths = _all_images(images)
-    check_writable(out)
-    _check_outputs(paths, out, overlays)
+    names = _names(paths, out, overlays)
+    _outputs.check(out, names, overwrite, [*images, *paths])
     channels = trained.model.in_channels
     with Progress() as progress:
         progress.phase("checking", len(paths))
         for path in paths:
             match_channels(read_image(path), channels, path)
             progress.advance()
-        make_folder(out)
-        progress.phase("predicting", len(paths))
-        for path in paths:
-            _predict(trained, path, out, overlays)
-            progress.advance()
+        with _outputs.writing(out, names, overwrite, note):
+            progress.phase("predicting", len(paths))
+            for path in paths:
+                _predict(trained, path, out, overlays)
+                progress.advance()
     click.echo(f"{len(paths)} mask{'s' if len(paths) != 1 else ''} in {out}")
     return 0
 
@@ -98,19 +102,15 @@ def _all_images(given: tuple[Path, ...]) -> list[Path]:
     return paths
 
 
-def _check_outputs(paths: list[Path], out: Path, overlays: bool) -> None:
-    """No two images may write one file, and none may be overwritten."""
-    sources = {path.resolve() for path in paths}
+def _names(paths: list[Path], out: Path, overlays: bool) -> list[str]:
+    """What will be written; no two images may write one file."""
     written: dict[Path, Path] = {}
     for path in paths:
         for target in (_mask_path(out, path), *([_overlay_path(out, path)] if overlays else [])):
-            if target.resolve() in sources:
-                raise InputError(
-                    f"{path}: its mask would be written over the image {target}; give another --out"
-                )
             if target in written:
                 raise InputError(
                     f"{path}: would write {target.name}, as {written[target]} does; rename one of them, or"
                     " predict them apart"
                 )
             written[target] = path
+    return [target.name for target in written]

@@ -9,13 +9,15 @@ from typing import Any
 import click
 import numpy as np
 
+from minidl import _outputs
 from minidl.cli.options import (
     DATA_OPTIONS,
     as_in_training,
-    check_writable,
     data_options,
     device_option,
+    note,
     on_command_line,
+    overwrite_option,
     read_data,
     to_keep,
     where,
@@ -191,8 +193,9 @@ Examples:
     show_default=True,
     help="One seed gives one result, bit for bit.",
 )
+@overwrite_option
 @click.pass_context
-def command(ctx: click.Context, data: Path, out: Path, resume: bool, **options: Any) -> int:
+def command(ctx: click.Context, data: Path, out: Path, resume: bool, overwrite: bool, **options: Any) -> int:
     """Train a U-Net on DATA, a folder with images/ and labels/ (or masks/) of the same names.
 
     DATA may have train/, val/ and test/ folders, each with these two; otherwise the last fifth of the images
@@ -204,15 +207,14 @@ def command(ctx: click.Context, data: Path, out: Path, resume: bool, **options: 
     if resume:
         _refuse_options_with_resume(ctx)
     config = _config(ctx, options)
-    run_folder.check(out, resume)
-    check_writable(out)
+    run_folder.check(out, resume, overwrite, data=data)
     reading = {name: options[name] for name in DATA_OPTIONS}
     if resume:
         reading = as_in_training(data, reading, load_checkpoint(out / "last.safetensors").data)
     with Progress() as progress:
         found = read_data(data, progress, reading)
         more = options["workers"], options["device"]
-        trainer = Trainer(found, config, out, resume, progress, to_keep(reading), *more)
+        trainer = Trainer(found, config, out, resume, progress, to_keep(reading), *more, overwrite)
         progress.images_per_step = trainer.config.batch_size
         parameters = sum(p.numel() for p in trainer.model.parameters())
         click.echo(
@@ -223,7 +225,8 @@ def command(ctx: click.Context, data: Path, out: Path, resume: bool, **options: 
             go_on = ["minidl", "train", str(data), "--out", str(out), "--resume", *where(options["device"])]
             if not train_or_stop(trainer, stop, go_on, progress):
                 return stop.exit_code
-    write_overlays(out, found, "val")
+    with _outputs.writing(out, [run_folder.PICTURES], overwrite, note):
+        write_overlays(out, found, "val")
     best = f"{trainer.best:.4f}" if np.isfinite(trainer.best) else "-"
     click.echo(
         f"best validation IoU {best}; weights in {out / 'best.safetensors'}; pictures in {out / 'val.png'}"
@@ -262,7 +265,7 @@ def _config(ctx: click.Context, options: dict[str, Any]) -> TrainConfig:
 
 
 def _refuse_options_with_resume(ctx: click.Context) -> None:
-    allowed = {"data", "out", "resume", "workers", "device", *DATA_OPTIONS}
+    allowed = {"data", "out", "resume", "workers", "device", "overwrite", *DATA_OPTIONS}
     for name in ctx.params:
         if name not in allowed and on_command_line(ctx, name):
             raise InputError(f"--{name.replace('_', '-')}: a resumed run keeps its own options; leave it out")

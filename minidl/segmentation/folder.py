@@ -73,6 +73,12 @@ class DataSet:
             )
         return found
 
+    def files(self) -> list[Path]:
+        """Every image and every mask: what is never written over."""
+        samples = [sample for split in self.splits.values() for sample in split]
+        masks = [sample.mask_path for sample in samples if sample.mask_path is not None]
+        return [*(sample.image_path for sample in samples), *masks]
+
     def load(self, sample: Sample) -> tuple[np.ndarray, np.ndarray | None]:
         """Read a sample: image float32 (C, H, W) in 0..1, C = in_channels; mask int32 (H, W) of ids or None.
 

@@ -2,60 +2,69 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from minidl._atomic import atomic_write, remove_leftovers
+from minidl import _outputs
+from minidl._recognise import is_ours
 from minidl.errors import InputError
 
+#: What a training writes, and what the commands add.
 FILES = ("last.safetensors", "best.safetensors", "config.json", "history.csv", "history.png")
+PICTURES = "val.png"
+
+#: Of the last checkpoint: which file it is, when it was written and its size; None: there is none.
+Signature = tuple[int, int, int] | None
 
 
-def check(out: Path, resume: bool) -> None:
-    """A run's folder is new, or resumed.
+def check(
+    out: Path,
+    resume: bool,
+    overwrite: bool = False,
+    inputs: Iterable[Path] = (),
+    data: Path | None = None,
+) -> None:
+    """A run's folder is new, or resumed; nothing of anybody else's lies there, and nobody else writes there.
+
+    Args:
+        out: the folder.
+        resume: go on with the run in it.
+        overwrite: replace files that minidl has not written (never a run).
+        inputs: files that are read.
+        data: the folder of the data set.
 
     Raises:
-        InputError: it holds a run and should not, or the other way round.
+        InputError: it holds a run and should not, or the other way round; or what
+            :func:`minidl._outputs.check` says.
     """
     there = (out / "last.safetensors").exists()
-    if there and not resume:
-        raise InputError(f"{out}: holds a run already; use --resume to go on with it, or give another --out")
     if resume and not there:
         raise InputError(
             f"{out}: holds no run to go on with (no last.safetensors); leave out --resume, or correct --out"
         )
+    _outputs.check(out, (*FILES, PICTURES), overwrite, inputs, data)
+    if there and not resume and not (overwrite and not is_ours(out / "last.safetensors")):
+        raise InputError(f"{out}: holds a run already; use --resume to go on with it, or give another --out")
 
 
-def create(out: Path, config: str) -> list[Path]:
-    """The folder, with ``config.json`` in it. Returns what a run makes and was not there before.
+def signature(out: Path) -> Signature:
+    """Of ``last.safetensors``, to notice that another process has written it."""
+    try:
+        found = os.stat(out / "last.safetensors")
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
-    What a killed process left half written is removed.
+
+def check_unchanged(out: Path, seen: Signature) -> None:
+    """Nobody has trained in this folder since a checkpoint of it was read or written here.
 
     Raises:
-        InputError: it cannot be created or written to; then nothing is left behind.
+        InputError: somebody has.
     """
-    files = [out / name for name in FILES]
-    created = [path for path in (*files, out, *out.parents) if not path.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(out)
-        atomic_write(out / "config.json", config)
-    except BaseException as error:
-        remove(out, created)
-        if isinstance(error, OSError):
-            reason = f"cannot create this folder ({error.strerror}); give another --out"
-            raise InputError(f"{out}: {reason}") from None
-        raise
-    return created
-
-
-def remove(out: Path, created: list[Path]) -> None:
-    """Undo :func:`create`, unless there is a checkpoint to go on from. What was there before stays."""
-    with contextlib.suppress(OSError):
-        if (out / "last.safetensors").exists():
-            return
-        for path in created:
-            if path.is_dir():
-                path.rmdir()  # refused where something else has appeared in it
-            else:
-                path.unlink(missing_ok=True)
+    if signature(out) != seen:
+        raise InputError(
+            f"{out}: another process has trained here meanwhile; go on from there with --resume, or give"
+            " another --out"
+        )

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl import ops, random
+from minidl import _outputs, ops, random
+from minidl._atomic import atomic_write
 from minidl._device import Device, on
 from minidl._tensor import Tensor
 from minidl.errors import InputError
@@ -45,13 +46,15 @@ class Trainer:
         data_options: the arguments that ``data`` was scanned with; kept in the checkpoints.
         workers: threads that prepare batches ahead; the result is the same for any number of them.
         device: where the network is trained; a checkpoint does not depend on it.
+        overwrite: replace files in ``out`` that no run of minidl's has written.
 
     Initial weights and dropout are drawn from a generator of the trainer's own
     (:class:`minidl.random.Stream`): two trainers in two threads repeat, and nothing that the program draws
     elsewhere matters to them.
 
     Raises:
-        InputError: the data do not fit, ``out`` holds a run already (or none, with ``resume``).
+        InputError: the data do not fit, ``out`` holds a run already (or none, with ``resume``), or files of
+            somebody's, or lies within the data, or another process trains there.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Trainer:
         data_options: dict[str, Any] | None = None,
         workers: int = 1,
         device: str | Device = "cpu",
+        overwrite: bool = False,
     ) -> None:
         if workers < 0:
             raise InputError(f"workers: {workers} does not do; give a whole number of 0 or more")
@@ -71,7 +75,9 @@ class Trainer:
         self.device = Device(device).check()
         self.reporter: Reporter = reporter or Silent()
         self.data_options = data_options
-        run_folder.check(self.out, resume)
+        self.overwrite = overwrite
+        run_folder.check(self.out, resume, overwrite, data.files(), data.root)
+        self._seen = run_folder.signature(self.out)  # before it is read: what comes later is noticed
         saved = checkpoints.load(self.out / "last.safetensors") if resume else None
         if saved:
             self._check_same_data(saved)
@@ -106,8 +112,10 @@ class Trainer:
                 stay as they were last saved; if there are none yet, nothing is left behind.
         """
         described = json.dumps(checkpoints.describe(self._checkpoint()), indent=2) + "\n"
-        created = run_folder.create(self.out, described)
-        try:
+        say, worth = self.reporter.message, "last.safetensors"
+        with _outputs.writing(self.out, run_folder.FILES, self.overwrite, say, worth):
+            run_folder.check_unchanged(self.out, self._seen)
+            atomic_write(self.out / "config.json", described)
             try:
                 # What is not finite is noticed in the loss.
                 with np.errstate(all="ignore"), random.using(self.random):
@@ -115,9 +123,6 @@ class Trainer:
             except _Stopped:
                 self.save("last")
                 return False
-        except BaseException:
-            run_folder.remove(self.out, created)
-            raise
         return True
 
     def _run(self, should_stop: Callable[[], bool]) -> None:
@@ -221,6 +226,7 @@ class Trainer:
     def save(self, name: str) -> None:
         """Write ``out/NAME.safetensors``."""
         checkpoints.save(self.out / f"{name}.safetensors", self._checkpoint())
+        self._seen = run_folder.signature(self.out)
 
     def _checkpoint(self) -> checkpoints.Checkpoint:
         return checkpoints.Checkpoint(

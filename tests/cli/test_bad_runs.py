@@ -143,7 +143,7 @@ def test_predict_never_writes_over_an_image(call, trained, tmp_path):
     before = tree(tmp_path)
     for out in (tmp_path / "in", tmp_path / "in" / ".." / "in"):
         assert_names(
-            call("predict", trained / "run", tmp_path / "in", "--out", out).error, ["a.png", "--out"]
+            call("predict", trained / "run", tmp_path / "in", "--out", out).error, [str(out), "--out"]
         )
     assert tree(tmp_path) == before
 
@@ -171,7 +171,7 @@ def test_a_full_disk_in_predict_leaves_whole_files(call, trained, tmp_path, monk
     real, done = os.replace, []
 
     def replace(source, target):
-        if len(done) == 2:
+        if len(done) == 3:  # the folder's mark, and two files
             raise OSError(28, "No space left on device")
         done.append(target)
         real(source, target)
@@ -179,7 +179,11 @@ def test_a_full_disk_in_predict_leaves_whole_files(call, trained, tmp_path, monk
     monkeypatch.setattr(os, "replace", replace)
     said = call("predict", trained / "run", tmp_path / "in", "--out", tmp_path / "out")
     assert_names(said.error, ["b.png", "No space left on device"])
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "a_overlay.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        ".minidl",
+        "a.png",
+        "a_overlay.png",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_the_real_command(shell, tmp_path):
     assert said.code == 0, said.err
     assert said.err == "" and "relu:  minidl" in said.out and "measured alone" in said.out
     out = tmp_path / "minidl-bench"
-    assert sorted(p.name for p in out.iterdir()) == ["results.json", "results.md", "roofline.png"]
+    assert sorted(p.name for p in out.iterdir()) == [".minidl", "results.json", "results.md", "roofline.png"]
     record = json.loads((out / "results.json").read_text())
     assert record["complete"] and record["quick"] and record["machine"]["threads"] == 1
     assert [m["name"] for m in record["workloads"]] == ["train-documents", "relu"]
@@ -148,6 +148,6 @@ def test_the_profile(call, tmp_path):
     said = call("bench", "--profile", "--quick", "--out", tmp_path / "out")
     assert said.code == 0, said.err
     assert "max_pool2d backward" in said.out
-    names = ["profile-train-documents.json", "profile.md"]
+    names = [".minidl", "profile-train-documents.json", "profile.md"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
-    assert json.loads((tmp_path / "out" / names[0]).read_text())["seconds"] > 0
+    assert json.loads((tmp_path / "out" / names[1]).read_text())["seconds"] > 0

@@ -88,7 +88,7 @@ def test_a_run_on_the_cpu(call, tmp_path):
     assert len(about_gpus) == 7  # two versions of a ReLU, five of the product
     assert all("prediction, not measured" in line for line in about_gpus)
     written = sorted(p.name for p in (tmp_path / "out").iterdir())
-    assert written == ["results.json", "results.md", "shares-cpu.png"]  # minidl has no product of its own
+    assert written == [".minidl", "results.json", "results.md", "shares-cpu.png"]  # no product of our own
     record = json.loads((tmp_path / "out/results.json").read_text())
     assert record["complete"] and record["quick"] and record["gpu"] is None
     assert [m["name"] for m in record["cases"]] == ["gemm-multiply", "activations-relu"]

@@ -74,7 +74,8 @@ def test_train(call, data, tmp_path):
     assert f"minidl evaluate {out} {data}" in said.out
     names = {path.name for path in out.iterdir()}
     assert names == {
-        *("best.safetensors", "last.safetensors", "config.json", "history.csv", "history.png", "val.png")
+        *("best.safetensors", "last.safetensors", "config.json", "history.csv", "history.png", "val.png"),
+        ".minidl",
     }
     for name in ("history.png", "val.png"):
         with Image.open(out / name) as picture:
@@ -150,7 +151,7 @@ def test_evaluate(call, trained, tmp_path):
     assert figures["split"] == "test" and figures["images"] == 2 and sum(figures["support"]) == 2 * 256
     shown = next(row for row in table if row and row[0] == "mean")
     assert float(shown[1]) == pytest.approx(figures["mean_iou"], abs=5e-5)
-    assert {path.name for path in out.iterdir()} == {"metrics.json", "pictures.png"}
+    assert {path.name for path in out.iterdir()} == {".minidl", "metrics.json", "pictures.png"}
 
 
 def test_evaluate_agrees_with_the_history(call, trained, tmp_path):
@@ -165,7 +166,11 @@ def test_evaluate_writes_beside_the_run_by_default(call, trained, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained / "run", run)
     assert call("evaluate", run / "last.safetensors", trained / "data").code == 0
-    assert {path.name for path in (run / "evaluation-val").iterdir()} == {"metrics.json", "pictures.png"}
+    assert {path.name for path in (run / "evaluation-val").iterdir()} == {
+        ".minidl",
+        "metrics.json",
+        "pictures.png",
+    }
 
 
 def test_evaluate_boundaries(call, trained, tmp_path):
@@ -194,7 +199,7 @@ def test_predict(call, trained, tmp_path):
     said = call("predict", trained / "run", trained / "data/test/images", odd, "--out", out)
     assert said.code == 0 and said.err == "" and said.out == f"3 masks in {out}\n"
     names = {f"{stem}{end}.png" for stem in ("00", "01", "odd") for end in ("", "_overlay")}
-    assert {path.name for path in out.iterdir()} == names
+    assert {path.name for path in out.iterdir()} == {".minidl", *names}
     mask = read_mask(out / "odd.png")
     assert mask.shape == (19, 37) and set(np.unique(mask)) <= {0, 1}
     assert read_image(out / "odd_overlay.png").shape == (3, 19, 37)
@@ -215,7 +220,7 @@ def test_predictions_are_those_that_evaluate_scores(call, trained, tmp_path):
     call("evaluate", trained / "run", trained / "data", "--split", "test", "--out", tmp_path / "s")
     accuracy = json.loads((tmp_path / "s/metrics.json").read_text())["accuracy"]
     assert accuracy == pytest.approx(np.mean(right))
-    assert len(list(out.iterdir())) == 2  # no overlays
+    assert len(list(out.glob("*.png"))) == 2  # no overlays
 
 
 # ---------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from minidl.segmentation.files import write_png
 from minidl.train.checkpoint import Checkpoint, load
 
 #: What a run leaves in its folder.
-FILES = {"best.safetensors", "last.safetensors", "config.json", "history.csv", "history.png"}
+FILES = {"best.safetensors", "last.safetensors", "config.json", "history.csv", "history.png", ".minidl"}
 
 NETWORK = {"base": 2, "depth": 1, "norm": "batch"}
 SIZE = 16

@@ -92,7 +92,7 @@ def test_fills(call, spec, values):
 def test_random_is_by_seed(call):
     kept = []
     for seed in (1, 1, 2):
-        assert call("scale.cu", "--seed", seed, "--save", "y=y.npy")[0] == 0
+        assert call("scale.cu", "--seed", seed, "--save", "y=y.npy", "--overwrite")[0] == 0
         kept.append(np.load("y.npy"))
     assert np.array_equal(kept[0], kept[1]) and not np.array_equal(kept[0], kept[2])
 

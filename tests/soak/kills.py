@@ -31,7 +31,15 @@ from soak.victim import MOMENTS
 
 EVERY = 5  # steps between validations
 WORKERS = 3  # at most
-FILES = ("best.safetensors", "last.safetensors", "config.json", "history.csv", "history.png", "val.png")
+FILES = (
+    "best.safetensors",
+    "last.safetensors",
+    "config.json",
+    "history.csv",
+    "history.png",
+    "val.png",
+    ".minidl",
+)
 
 
 def options(steps: int) -> list[str]:
@@ -122,7 +130,7 @@ def soak(folder: Path, kills: int, seed: int, steps: int) -> dict[str, Any]:
             end = kill_from_outside(folder, arguments, target, rng.uniform(0, interval if target else 2))
         assert end["code"] == -signal.SIGKILL, (end, (folder / "errors.txt").read_text())
         end.update(began_at=before, saved=saved_step(folder / "killed"))
-        end["left"] = sorted(p.name for p in (folder / "killed").glob(".*.tmp"))
+        end["left"] = sorted(p.name for p in (folder / "killed").glob(".*.minidl-tmp"))
         sessions.append(end)
     last = start(folder, ["-m", "minidl"], command(folder, "killed", steps, workers=2))
     assert last.wait(timeout=600) == 0, (folder / "errors.txt").read_text()

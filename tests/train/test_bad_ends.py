@@ -71,7 +71,7 @@ def test_a_full_disk_keeps_the_old_checkpoints(squares, tmp_path, config, monkey
 def test_a_folder_that_cannot_be_made(squares, tmp_path, config):
     (tmp_path / "file").write_text("")
     out = tmp_path / "file" / "run"
-    refusal(Trainer(squares, config(), out).run, str(out), "another --out")
+    refusal(lambda: Trainer(squares, config(), out), str(out), "another --out")
 
 
 def test_an_image_that_vanishes_while_training(tmp_path, config):

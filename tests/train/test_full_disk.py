@@ -54,14 +54,19 @@ def test_one_write(tmp_path, room, old):
 
 
 def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
-    (tmp_path / ".last.safetensors.0123abcd.tmp").write_bytes(b"half")
-    (tmp_path / ".folder.0123abcd.tmp").mkdir()
-    others = ["last.safetensors", ".last.safetensors.tmp", ".hidden", "a.0123abcd.tmp", ".a.0123ABCD.tmp"]
+    ours = ["last.safetensors", "folder", "link", "a" * 255]
+    (tmp_path / ".last.safetensors.0123abcd.minidl-tmp").write_bytes(b"half")
+    (tmp_path / f".{'a' * 60}.0123abcd.minidl-tmp").write_bytes(b"half")  # long names are cut
+    (tmp_path / ".folder.0123abcd.minidl-tmp").mkdir()
+    (tmp_path / ".link.0123abcd.minidl-tmp").symlink_to(tmp_path / "last.safetensors")
+    others = ["last.safetensors", ".last.safetensors.tmp", ".hidden", ".last.safetensors.0123ABCD.minidl-tmp"]
+    others += [".x.deadbeef.tmp", ".last.safetensors.deadbeef.tmp", ".x.deadbeef.minidl-tmp"]
     for name in others:
         (tmp_path / name).write_bytes(b"mine")
-    remove_leftovers(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {*others, ".folder.0123abcd.tmp"}
-    remove_leftovers(tmp_path / "none")  # nothing to do
+    remove_leftovers(tmp_path, ours)
+    kept = {*others, ".folder.0123abcd.minidl-tmp", ".link.0123abcd.minidl-tmp"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    remove_leftovers(tmp_path / "none", ours)  # nothing to do
 
 
 # ---------------------------------------------------------------------------------------------
@@ -104,7 +109,7 @@ def assert_whole(folder: Path, versions: Versions) -> None:
 def test_a_new_training_at_every_call(whole, squares, tmp_path, config):
     reference, versions = whole
     calls = calls_of(lambda: Trainer(squares, reference.config, tmp_path / "counted").run())
-    assert calls >= CALLS * (1 + 4 + 3)  # config.json, the files of two validations
+    assert calls >= CALLS * (2 + 4 + 3)  # mark, config.json, the files of two validations
     expected = files(reference.out)
     for room in range(calls):
         out = tmp_path / f"run{room}"
@@ -149,7 +154,7 @@ def test_a_resumed_training_at_every_call(whole, squares, tmp_path, config):
 def test_stopping_on_a_full_disk(squares, tmp_path, config):
     """Ctrl-C before the first checkpoint, which cannot be written: one line, and no folder without a run."""
     out = tmp_path / "run"
-    with filling(Disk(CALLS)):  # config.json alone
+    with filling(Disk(2 * CALLS)):  # the folder's mark and config.json alone
         refusal(lambda: Trainer(squares, config(), out).run(stop_after(1)), NO_SPACE)
     assert not out.exists()
 
@@ -159,9 +164,9 @@ def test_what_others_left_in_the_folder_stays(squares, tmp_path, config):
     out = tmp_path / "run"
     out.mkdir()
     (out / "best.safetensors").write_bytes(b"mine")
-    for room in range(CALLS + 2):
+    for room in range(2 * CALLS + 2):
         with filling(Disk(room)):
-            refusal(Trainer(squares, config(), out).run, NO_SPACE)
+            refusal(Trainer(squares, config(), out, overwrite=True).run, NO_SPACE)
         assert files(out) == {"best.safetensors": b"mine"}, room
 
 
@@ -170,7 +175,7 @@ def test_the_best_of_another_run_does_not_pass_for_this_ones(squares, tmp_path, 
     out = tmp_path / "run"
     out.mkdir()
     (out / "best.safetensors").write_bytes(b"left by a run that was killed")
-    trainer = Trainer(squares, config(steps=2), out)
+    trainer = Trainer(squares, config(steps=2), out, overwrite=True)
     trainer.best = 2.0  # no score can be better
     assert trainer.run()
     assert checkpoints.load(out / "best.safetensors").step == 2
@@ -198,7 +203,7 @@ def test_a_real_limit_on_the_size_of_files(whole, tmp_path, squares):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert path.read_bytes() == before
-        assert list(tmp_path.glob(".*.tmp")) == []
+        assert list(tmp_path.glob(".*tmp")) == []
     checkpoints.save(path, saved)
     assert checkpoints.load(path).step == saved.step
 
