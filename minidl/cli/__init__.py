@@ -16,7 +16,9 @@ from typing import Any
 import click
 
 from minidl import __version__
+from minidl._text import LINE, one_line, shown
 from minidl.cli import streams
+from minidl.cli.screen import echo
 from minidl.errors import InputError
 
 CTRL_C, BROKEN_PIPE = 128 + 2, 128 + 13  # as a shell reports a process that SIGINT, SIGPIPE ended
@@ -85,7 +87,7 @@ def cli(threads: int | None) -> None:
         warnings.simplefilter("always", dispatch.KernelFallbackWarning)
         dispatch.backend()  # a MINIDL_BACKEND that cannot be had is told before any work is done
     for note in notes:
-        click.echo(f"note: {note.message}", err=True)
+        echo(f"note: {one_line(note.message)}", err=True)
     dispatch.set_num_threads(threads or available_cores())
 
 
@@ -102,11 +104,11 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         return _fail(str(error))
     except (KeyboardInterrupt, click.Abort):
-        click.echo("minidl: stopped", err=True)
+        echo("minidl: stopped", err=True)
         return CTRL_C
     except OSError as error:
-        where = error.filename or "a file"
-        return _fail(f"{where}: {error.strerror or error}; check the path, its permissions and the disk")
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        return _fail(f"{where}{error.strerror or error}; check the path, its permissions and the disk")
     except MemoryError as error:
         return _fail(f"out of memory ({error}); use a smaller --crop, --batch-size or --base")
 
@@ -114,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _usage(error: click.ClickException) -> int:
     """A mistyped command or option; ``minidl`` alone shows the help."""
     if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2 and later raise it, earlier ones print
-        click.echo(error.format_message())
+        echo(*error.format_message().split("\n"))
         return 0
     context = getattr(error, "ctx", None)
     where = context.command_path if context is not None else "minidl"
@@ -122,10 +124,8 @@ def _usage(error: click.ClickException) -> int:
 
 
 def _fail(message: str) -> int:
-    line = " ".join(message.split())  # one line, whatever a library's message looks like
-    colour = False if os.environ.get("NO_COLOR") else None  # None: if stderr is a terminal
-    with contextlib.suppress(OSError):  # stderr may lie on the full disk that the line is about
-        click.echo(click.style("minidl: error: ", fg="red") + line, err=True, color=colour)
+    # One line, whatever a library's message looks like.
+    echo(shown(one_line(message), LINE), err=True, label="minidl: error: ")
     return 2
 
 

@@ -17,6 +17,7 @@ from minidl.bench.workloads import GROUPS, WORKLOADS
 from minidl.cli import bench_kernels
 from minidl.cli.options import note, on_command_line, overwrite_option
 from minidl.cli.progress import Progress
+from minidl.cli.screen import echo
 from minidl.cli.stopping import stops_at_once
 from minidl.errors import InputError
 
@@ -88,7 +89,7 @@ def command(
         _refuse_options(ctx)
         return None
     if listed:
-        click.echo(_listing())
+        echo(*_listing().split("\n"))
         return 0
     if profile:
         return _profile(out, only, quick, overwrite)
@@ -161,7 +162,7 @@ def _peers(text: str | None) -> list[str]:
 
 def _measure(plan: Plan, out: Path) -> int:
     if not any(CONTESTANTS[name].installed() for name in plan.peers if name not in OWN):
-        click.echo("note: no peer takes part, minidl is measured alone; pip install 'minidl[bench]'")
+        echo("note: no peer takes part, minidl is measured alone; pip install 'minidl[bench]'")
     record = begin(plan)
     with Progress(unit=" turns") as progress, stops_at_once() as stop:
         try:
@@ -170,12 +171,12 @@ def _measure(plan: Plan, out: Path) -> int:
             progress.close()
             if record["workloads"]:
                 _write(record, out)
-                click.echo(f"stopped; what was measured so far is in {out}", err=True)
+                echo(f"stopped; what was measured so far is in {out}", err=True)
             else:
-                click.echo("stopped before anything was measured", err=True)
+                echo("stopped before anything was measured", err=True)
             return stop.exit_code
     _write(record, out)
-    click.echo(f"results.json, results.md and plots are in {out}")
+    echo(f"results.json, results.md and plots are in {out}")
     return 0
 
 
@@ -207,10 +208,10 @@ def _profile(out: Path, only: str | None, quick: bool, overwrite: bool) -> int:
         for name in names:
             said = profile(name, get_num_threads(), quick)
             texts.append(said.text())
-            click.echo(texts[-1])
+            echo(*texts[-1].split("\n"))
             atomic_write(out / f"profile-{name}.json", json.dumps(said.to_dict(), indent=1) + "\n")
         atomic_write(out / "profile.md", "# minidl bench --profile\n\n" + "\n".join(texts))
-    click.echo(f"profile.md is in {out}")
+    echo(f"profile.md is in {out}")
     return 0
 
 

@@ -12,6 +12,7 @@ from minidl import _outputs
 from minidl._atomic import atomic_write
 from minidl.cli.options import note, overwrite_option
 from minidl.cli.progress import Progress
+from minidl.cli.screen import echo
 from minidl.cli.stopping import stops_at_once
 from minidl.errors import InputError
 
@@ -78,7 +79,7 @@ def command(
     (registers, occupancy, counted bytes) and bounds from data sheets, labelled as prediction.
     """
     if listed:
-        click.echo(_listing())
+        echo(*_listing().split("\n"))
         return 0
     plan = _plan(only, backends, device, rounds, quick)
     _outputs.check(out, FILES, overwrite)
@@ -168,7 +169,7 @@ def _measure(plan: Any, out: Path) -> int:
 
     record = begin(plan)
     if plan.gpu is None:
-        click.echo(tables.gpu_line(record))
+        echo(*tables.gpu_line(record).split("\n"))
 
     def save(so_far: dict[str, Any]) -> None:
         atomic_write(out / "results.json", json.dumps(so_far) + "\n")
@@ -180,15 +181,15 @@ def _measure(plan: Any, out: Path) -> int:
             progress.close()
             if record["cases"]:
                 _write(record, out)
-                click.echo(f"stopped; what was measured so far is in {out}", err=True)
+                echo(f"stopped; what was measured so far is in {out}", err=True)
             else:
-                click.echo("stopped before anything was measured", err=True)
+                echo("stopped before anything was measured", err=True)
             return stop.exit_code
     _write(record, out)
     wrong = faults(record)
     for line in wrong:
-        click.echo(f"wrong: {line}", err=True)
-    click.echo(f"results.json, results.md and plots are in {out}")
+        echo(f"wrong: {line}", err=True)
+    echo(f"results.json, results.md and plots are in {out}")
     return WRONG if wrong else 0
 
 

@@ -19,6 +19,7 @@ from minidl._atomic import atomic_write
 from minidl._outputs import check_file
 from minidl.cli.cuda_arguments import ELEMENTS, NUMBER, arguments, signature, text_of
 from minidl.cli.options import overwrite_option
+from minidl.cli.screen import echo
 from minidl.errors import InputError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def command(
         threads = _extents("--block", block) if block else (min(256, chosen.max_threads_per_block),)
         blocks = _extents("--grid", grid) if grid else _cover(args, threads)
         shape = f"grid {text_of(blocks)}, block {text_of(threads)}"
-        click.echo(f"{chosen.name}: {shape}, {', '.join(said) or 'no arguments'}")
+        echo(f"{chosen.name}: {shape}, {', '.join(said) or 'no arguments'}")
         with _interruptible():
             found = check_kernel(
                 chosen,
@@ -126,10 +127,11 @@ def command(
                 unset=unset,
                 time_limit=time_limit,
             )
-    click.echo(found.report() if not no_counts else found.report().removesuffix(f"\n{found.counts}"))
+    report = found.report() if not no_counts else found.report().removesuffix(f"\n{found.counts}")
+    echo(*report.split("\n"))
     for name, path in targets.items():
         _save(path, args[chosen.parameters.index(name)])
-        click.echo(f"{path} has {name}")
+        echo(f"{path} has {name}")
     return 1 if found.findings else 0
 
 

@@ -19,6 +19,7 @@ from minidl.cli.options import (
 )
 from minidl.cli.progress import Progress
 from minidl.cli.report import Sheet, write_json
+from minidl.cli.screen import echo
 from minidl.cli.stopping import stop_on_signals, train_or_stop
 from minidl.errors import InputError
 from minidl.train import run_folder
@@ -87,11 +88,9 @@ def command(ctx: click.Context, out: Path, resume: bool, steps: int, seed: int, 
     with _outputs.writing(out, FILES, say=note):
         write_json(out / "metrics.json", {**figures, **result.to_dict(list(data.classes))})
         sheet.write(out / "test.png")
-    click.echo(result.scores.table(data.classes))
-    click.echo(
-        f"mean IoU {result.scores.mean_iou:.4f} on {len(samples)} held-out pictures, after {seconds:.0f} s"
-    )
-    click.echo(f"look at {out / 'test.png'} and {out / 'history.png'}; try your own: minidl train --help")
+    echo(*result.scores.table(data.classes).split("\n"))
+    echo(f"mean IoU {result.scores.mean_iou:.4f} on {len(samples)} held-out pictures, after {seconds:.0f} s")
+    echo(f"look at {out / 'test.png'} and {out / 'history.png'}; try your own: minidl train --help")
     return 0
 
 
@@ -104,7 +103,7 @@ def _begin(out: Path, seed: int) -> None:
             check_free(out)
         raise InputError(f"{out}: exists already; give another --out, or remove it")
     _outputs.check(out, (*run_folder.FILES, *FILES))
-    click.echo("generating 200 pictures of touching cells with exact masks ...")
+    echo("generating 200 pictures of touching cells with exact masks ...")
     with _outputs.writing(out, ("data",), say=note):
         write_folder(out / "data", seed=seed)
 

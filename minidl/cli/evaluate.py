@@ -10,16 +10,19 @@ import click
 
 from minidl import _outputs
 from minidl._device import Device
+from minidl._text import listed, shown
 from minidl.cli.options import (
     as_in_training,
     data_options,
     device_option,
     note,
     overwrite_option,
+    picture_memory_option,
     read_data,
 )
 from minidl.cli.progress import Progress
 from minidl.cli.report import Sheet, write_json
+from minidl.cli.screen import echo
 from minidl.errors import InputError
 from minidl.segmentation.boundaries import BoundaryScores
 from minidl.segmentation.folder import DataSet
@@ -52,6 +55,7 @@ Examples:
     help="Class (id or name) that separates cells: adds V_rand, V_info and pixel error.",
 )
 @data_options
+@picture_memory_option
 @device_option
 @overwrite_option
 def command(
@@ -60,6 +64,7 @@ def command(
     split: str,
     out: Path | None,
     boundary: str | None,
+    picture_memory: int,
     device: Device,
     overwrite: bool,
     **options: Any,
@@ -73,7 +78,7 @@ def command(
     folder = out or (run if run.is_dir() else run.parent) / f"evaluation-{split}"
     _outputs.check(folder, FILES, overwrite, data=data)
     with Progress() as progress:
-        found = read_data(data, progress, as_in_training(data, options, trained.data))
+        found = read_data(data, progress, as_in_training(data, options, trained.data), picture_memory)
         _check_fit(found, trained)
         boundary_id = _class_id(boundary, found.classes)
         samples = found.samples(split)
@@ -84,15 +89,15 @@ def command(
         result = evaluate_samples(
             trained.model, trained.normalisation, found, samples, progress.advance, boundary_id, sheet.keep
         )
-    click.echo(result.scores.table(found.classes))
+    echo(*result.scores.table(found.classes).split("\n"))
     if result.boundaries is not None:
-        click.echo(_boundary_text(result.boundaries))
+        echo(*_boundary_text(result.boundaries).split("\n"))
     figures = {"run": str(trained.path), "data": str(data), "split": split}
     counts = {"step": trained.step, "images": len(samples)}
     with _outputs.writing(folder, FILES, overwrite, note):
         write_json(folder / "metrics.json", {**figures, **counts, **result.to_dict(list(found.classes))})
         sheet.write(folder / "pictures.png")
-    click.echo(f"metrics.json and pictures.png are in {folder}")
+    echo(f"metrics.json and pictures.png are in {folder}")
     return 0
 
 
@@ -105,7 +110,7 @@ def _check_fit(found: DataSet, trained: Run) -> None:
             " belongs to, or --num-classes, --ignore-index or --dataset-toml as in training"
         )
     if list(found.classes) != trained.classes:
-        click.echo(f"note: in training the classes were called {', '.join(trained.classes)}")
+        echo(f"note: in training the classes were called {listed(trained.classes)}")
 
 
 def _note_overlap(found: DataSet, samples: list[Sample], trained: Run) -> None:
@@ -115,7 +120,7 @@ def _note_overlap(found: DataSet, samples: list[Sample], trained: Run) -> None:
         seen = sum(relative_name(found, sample) in learned for sample in samples)
         if seen:
             count = f"{seen} of these {len(samples)} images"
-            click.echo(f"note: the network was trained on {count}; new ones will score lower")
+            echo(f"note: the network was trained on {count}; new ones will score lower")
 
 
 def _class_id(name: str | None, classes: tuple[str, ...]) -> int | None:
@@ -126,7 +131,8 @@ def _class_id(name: str | None, classes: tuple[str, ...]) -> int | None:
     if name.isdigit() and int(name) < len(classes):
         return int(name)
     raise InputError(
-        f"--boundary: no class {name!r}; the classes are {', '.join(classes)} (0 to {len(classes) - 1})"
+        f"--boundary: no class {shown(repr(name))}; the classes are {listed(classes)}"
+        f" (0 to {len(classes) - 1})"
     )
 
 

@@ -11,10 +11,13 @@ from typing import Any, TypeVar
 import click
 
 from minidl._device import Device
+from minidl._text import listed, one_line, shown
 from minidl.cli.progress import Progress
+from minidl.cli.screen import echo
 from minidl.errors import InputError
 from minidl.kernels.cuda.errors import DeviceUnavailable
 from minidl.segmentation.folder import DataSet, scan
+from minidl.segmentation.memory import MEMORY
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -51,6 +54,19 @@ def data_options(command: Command) -> Command:
     return command
 
 
+def picture_memory_option(command: Command) -> Command:
+    """``--picture-memory``, given on as bytes."""
+    return click.option(
+        "--picture-memory",
+        metavar="MIB",
+        type=click.IntRange(1, 2**30),
+        default=MEMORY // 2**20,
+        show_default=True,
+        callback=lambda ctx, option, mebibytes: mebibytes * 2**20,
+        help="MiB that the pictures may take that are read at one time; larger ones are refused.",
+    )(command)
+
+
 def device_option(command: Command) -> Command:
     """``--device``: one name and one meaning in every command that computes."""
     return click.option(
@@ -67,7 +83,7 @@ def _device(ctx: click.Context, option: click.Parameter, name: str) -> Device:
     try:
         device = Device(name).check()
     except (ValueError, DeviceUnavailable) as error:
-        raise InputError(f"--device: {error}") from None
+        raise InputError(f"--device: {one_line(error)}") from None
     if device.index is not None:
         device.context().use()
     return device
@@ -88,8 +104,8 @@ def as_in_training(root: Path, given: dict[str, Any], trained_on: dict[str, Any]
         if value is not None and given.get(name) is None
     }
     if taken:
-        shown = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(v))}" for name, v in taken.items())
-        click.echo(f"note: as in training: {shown}")
+        given_then = (f"--{name.replace('_', '-')} {shlex.quote(shown(v))}" for name, v in taken.items())
+        echo(f"note: as in training: {' '.join(given_then)}")
     return {**given, **taken}
 
 
@@ -99,15 +115,18 @@ def to_keep(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "dataset_toml": None if toml is None else os.path.realpath(toml)}
 
 
-def read_data(root: Path, progress: Progress, options: dict[str, Any] | None = None) -> DataSet:
+def read_data(
+    root: Path, progress: Progress, options: dict[str, Any] | None = None, memory: int = MEMORY
+) -> DataSet:
     """Scan a data set with a progress bar, and say what was found."""
     given = dict(options or {})
-    data = scan(root, config=given.pop("dataset_toml", None), **given, progress=progress.counter("checking"))
+    config, counter = given.pop("dataset_toml", None), progress.counter("checking")
+    data = scan(root, config=config, **given, progress=counter, memory=memory)
     progress.close()
     splits = ", ".join(f"{len(samples)} {name}" for name, samples in data.splits.items())
-    click.echo(f"{root}: {splits} images; {data.num_classes} classes: {', '.join(data.classes)}")
+    echo(f"{root}: {splits} images; {data.num_classes} classes: {listed(data.classes)}")
     for note in data.notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     return data
 
 
@@ -122,7 +141,7 @@ def overwrite_option(command: Command) -> Command:
 
 def note(line: str) -> None:
     """A line about something that is no error, beside the results."""
-    click.echo(line, err=True)
+    echo(line, err=True)
 
 
 def on_command_line(ctx: click.Context, name: str) -> bool:

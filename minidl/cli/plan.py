@@ -14,6 +14,7 @@ from minidl._outputs import check_file
 from minidl.cli import plan_cuda
 from minidl.cli.options import overwrite_option
 from minidl.cli.progress import Progress
+from minidl.cli.screen import echo
 from minidl.dispatch import compiles
 from minidl.errors import InputError
 
@@ -100,8 +101,8 @@ def command(
                 "'minidl bench kernels' times those of a GPU"
             )
         chosen = plan_cuda.planned(network, shape)
-        click.echo(given)
-        click.echo(_aligned(*plan_cuda.cells(chosen, _convolution)))
+        echo(given)
+        echo(*_aligned(*plan_cuda.cells(chosen, _convolution)).split("\n"))
         _write(json_file, shape, [plan_cuda.to_dict(row) for row in chosen])
         return 0
     if measure and not compiles():
@@ -109,8 +110,8 @@ def command(
     rows = _planned(network, shape)
     if measure:
         rows = _measured(rows, verbose)
-    click.echo(f"{given}, {_threads()}")
-    click.echo(_table(rows, verbose, measure))
+    echo(f"{given}, {_threads()}")
+    echo(*_table(rows, verbose, measure).split("\n"))
     _write(json_file, shape, [_to_dict(row) for row in rows])
     return 0
 
@@ -118,7 +119,7 @@ def command(
 def _write(json_file: Path | None, shape: tuple[int, ...], rows: list[dict[str, Any]]) -> None:
     if json_file is not None:
         atomic_write(json_file, json.dumps({"input": list(shape), "rows": rows}, indent=1) + "\n")
-        click.echo(f"{json_file} has it all")
+        echo(f"{json_file} has it all")
 
 
 def _network(run: Path | None, model: str | None) -> UNet:

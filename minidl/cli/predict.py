@@ -8,8 +8,10 @@ import click
 
 from minidl import _outputs
 from minidl._device import Device
-from minidl.cli.options import device_option, note, overwrite_option
+from minidl._inputs import is_folder, is_there
+from minidl.cli.options import device_option, note, overwrite_option, picture_memory_option
 from minidl.cli.progress import Progress
+from minidl.cli.screen import echo
 from minidl.errors import InputError
 from minidl.segmentation.files import read_image, write_png
 from minidl.segmentation.folder import match_channels
@@ -37,10 +39,17 @@ Examples:
     show_default=True,
     help="Also write each picture with its mask drawn over it.",
 )
+@picture_memory_option
 @device_option
 @overwrite_option
 def command(
-    run: Path, images: tuple[Path, ...], out: Path, overlays: bool, device: Device, overwrite: bool
+    run: Path,
+    images: tuple[Path, ...],
+    out: Path,
+    overlays: bool,
+    picture_memory: int,
+    device: Device,
+    overwrite: bool,
 ) -> int:
     """Write the mask of each image (files, or folders of them): NAME.png with the class id of every pixel,
     shown in the classes' colours, and NAME_overlay.png to look at. Images of any size.
@@ -57,19 +66,19 @@ def command(
     with Progress() as progress:
         progress.phase("checking", len(paths))
         for path in paths:
-            match_channels(read_image(path), channels, path)
+            match_channels(read_image(path, picture_memory), channels, path)
             progress.advance()
         with _outputs.writing(out, names, overwrite, note):
             progress.phase("predicting", len(paths))
             for path in paths:
-                _predict(trained, path, out, overlays)
+                _predict(trained, path, out, overlays, picture_memory)
                 progress.advance()
-    click.echo(f"{len(paths)} mask{'s' if len(paths) != 1 else ''} in {out}")
+    echo(f"{len(paths)} mask{'s' if len(paths) != 1 else ''} in {out}")
     return 0
 
 
-def _predict(trained: Run, path: Path, out: Path, overlays: bool) -> None:
-    image = match_channels(read_image(path), trained.model.in_channels, path)
+def _predict(trained: Run, path: Path, out: Path, overlays: bool, memory: int) -> None:
+    image = match_channels(read_image(path, memory), trained.model.in_channels, path)
     mask = predict_image(trained, image)
     colours = trained.colours
     # A PNG palette holds 256 colours; with more classes the file holds 16-bit ids without colours.
@@ -90,12 +99,12 @@ def _all_images(given: tuple[Path, ...]) -> list[Path]:
     """Files as named; of folders all images in them."""
     paths: list[Path] = []
     for path in given:
-        if path.is_dir():
+        if is_folder(path):
             inside = list_images(path)
             if not inside:
                 raise InputError(f"{path}: no images in this folder; give image files, or a folder of them")
             paths += inside
-        elif path.exists():
+        elif is_there(path):
             paths.append(path)
         else:
             raise InputError(f"{path}: no such file; give image files, or a folder of them")

@@ -6,8 +6,9 @@ import sys
 from types import TracebackType
 from typing import Any
 
-import click
 from tqdm import tqdm
+
+from minidl.cli.screen import echo
 
 #: rate_noinv_fmt: always images/s, where tqdm would turn slow rates around into s/images.
 BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{rate_noinv_fmt}, {remaining} left{postfix}]"
@@ -72,13 +73,13 @@ class Progress:
         self.bar.update(amount * self._images())
 
     def message(self, text: str) -> None:
-        """A line above the bar."""
+        """Lines above the bar."""
         if self.bar is not None and not self.bar.disable:
             self.bar.clear()  # tqdm.write would do that only for bars on stdout
-            click.echo(text)
+            echo(*text.split("\n"))
             self.bar.refresh()
         else:
-            click.echo(text)
+            echo(*text.split("\n"))
 
     def counter(self, name: str) -> Any:
         """A ``progress(done, total)`` callable with a bar of its own."""

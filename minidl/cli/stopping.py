@@ -14,10 +14,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import click
-
 from minidl.cli import streams
 from minidl.cli.progress import Progress
+from minidl.cli.screen import echo
 from minidl.train.trainer import Trainer
 
 
@@ -119,8 +118,8 @@ def train_or_stop(trainer: Trainer, stop: Stop, go_on: list[str], progress: Prog
         said = "stopped; go on from the last checkpoint with:"
     progress.close()
     if not (trainer.out / "last.safetensors").exists():
-        click.echo("stopped before anything was saved", err=True)
+        echo("stopped before anything was saved", err=True)
         return False
-    click.echo(said, err=True)
-    click.echo(f"  {shlex.join(go_on)}", err=True)
+    echo(said, err=True)
+    echo(f"  {shlex.join(go_on)}", err=True)
     return False

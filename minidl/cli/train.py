@@ -18,12 +18,14 @@ from minidl.cli.options import (
     note,
     on_command_line,
     overwrite_option,
+    picture_memory_option,
     read_data,
     to_keep,
     where,
 )
 from minidl.cli.progress import Progress
 from minidl.cli.report import write_overlays
+from minidl.cli.screen import echo
 from minidl.cli.stopping import stop_on_signals, train_or_stop
 from minidl.errors import InputError
 from minidl.models import NETWORKS
@@ -185,6 +187,7 @@ Examples:
     show_default=True,
     help="Threads that prepare batches ahead; any number gives the same result.",
 )
+@picture_memory_option
 @device_option
 @click.option(
     "--seed",
@@ -212,12 +215,12 @@ def command(ctx: click.Context, data: Path, out: Path, resume: bool, overwrite: 
     if resume:
         reading = as_in_training(data, reading, load_checkpoint(out / "last.safetensors").data)
     with Progress() as progress:
-        found = read_data(data, progress, reading)
+        found = read_data(data, progress, reading, options["picture_memory"])
         more = options["workers"], options["device"]
         trainer = Trainer(found, config, out, resume, progress, to_keep(reading), *more, overwrite)
         progress.images_per_step = trainer.config.batch_size
         parameters = sum(p.numel() for p in trainer.model.parameters())
-        click.echo(
+        echo(
             f"U-Net with {parameters:,} parameters; steps {trainer.step} to {trainer.total};"
             f" results go to {out}"
         )
@@ -228,11 +231,9 @@ def command(ctx: click.Context, data: Path, out: Path, resume: bool, overwrite: 
     with _outputs.writing(out, [run_folder.PICTURES], overwrite, note):
         write_overlays(out, found, "val")
     best = f"{trainer.best:.4f}" if np.isfinite(trainer.best) else "-"
-    click.echo(
-        f"best validation IoU {best}; weights in {out / 'best.safetensors'}; pictures in {out / 'val.png'}"
-    )
+    echo(f"best validation IoU {best}; weights in {out / 'best.safetensors'}; pictures in {out / 'val.png'}")
     command_line = shlex.join(["minidl", "evaluate", str(out), str(data)])
-    click.echo(f"scores of each class: {command_line}")
+    echo(f"scores of each class: {command_line}")
     return 0
 
 
@@ -265,7 +266,7 @@ def _config(ctx: click.Context, options: dict[str, Any]) -> TrainConfig:
 
 
 def _refuse_options_with_resume(ctx: click.Context) -> None:
-    allowed = {"data", "out", "resume", "workers", "device", "overwrite", *DATA_OPTIONS}
+    allowed = {"data", "out", "resume", "workers", "picture_memory", "device", "overwrite", *DATA_OPTIONS}
     for name in ctx.params:
         if name not in allowed and on_command_line(ctx, name):
             raise InputError(f"--{name.replace('_', '-')}: a resumed run keeps its own options; leave it out")

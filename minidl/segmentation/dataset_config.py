@@ -18,15 +18,18 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from minidl import _inputs
+from minidl._text import shown
 from minidl.errors import InputError
 
 FILE_NAME = "dataset.toml"
+#: Characters of a class's name, and of the glob ``val``.
+NAME, GLOB = 200, 1000
 
 Colour = tuple[int, int, int]
 
@@ -53,13 +56,13 @@ def read_config(path: str | os.PathLike[str]) -> DatasetConfig:
             contradicts itself (as many colours as classes, ids below the number of classes).
     """
     path = Path(path)
-    table = _read_toml(path)
+    table = _inputs.read_toml(path)
     known = ("classes", "colours", "num_classes", "ignore_index", "val", "labels")
     for key in table:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"the keys are {', '.join(known)}"
-            raise InputError(f"{path}: unknown key {key!r}; {hint}")
+            raise InputError(f"{path}: unknown key {shown(repr(key))}; {hint}")
     values, colour_ids = _labels(_typed(table, "labels", dict, path) or {}, path)
     config = DatasetConfig(
         path=path,
@@ -71,6 +74,8 @@ def read_config(path: str | os.PathLike[str]) -> DatasetConfig:
         values=values,
         colour_ids=colour_ids,
     )
+    if config.val is not None and len(config.val) > GLOB:
+        raise InputError(f"{path}: val has {len(config.val):,} characters; give a glob of at most {GLOB}")
     check_config(config)
     return config
 
@@ -107,26 +112,13 @@ def check_config(config: DatasetConfig) -> int | None:
     return declared
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; check the path of the data set's description") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); give a TOML file") from error
-    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError
-        raise InputError(
-            f"{path}: not valid TOML ({' '.join(str(error).split())}); correct it there"
-        ) from error
-
-
 _TYPE_NAMES = {str: "text in quotes", int: "a whole number", list: "a list", dict: "a table, [labels]"}
 
 
 def _typed(table: dict[str, Any], key: str, kind: type, path: Path) -> Any:
     value = table.get(key)
     if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-        raise InputError(f"{path}: {key} is {value!r}; give {_TYPE_NAMES[kind]}")
+        raise InputError(f"{path}: {key} is {shown(repr(value))}; give {_TYPE_NAMES[kind]}")
     return value
 
 
@@ -135,7 +127,13 @@ def _classes(names: list[Any] | None, path: Path) -> tuple[str, ...] | None:
         return None
     for name in names:
         if not isinstance(name, str) or not name.strip() or "\n" in name:
-            raise InputError(f"{path}: classes holds {name!r}; give each class a name in quotes, on one line")
+            raise InputError(
+                f"{path}: classes holds {shown(repr(name))}; give each class a name in quotes, on one line"
+            )
+        if len(name) > NAME:
+            raise InputError(
+                f"{path}: classes holds {shown(repr(name))} of {len(name):,} characters; give at most {NAME}"
+            )
     if not names or len(set(names)) < len(names):
         raise InputError(f"{path}: classes is empty or names one class twice; give one name per class")
     return tuple(names)
@@ -149,7 +147,7 @@ def _colours(entries: list[Any] | None, path: Path) -> tuple[Colour, ...] | None
     packed = [_packed_colour(entry) for entry in entries]
     for entry, number in zip(entries, packed, strict=True):
         if number is None:
-            raise InputError(f'{path}: colours holds {entry!r}; write each as "#rrggbb"')
+            raise InputError(f'{path}: colours holds {shown(repr(entry))}; write each as "#rrggbb"')
     if len(set(packed)) < len(packed):
         raise InputError(f"{path}: colours gives one colour to two classes; make them differ")
     return tuple((number >> 16, number >> 8 & 255, number & 255) for number in packed if number is not None)
@@ -167,7 +165,10 @@ def _labels(table: dict[str, Any], path: Path) -> tuple[dict[int, int], dict[int
     colours: dict[int, int] = {}
     for key, target in table.items():
         if not isinstance(target, int) or isinstance(target, bool):
-            raise InputError(f"{path}: [labels] maps {key!r} to {target!r}; give a class id, a whole number")
+            raise InputError(
+                f"{path}: [labels] maps {shown(repr(key))} to {shown(repr(target))};"
+                " give a class id, a whole number"
+            )
         colour = _packed_colour(key)
         if colour is not None:
             colours[colour] = target
@@ -175,6 +176,7 @@ def _labels(table: dict[str, Any], path: Path) -> tuple[dict[int, int], dict[int
             values[int(key)] = target
         else:
             raise InputError(
-                f'{path}: [labels] has the key {key!r}; give a mask value such as 255, or "#rrggbb"'
+                f"{path}: [labels] has the key {shown(repr(key))}; give a mask value such as 255, or"
+                ' "#rrggbb"'
             )
     return values, colours

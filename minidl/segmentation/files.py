@@ -16,27 +16,22 @@ with alpha (RGBA, LA, palette)               alpha is dropped: the colours are w
 The EXIF orientation that cameras write is applied to images and masks alike. An RGB file whose channels
 happen to be equal stays RGB. Stacks (TIFF files of several pages, animations) are refused: one file is one
 image.
+
+Which formats are opened, and how much memory a picture may take: `minidl.segmentation.decoding`.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minidl._atomic import atomic_write
 from minidl.errors import InputError
-from minidl.kernels import forks
-
-if TYPE_CHECKING:
-    from PIL import Image
+from minidl.segmentation.decoding import FORMATS, MASK_FORMATS, decoded
+from minidl.segmentation.memory import MEMORY
 
 PathLike = str | os.PathLike[str]
 
@@ -45,17 +40,18 @@ IMAGE_SUFFIXES = frozenset(
 )
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg"})
 
-_filters = forks.guarded(threading.Lock())
-_KINDS = "give a PNG, JPEG, TIFF, BMP or WebP file"
 
-
-def read_image(path: PathLike) -> np.ndarray:
+def read_image(path: PathLike, memory: int = MEMORY) -> np.ndarray:
     """Read an image file as float32 (C, H, W) in 0..1, C = 1 (gray) or 3 (RGB).
 
+    Args:
+        path: the file.
+        memory: bytes that reading it may take.
+
     Raises:
-        InputError: the file is missing, empty, truncated, not an image, a stack of several images, of too
-            many pixels, or holds values without a known range (32-bit integers above 65535, floats outside
-            0..1).
+        InputError: the file is missing, no regular file, empty, truncated, not an image of a known format, a
+            stack of several images, of more pixels than ``memory`` is for, or holds values without a known
+            range (32-bit integers above 65535, floats outside 0..1).
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -65,22 +61,29 @@ def read_image(path: PathLike) -> np.ndarray:
             [0.4, 1. ]]], dtype=float32)
     """
     path = Path(path)
-    with _opened(path) as picture:
+    with decoded(path, FORMATS, memory) as picture:
         mode = picture.mode
         if mode == "1":
-            return np.asarray(picture, dtype=np.float32)[None]
+            return np.asarray(picture).astype(np.float32)[None]
         if mode == "L" or mode == "LA" or mode == "La":
             return _gray(np.asarray(picture.getchannel(0)), 255)
         if mode.startswith("I"):
             return _wide_integers(np.asarray(picture), path)
         if mode == "F":
             return _floats(np.asarray(picture), path)
-        pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)) / np.float32(255)
+        pixels = np.asarray(picture if mode == "RGB" else picture.convert("RGB"))
+        picture.close()  # what the decoder holds
+        return _scaled(pixels.transpose(2, 0, 1), 255)
 
 
 def _gray(pixels: np.ndarray, full: int) -> np.ndarray:
-    return pixels.astype(np.float32)[None] / np.float32(full)
+    return _scaled(pixels[None], full)
+
+
+def _scaled(pixels: np.ndarray, full: int) -> np.ndarray:
+    """Values of 0..full as float32 of 0..1 in C order, without a copy in between."""
+    result = np.empty(pixels.shape, np.float32)
+    return np.divide(pixels, np.float32(full), out=result, dtype=np.float32, casting="unsafe")
 
 
 def _wide_integers(pixels: np.ndarray, path: Path) -> np.ndarray:
@@ -103,7 +106,7 @@ def _floats(pixels: np.ndarray, path: Path) -> np.ndarray:
     return pixels.astype(np.float32)[None]
 
 
-def read_mask(path: PathLike) -> np.ndarray:
+def read_mask(path: PathLike, memory: int = MEMORY) -> np.ndarray:
     """Read a mask file's raw values, never scaled.
 
     Gray and 1-bit files give uint8 or int32 (H, W): the values as they are in the file (1-bit: 0 and 1).
@@ -111,15 +114,11 @@ def read_mask(path: PathLike) -> np.ndarray:
     colours mean is for the data set to say (`minidl.segmentation.folder`). An alpha channel is dropped.
 
     Raises:
-        InputError: as `read_image`; also for floating-point files, and JPEG files, whose compression changes
-            ids.
+        InputError: as `read_image`; also for floating-point files, and for compression with loss, which makes
+            other ids: JPEG files, TIFF and WebP files with such a compression.
     """
     path = Path(path)
-    with _opened(path) as picture:
-        if picture.format in ("JPEG", "MPO"):
-            raise InputError(
-                f"{path}: a mask in JPEG, which does not keep class ids exact; save masks as PNG"
-            )
+    with decoded(path, MASK_FORMATS, memory) as picture:
         mode = picture.mode
         if mode in ("1", "L", "P"):
             return np.array(picture, dtype=np.uint8)
@@ -130,58 +129,6 @@ def read_mask(path: PathLike) -> np.ndarray:
         if mode in ("RGB", "RGBA", "RGBX"):
             return np.asarray(picture)[..., :3].copy()
     raise InputError(f"{path}: a mask of mode {mode}; save it as 8-bit gray PNG whose values are class ids")
-
-
-def _recognised(path: Path) -> Image.Image:
-    """The picture, of which no more than the header was read.
-
-    Large ones are welcome; only at twice its limit (179 million pixels) does Pillow refuse. Its warning is
-    asked for with a lock, since the filters of warnings are the whole process's, and pictures are read by
-    several threads: one of them would put back what another has set.
-    """
-    from PIL import Image
-
-    with _filters, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """The decoded picture, turned upright; every failure to decode is one line that names the file."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        if os.path.getsize(path) == 0 and path.is_file():
-            raise InputError(f"{path}: an empty file; {_KINDS}")
-        with _recognised(path) as file:
-            pages = getattr(file, "n_frames", 1)
-            if pages > 1 and file.format != "MPO":  # MPO: a photo with its preview, as phones write it
-                raise InputError(f"{path}: holds {pages} images; save each to a file of its own")
-            file.load()
-            picture = ImageOps.exif_transpose(file)
-            picture.format = file.format
-    except (InputError, MemoryError):
-        raise
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; check the path") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{path}: a folder, not an image file; {_KINDS}") from error
-    except PermissionError as error:
-        raise InputError(f"{path}: no permission to read it; change its permissions") from error
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not an image file, or a damaged one; {_KINDS}") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: too large (179 million pixels at most); cut it into parts") from error
-    except Exception as error:  # on damaged data Pillow's decoders raise nearly every kind of error
-        raise InputError(
-            f"{path}: a damaged or truncated image file ({_one_line(error)}); copy it again"
-        ) from error
-    yield picture
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def write_png(path: PathLike, pixels: np.ndarray, palette: np.ndarray | None = None) -> None:

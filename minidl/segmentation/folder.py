@@ -28,10 +28,13 @@ from pathlib import Path
 
 import numpy as np
 
+from minidl._inputs import is_folder, is_there
+from minidl._text import shown
 from minidl.errors import InputError
 from minidl.segmentation.dataset_config import FILE_NAME, DatasetConfig, read_config
 from minidl.segmentation.files import read_image, read_mask
 from minidl.segmentation.labels import LabelMap, MaskValues, distinct, resolve
+from minidl.segmentation.memory import MEMORY
 from minidl.segmentation.pairing import SPLITS, Sample, layout, pair
 from minidl.segmentation.pictures import palette
 
@@ -51,6 +54,7 @@ class DataSet:
     in_channels: int  # 1 or 3
     splits: dict[str, list[Sample]]
     label_map: LabelMap
+    memory: int = MEMORY  # bytes that reading one picture may take
     notes: list[str] = field(default_factory=list)  # one line each, for the person who reads the output
 
     @property
@@ -85,10 +89,12 @@ class DataSet:
         Raises:
             InputError: a file is gone, damaged, or has changed since the scan so that it no longer fits.
         """
-        image = match_channels(read_image(sample.image_path), self.in_channels, sample.image_path)
+        image = match_channels(
+            read_image(sample.image_path, self.memory), self.in_channels, sample.image_path
+        )
         if sample.mask_path is None:
             return image, None
-        raw = read_mask(sample.mask_path)
+        raw = read_mask(sample.mask_path, self.memory)
         _check_size(sample, image, raw)
         return image, self.label_map.ids(raw, sample.mask_path)
 
@@ -117,6 +123,7 @@ def scan(
     num_classes: int | None = None,
     ignore_index: int | None = None,
     progress: Progress | None = None,
+    memory: int = MEMORY,
 ) -> DataSet:
     """Find, pair and check all files of a data set; every image and every mask is read once.
 
@@ -127,6 +134,7 @@ def scan(
         num_classes: the number of classes, where neither names nor masks tell.
         ignore_index: the id of pixels without a label (default 255).
         progress: called as ``progress(done, total)`` after each sample.
+        memory: bytes that reading a picture may take, now and whenever the data set reads one.
 
     ``val``, ``num_classes`` and ``ignore_index`` go before what the file says.
 
@@ -134,8 +142,8 @@ def scan(
         InputError: anything wrong with the data; the message names the file and the remedy.
     """
     root = Path(root)
-    if not root.is_dir():
-        what = "a file, not a folder" if root.exists() else "no such folder"
+    if not is_folder(root):
+        what = "a file, not a folder" if is_there(root) else "no such folder"
         raise InputError(f"{root}: {what}; give the folder that holds images/ and labels/")
     settings = _settings(root, config, val, num_classes, ignore_index)
     notes: list[str] = []
@@ -147,7 +155,7 @@ def scan(
         )
     _split_off_val(root, splits, settings.val, notes)
 
-    channels, seen = _read_all(everything, progress)
+    channels, seen = _read_all(everything, progress, memory)
     gray = sum(count == 1 for count in channels)
     if 0 < gray < len(channels):
         notes.append(f"{gray} gray images among {len(channels)} are read as RGB")
@@ -162,6 +170,7 @@ def scan(
         in_channels=max(channels),
         splits={name: splits[name] for name in SPLITS if name in splits},
         label_map=label_map,
+        memory=memory,
         notes=notes + label_notes,
     )
 
@@ -178,7 +187,7 @@ def _settings(
     if config is not None:
         settings = read_config(config)
     else:
-        settings = read_config(inside) if inside.exists() else DatasetConfig(inside)
+        settings = read_config(inside) if is_there(inside) else DatasetConfig(inside)
     if num_classes is not None:
         named = settings.classes or settings.colours
         if named and len(named) != num_classes:
@@ -210,21 +219,23 @@ def _split_off_val(root: Path, splits: dict[str, list[Sample]], glob: str | None
         moved = train[-max(1, len(train) // 5) :]
         notes.append(
             f"no val/: the last {len(moved)} of {len(train)} images by name are kept for validation"
-            f" ({moved[0].stem} to {moved[-1].stem})"
+            f" ({shown(moved[0].stem)} to {shown(moved[-1].stem)})"
         )
     stems = {sample.stem for sample in moved}
     splits["train"] = [sample for sample in train if sample.stem not in stems]
     splits["val"] = splits.get("val", []) + moved
 
 
-def _read_all(samples: list[Sample], progress: Progress | None) -> tuple[list[int], list[MaskValues]]:
+def _read_all(
+    samples: list[Sample], progress: Progress | None, memory: int
+) -> tuple[list[int], list[MaskValues]]:
     """Decode every file once: channels of each image, distinct values of each mask."""
     channels, seen = [], []
     for done, sample in enumerate(samples, start=1):
-        image = read_image(sample.image_path)
+        image = read_image(sample.image_path, memory)
         channels.append(image.shape[0])
         if sample.mask_path is not None:
-            raw = read_mask(sample.mask_path)
+            raw = read_mask(sample.mask_path, memory)
             _check_size(sample, image, raw)
             seen.append(distinct(raw, sample.mask_path))
         if progress is not None:
@@ -236,5 +247,5 @@ def _check_size(sample: Sample, image: np.ndarray, raw: np.ndarray) -> None:
     if image.shape[1:] != raw.shape[:2]:
         raise InputError(
             f"{sample.mask_path}: {raw.shape[1]}x{raw.shape[0]} pixels, but its image"
-            f" {sample.image_path.name} has {image.shape[2]}x{image.shape[1]}; make both the same size"
+            f" {shown(sample.image_path.name)} has {image.shape[2]}x{image.shape[1]}; make both the same size"
         )

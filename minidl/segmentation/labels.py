@@ -96,15 +96,19 @@ def pack(raw: np.ndarray) -> tuple[np.ndarray, bool]:
     """Values (H, W) and whether they are colours: RGB (H, W, 3) becomes 0xRRGGBB int32 (H, W)."""
     if raw.ndim == 2:
         return raw, False
-    wide = raw.astype(np.int32)
-    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], True
+    packed = raw[..., 0].astype(np.int32)
+    for channel in (1, 2):  # in place: pictures may be large
+        packed <<= 8
+        packed |= raw[..., channel]
+    return packed, True
 
 
 def distinct(raw: np.ndarray, path: Path) -> MaskValues:
     """The distinct values of a raw mask."""
     values, is_rgb = pack(raw)
     if values.dtype == np.uint8:  # counting is many times faster than the sort in np.unique
-        found = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
+        # Row by row, because it counts on a copy of eight times the size.
+        found = np.flatnonzero(sum(np.bincount(row, minlength=256) for row in values))
     else:
         found = np.unique(values)
     return MaskValues(path, found.astype(np.int64), is_rgb)

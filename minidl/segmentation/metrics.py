@@ -33,6 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minidl._arrays import host
 from minidl._device import CPU, device_of, move, on, place_of
+from minidl._text import shown
 from minidl.dispatch import kernels
 from minidl.errors import InputError
 
@@ -197,7 +198,7 @@ class Scores:
         pixel accuracy 0.8750
         """
         num_classes = len(self.iou)
-        names = [str(name) for name in class_names or [f"class {k}" for k in range(num_classes)]]
+        names = [shown(name) for name in class_names or [f"class {k}" for k in range(num_classes)]]
         if len(names) != num_classes:
             raise InputError(
                 f"class_names has {len(names)} names but there are {num_classes} classes: give one each"

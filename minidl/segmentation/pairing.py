@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from minidl._inputs import is_folder
+from minidl._text import shown
 from minidl.errors import InputError
 from minidl.segmentation.files import IMAGE_SUFFIXES
 
@@ -28,10 +30,11 @@ def layout(root: Path) -> list[tuple[str, Path, Path | None]]:
     """Split, folder of images, folder of masks (or None), for each split there is.
 
     Raises:
-        InputError: no layout that is known, or two at once.
+        InputError: no layout that is known, two at once, or a link that leads nowhere: without it the other
+            files would mean something else.
     """
-    nested = [name for name in SPLITS if (root / name).is_dir()]
-    flat = (root / "images").is_dir()
+    nested = [name for name in SPLITS if is_folder(root / name)]
+    flat = is_folder(root / "images")
     if flat and nested:
         raise InputError(f"{root}: has images/ and {nested[0]}/ side by side; keep the one or the other")
     if not flat and not nested:
@@ -42,9 +45,9 @@ def layout(root: Path) -> list[tuple[str, Path, Path | None]]:
     result = []
     for name, folder in [(name, root / name) for name in nested] or [("train", root)]:
         images = folder / "images"
-        if not images.is_dir():
+        if not is_folder(images):
             raise InputError(f"{folder}: has no folder images/; put the images of this split there")
-        masks = [folder / kind for kind in MASK_FOLDERS if (folder / kind).is_dir()]
+        masks = [folder / kind for kind in MASK_FOLDERS if is_folder(folder / kind)]
         if len(masks) > 1:
             raise InputError(f"{folder}: has labels/ and masks/; keep the one that is meant")
         result.append((name, images, masks[0] if masks else None))
@@ -120,7 +123,7 @@ def _without_ending(stem: str) -> str:
 
 def _few(paths: Iterable[Path], count: int = 3) -> str:
     names = sorted((path.name for path in paths), key=_natural)
-    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+    return ", ".join(shown(name) for name in names[:count]) + (", ..." if len(names) > count else "")
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

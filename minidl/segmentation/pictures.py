@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minidl._text import LINE, one_line, visible
 from minidl.errors import InputError
 
 Picture = NDArray[np.uint8]
@@ -252,7 +253,8 @@ def caption(text: str, width: int) -> Picture:
     draw = ImageDraw.Draw(strip)
     font = ImageFont.load_default(FONT_SIZE)
     room = width - 2
-    shown = " ".join(text.split())  # a line break would need a second line
+    shown = visible(one_line(text[:LINE]))  # a line break would need a second line
+    shown = shown[: max(room, 0)]  # no more than could be there, before it is measured
     if draw.textlength(shown, font=font) > room:
         while shown and draw.textlength(shown + "...", font=font) > room:
             shown = shown[:-1]

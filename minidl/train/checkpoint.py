@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from minidl._atomic import atomic_write
+from minidl._inputs import check_regular, is_there, parse_json
 from minidl.errors import InputError
 
 FORMAT = 1
@@ -103,10 +104,10 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     import safetensors
 
     path = Path(path)
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such checkpoint; train first, or name the folder that 'minidl train --out' wrote"
-        )
+    remedy = "train first, or name the folder that 'minidl train --out' wrote"
+    if not is_there(path) or path.is_dir():
+        raise InputError(f"{path}: no such checkpoint; {remedy}")
+    check_regular(path, "a checkpoint", remedy)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -127,7 +128,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
             f"{path}: damaged (its contents do not match its checksum); use another checkpoint or train again"
         )
     try:
-        return _from_parts(json.loads(text), tensors)
+        return _from_parts(parse_json(text), tensors)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path}: a checkpoint of minidl that this version cannot read ({type(error).__name__}: {error});"

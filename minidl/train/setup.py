@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minidl import fuse, optim
+from minidl._text import one_line
 from minidl.errors import InputError
 from minidl.models import UNet
 from minidl.optim import lr_scheduler
@@ -28,7 +29,7 @@ def build_model(architecture: dict[str, Any]) -> UNet:
     try:
         return fuse(UNet(**architecture))
     except (TypeError, ValueError) as error:
-        raise InputError(f"model: {error}; correct this option") from None
+        raise InputError(f"model: {one_line(error)}; correct this option") from None
 
 
 def build_optimizer(config: TrainConfig, model: UNet) -> optim.Optimizer:

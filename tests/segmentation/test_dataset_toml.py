@@ -60,7 +60,7 @@ def test_mistakes_in_the_description(tmp_path: Path, text: str, words: str) -> N
 def test_descriptions_that_cannot_be_read(tmp_path: Path) -> None:
     add(tmp_path, "a", IDS)
     assert "no such file" in refusal(tmp_path, tmp_path / "x.toml", config=tmp_path / "x.toml")
-    assert "cannot be read" in refusal(tmp_path, tmp_path, config=tmp_path)
+    assert "a folder, not a TOML file" in refusal(tmp_path, tmp_path, config=tmp_path)
     (tmp_path / "latin.toml").write_bytes(b'classes = ["Stra\xdfe"]')
     assert "not valid TOML" in refusal(tmp_path, tmp_path / "latin.toml", config=tmp_path / "latin.toml")
 
