@@ -1,4 +1,4 @@
-"""Files that a person names are opened in one place: nothing that they may be makes the program wait or fail."""
+"""Files that a person names are opened in one place: whatever they are, nothing waits or fails."""
 
 import os
 import socket
