@@ -1,4 +1,4 @@
-"""Inputs and names that somebody else made: one line, exit code 2, nothing written; and nothing acts on a terminal."""
+"""Inputs and names of others: one line, exit code 2, nothing written; and nothing acts on a terminal."""
 
 import json
 import os
@@ -195,8 +195,8 @@ def test_names_in_a_checkpoint_do_not_act_on_the_terminal(call: Call, tmp_path: 
 
 
 @pytest.mark.parametrize("text", [
-    'classes = ["a", "{}"]', 'val = "{}"', '"{}" = 1', 'colours = ["{}"]', '[labels]\n"{}" = 1', '[labels]\n1 = "{}"',
-    'num_classes = "{}"',
+    'classes = ["a", "{}"]', 'val = "{}"', '"{}" = 1', 'colours = ["{}"]', '[labels]\n"{}" = 1',
+    '[labels]\n1 = "{}"', 'num_classes = "{}"',
 ])  # fmt: skip
 def test_a_million_characters_are_refused_before_the_training(
     call: Call, data: Path, tmp_path: Path, text: str
