@@ -55,8 +55,9 @@ demo: $(VENV)/with-nothing  ## train a U-Net on generated pictures, evaluate it,
 
 # As many processes as cores. Each computes with one thread of BLAS; tests of threads set their own numbers.
 JOBS ?= auto
-test: $(VENV)/with-test  ## the tests, on all cores (no torch, no compiler, no GPU needed; JOBS=0: in one process)
-	"$(BIN)/python" -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
+ALL ?=
+test: $(VENV)/with-test  ## the tests, on all cores (no torch, no compiler, no GPU needed; ALL=1: the slow ones, too)
+	"$(BIN)/python" -m pytest -q -n $(JOBS) --dist worksteal $(if $(ALL),,-m "not slow") $(ARGS)
 
 DEVICE := cuda_sim
 test-device: $(VENV)/with-test  ## the tests of operations with all tensors on DEVICE=cuda_sim (needs g++) or cuda (minutes)

@@ -61,7 +61,7 @@ def _broadcasts(name: str, to: str) -> Rule:
 
 
 def _windows(image: str, weight: str, out: str) -> Rule:
-    """The extents of a convolution's result follow from those of image and filter."""
+    """A convolution has no more windows than fit into the image (a transposed one's may be fewer)."""
 
     def extents(value: Any) -> tuple[int, ...]:
         return tuple(getattr(value, "shape", value))[-2:]
@@ -70,9 +70,10 @@ def _windows(image: str, weight: str, out: str) -> Rule:
         windows = zip(
             extents(a[image]), extents(a[weight]), a["stride"], a["padding"], a["dilation"], strict=True
         )
-        expected = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in windows)
+        most = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in windows)
         found = extents(a[out])
-        return None if found == expected else f"{out} has {found} windows, {image} {expected}"
+        fits = all(m <= n for m, n in zip(found, most, strict=True))
+        return None if fits else f"{out} has {found} windows, but only {most} fit into {image}"
 
     return rule
 
@@ -239,7 +240,7 @@ def _in_letters(line: str) -> Rule:
         for name, axes in entries:
             value = a.get(name)
             shape = getattr(value, "shape", value)
-            if shape is None or isinstance(shape, int):
+            if shape is None or isinstance(shape, int) or shape == ():
                 continue
             fault = _fault(tuple(shape), axes, known, a)
             if fault:

@@ -20,7 +20,14 @@ WITHOUT_A_KERNEL = {("cat", "forward"), ("cat", "backward"), ("dropout", "backwa
 ALL = [case for cases in CASES.values() for case in cases]
 
 
-@pytest.mark.parametrize("order", [0, 1, 5], ids=["ascending", "descending", "shuffled"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param(0, id="ascending", marks=pytest.mark.slow),
+        pytest.param(1, id="descending", marks=pytest.mark.slow),
+        pytest.param(5, id="shuffled"),
+    ],
+)
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
 def test_a_version_does_nothing_wrong(case: Case, order: int, xp: ModuleType) -> None:
     compiler_or_skip()
@@ -28,6 +35,7 @@ def test_a_version_does_nothing_wrong(case: Case, order: int, xp: ModuleType) ->
         case.check(xp, np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
 def test_64_bit_positions_and_few_blocks(case: Case, xp: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernels as they are compiled for arrays of more than 2^31 elements, and their loops over blocks."""
@@ -47,6 +55,7 @@ def test_64_bit_positions_and_few_blocks(case: Case, xp: ModuleType, monkeypatch
     assert chosen or (case.operation, case.function) in WITHOUT_A_KERNEL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", [name for name in CASES if name != "cat"])
 def test_nothing_is_wrong_in_float64_either(file: str, xp: ModuleType) -> None:
     compiler_or_skip()

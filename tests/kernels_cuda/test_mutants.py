@@ -24,6 +24,7 @@ def test_each_mutant_differs_in_one_line_and_has_a_key_of_its_own() -> None:
         assert changed == [mutant.line]
 
 
+@pytest.mark.slow
 def test_at_least_95_percent_die_and_each_survivor_has_its_reason() -> None:
     all_mutants, verdicts = everything(), kept(RESULTS)
     of = judged(all_mutants, verdicts)

@@ -21,6 +21,7 @@ def test_the_table_of_a_file_is_that_of_its_kernels(path):
     )
 
 
+@pytest.mark.slow
 def test_the_counts_are_those_of_the_kernels():
     compiler_or_skip()
     assert workloads.count() == json.loads(tables.COUNTS.read_text(encoding="utf-8"))

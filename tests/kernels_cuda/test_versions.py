@@ -14,7 +14,10 @@ ALL = [case for cases in CASES.values() for case in cases]
 
 
 @pytest.mark.parametrize("xp", KINDS, indirect=True)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize(
+    "dtype",
+    [pytest.param(np.float32, id="float32"), pytest.param(np.float64, id="float64", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
 def test_a_version_agrees_with_the_reference(case: Case, dtype: Any, xp: ModuleType) -> None:
     compiler_or_skip()
