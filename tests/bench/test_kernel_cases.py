@@ -132,6 +132,7 @@ def test_the_reference_computes_it_and_it_costs_something(case: Case):
         assert expected.fault(one.to_host(one.run())) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("xp", KINDS, indirect=True)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_version_is_right_and_launches_what_it_says(case: Case, xp, monkeypatch: pytest.MonkeyPatch):

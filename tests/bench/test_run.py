@@ -64,6 +64,7 @@ def test_memory_and_first_steps():
     assert len(record["startup"]["warm"]["later"]) == bench.LATER
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("named", "memory", "keeps"), [(["relu"], False, True), ([], True, False)])
 def test_freed_memory_stays_in_turns_only(monkeypatch, named, memory, keeps):
     """Peaks of memory must not count what was freed; times in turns must not count mapping it anew."""

@@ -59,6 +59,7 @@ def test_float32_begins_with_the_same_loss() -> None:
     np.testing.assert_allclose(ours, expected, rtol=0, atol=10 * tolerance(np.float32, 144, 1.0))
 
 
+@pytest.mark.slow
 def test_the_second_device_need_not_be_the_current_one() -> None:
     compiler_or_skip()
     ours, others = (losses(device, np.float32, False, "SGD") for device in ("cuda_sim:0", "cuda_sim:1"))

@@ -137,6 +137,7 @@ def possible(case):
     return [None, *(a for a in plan.ALGORITHMS if plan.refusal(problem, a) is None)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 def test_many_blocks_and_panels(name):
     for algorithm in possible(LARGE[name]):
