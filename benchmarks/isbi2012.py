@@ -13,6 +13,7 @@ docs/results.md), and prints the table. The data are not shipped: docs/results.m
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import platform
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 
 import minidl
+from minidl._atomic import atomic_write
 from minidl.segmentation import tiling
 from minidl.segmentation.boundaries import score_sections
 from minidl.segmentation.files import write_png
@@ -198,7 +200,9 @@ def figure(path: Path, losses: dict[str, list[float]], cell: Any) -> None:
     picture.imshow(cell, cmap="gray", vmin=0, vmax=1)
     picture.set_title("minidl's probability of cell, section 24")
     picture.set_axis_off()
-    drawing.savefig(path, dpi=80)
+    buffer = io.BytesIO()
+    drawing.savefig(buffer, format="png", dpi=80)
+    atomic_write(path, buffer.getvalue())
 
 
 def run(data: DataSet, options: argparse.Namespace, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -260,7 +264,7 @@ def main() -> None:
     for number, seed in enumerate(options.seeds):
         row, sides = run(data, options, seed)
         record["runs"].append(row)
-        (options.out / "isbi2012.json").write_text(json.dumps(record, indent=1) + "\n")
+        atomic_write(options.out / "isbi2012.json", json.dumps(record, indent=1) + "\n")
         if number == 0:
             pictures(data, options.out, row["losses"], sides)
         print(f"seed {seed}\n{table([row['results']])}\n", flush=True)

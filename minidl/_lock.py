@@ -43,10 +43,13 @@ def locked(folder: Path, say: Callable[[str], None] = lambda line: None) -> Iter
     try:
         yield
     finally:
+        if fcntl is None:
+            os.close(descriptor)  # Windows does not remove what is open
         # The name goes while the lock is held: whoever opened it meanwhile sees that it is gone (_acquire).
         with contextlib.suppress(OSError):
             (folder / NAME).unlink()
-        os.close(descriptor)
+        if fcntl is not None:
+            os.close(descriptor)
 
 
 def check_free(folder: Path) -> None:
@@ -58,7 +61,7 @@ def check_free(folder: Path) -> None:
     if fcntl is None:
         return
     try:
-        descriptor = _open(folder, os.O_RDWR)
+        descriptor = _open(folder, os.O_RDONLY)
     except OSError:
         return  # no lock file: nobody; another trouble is told when the lock is taken
     try:
@@ -73,7 +76,7 @@ def check_free(folder: Path) -> None:
 def _acquire(folder: Path, say: Callable[[str], None]) -> int:
     for attempt in range(_ATTEMPTS):
         try:
-            descriptor = _open(folder, os.O_RDWR | os.O_CREAT)
+            descriptor = _open_or_make(folder)
         except OSError as error:
             reason = error.strerror or error
             raise InputError(f"{folder / NAME}: cannot be written ({reason}); give another folder") from None
@@ -110,6 +113,13 @@ def _take(folder: Path, descriptor: int, say: Callable[[str], None], last: bool)
     return False  # its holder has ended and taken it away since it was opened
 
 
+def _open_or_make(folder: Path) -> int:
+    try:
+        return _open(folder, os.O_RDWR | os.O_CREAT)
+    except PermissionError:
+        return _open(folder, os.O_RDONLY)  # what another user's killed process has left can be locked, too
+
+
 def _open(folder: Path, flags: int) -> int:
     """The lock file, if it is a file: never through a link, never waiting for the other end of a pipe."""
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -124,13 +134,15 @@ def _sign(descriptor: int) -> None:
     """Who holds it, for the line that others get. Not worth a failure: the disk may be full."""
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
 
 def _held(folder: Path, descriptor: int) -> str:
     who = "another process"
     with contextlib.suppress(OSError):
-        text = os.pread(descriptor, 200, 0).decode("ascii", "replace")
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        text = os.read(descriptor, 200).decode("ascii", "replace")
         if match := re.match(r"process \d+ on [\w.-]+\n", text):
             who = match[0].strip()
     return f"{folder}: {who} is writing to this folder; wait for it, stop it, or give another folder"

@@ -1,28 +1,25 @@
 """What may be written: results go where nothing of anybody else's is, and never among what is read.
 
-A folder of results carries a mark, the file :data:`MARK` with the names of what minidl has written there.
-They may be replaced; other files are somebody's, and refused unless ``overwrite`` is given. Inputs are never
-written over, whatever is given. All of it is asked before the first file is written.
+A folder of results carries a mark (`minidl._marks`) with the names and sums of what minidl has written there.
+That may be replaced; other files, and what was changed since (a mask corrected by hand), are somebody's, and
+refused unless ``overwrite`` is given. Inputs are never written over, whatever is given. All of it is asked
+before the first file is written.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from minidl._atomic import atomic_write, destination, remove_leftovers
+from minidl._atomic import destination, remove_leftovers
 from minidl._lock import check_free, locked
-from minidl._recognise import is_ours, read_json
+from minidl._marks import MARK, Sums, is_marked, mark, marked, may_replace, seal
+from minidl._recognise import read_json
 from minidl.errors import InputError
-
-MARK = ".minidl"
-
-_ABOUT = "minidl has written these files and may replace them; it replaces no others"
 
 #: The folders of a data set: nothing is written into one that lies beside another (images/ and masks/).
 _IMAGES, _MASKS, _SPLITS = "images", ("labels", "masks"), ("", "train", "val", "test")
@@ -117,7 +114,11 @@ def writing(
             new = [path for path in (folder / name for name in (*names, MARK)) if not os.path.lexists(path)]
             try:
                 _begin(folder, names, overwrite)
-                yield
+                try:
+                    yield
+                finally:
+                    if worth is None:  # the files of a run say themselves whose they are
+                        seal(folder, names)
             except BaseException:
                 results = [folder / worth] if worth else [folder / name for name in names]
                 if not any(path.exists() for path in results):
@@ -154,11 +155,6 @@ def refuse_inputs(targets: Iterable[Path], inputs: Iterable[Path], option: str =
                         f"{target.parent}: lies in {within}, which holds pictures or masks to read;"
                         f" give another {option}"
                     )
-
-
-def is_marked(folder: Path) -> bool:
-    """Whether minidl has written this folder, as its mark says, or (without one) the files of a run."""
-    return (folder / MARK).is_file() or is_ours(folder / "config.json")
 
 
 def _refuse_within(folder: Path, data: Path, option: str) -> None:
@@ -228,46 +224,31 @@ def _check_names(folder: Path, place: Path, parts: list[str], names: Sequence[st
             ) from None
 
 
-def _refuse_foreign(folder: Path, names: Sequence[str], overwrite: bool, option: str) -> set[str]:
+def _refuse_foreign(folder: Path, names: Sequence[str], overwrite: bool, option: str) -> Sums:
     """Targets are files, and ours. Returns the names in the mark."""
-    owned, foreign = _marked(folder), []
+    owned, foreign = marked(folder), []
     for path in (folder / name for name in (MARK, *names)):
         if os.path.lexists(path):
             destination(path)
-            if not overwrite and path.exists() and not _may_replace(path, owned):
+            if not overwrite and path.exists() and not may_replace(path, owned):
                 foreign.append(path)
     if foreign:
         raise InputError(_foreign(foreign, option))
     return owned
 
 
-def _may_replace(path: Path, owned: set[str]) -> bool:
-    """Ours by name and mark, unless a link leads out of the folder; or by what is in it."""
-    if path.name == MARK:
-        return MARK in owned
-    inside = os.path.dirname(os.path.realpath(path)) == os.path.realpath(path.parent)
-    return (path.name in owned and inside) or is_ours(path)
-
-
 def _foreign(paths: list[Path], option: str) -> str:
     more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
     return (
-        f"{paths[0]}{more}: is there already, and minidl has not written it; give another {option},"
-        " or --overwrite to replace it"
+        f"{paths[0]}{more}: is there already, and minidl has not written it, or it was changed since;"
+        f" give another {option}, or --overwrite to replace it"
     )
-
-
-def _marked(folder: Path) -> set[str]:
-    """The names in the folder's mark, and the mark's own; none, if there is none."""
-    found = read_json(folder / MARK)
-    files = found.get("files") if isinstance(found, dict) and found.get("about") == _ABOUT else None
-    return {MARK, *(name for name in files if isinstance(name, str))} if isinstance(files, list) else set()
 
 
 def _begin(folder: Path, names: Sequence[str], overwrite: bool) -> None:
     """Ask again, now that nobody else writes here, and note what will be written before it is."""
     owned = _refuse_foreign(folder, names, overwrite, "--out")
     remove_leftovers(folder, {MARK, *owned, *names})
-    if not owned >= {MARK, *names}:
-        files = sorted({*names, *owned} - {MARK})
-        atomic_write(folder / MARK, json.dumps({"about": _ABOUT, "files": files}, indent=0) + "\n")
+    begun = {**owned, **dict.fromkeys((MARK, *names))}  # without sums: a kill may leave any of them
+    if begun != owned:
+        mark(folder, begun)

@@ -12,10 +12,11 @@ import threading
 
 import pytest
 
-from minidl import _lock, _outputs
+from minidl import _lock
 from minidl._atomic import atomic_write, destination
 from minidl._lock import check_free, locked
-from minidl._outputs import MARK, check, check_file, refuse_inputs, writing
+from minidl._marks import MARK, is_marked, mark, may_replace
+from minidl._outputs import check, check_file, refuse_inputs, writing
 from minidl.errors import InputError
 from oracles.commands import environment, tree
 from oracles.runs import refusal
@@ -190,7 +191,8 @@ def test_a_marked_folder_is_written_again_and_an_unmarked_file_is_not(tmp_path):
         "[1]",
         "[" * 10**5,
         '{"files": ["a.png"]}',
-        '{"about": 1, "files": ["a.png"]}',
+        '{"about": 1, "files": {"a.png": null}}',
+        '{"about": "minidl has written these files", "files": {"a.png": null}}',
         "\xff",
     ],
 )
@@ -202,6 +204,32 @@ def test_a_mark_that_is_not_ours_marks_nothing(tmp_path, contents):
     assert (tmp_path / "a.png").read_text() == "mine"
 
 
+def test_a_result_that_was_corrected_by_hand_is_not_ours(tmp_path):
+    for _ in range(2):
+        with writing(tmp_path, ["a.png", "b.png"]):
+            atomic_write(tmp_path / "a.png", "ours")
+            atomic_write(tmp_path / "b.png", "ours")
+    (tmp_path / "a.png").write_text("corrected")
+    refusal(lambda: check(tmp_path, ["a.png", "b.png"]), "a.png", "changed since")
+    assert (tmp_path / "a.png").read_text() == "corrected"
+    check(tmp_path, ["b.png"])
+    (tmp_path / "a.png").write_text("ours")
+    check(tmp_path, ["a.png", "b.png"])
+
+
+def test_what_a_killed_process_left_is_still_ours(tmp_path):
+    with writing(tmp_path, ["a.png"]):
+        atomic_write(tmp_path / "a.png", "ours")
+    entered = writing(tmp_path, ["a.png"])
+    entered.__enter__()
+    atomic_write(tmp_path / "a.png", "newer")
+    check_mark = json.loads((tmp_path / MARK).read_text())["files"]
+    assert check_mark == {"a.png": None}  # as SIGKILL would leave it
+    assert may_replace(tmp_path / "a.png", check_mark)
+    entered.__exit__(None, None, None)
+    check(tmp_path, ["a.png"])
+
+
 @posix
 def test_a_marked_name_that_leads_out_of_the_folder_is_not_ours(tmp_path):
     truth = tmp_path / "truth.png"
@@ -211,6 +239,8 @@ def test_a_marked_name_that_leads_out_of_the_folder_is_not_ours(tmp_path):
         atomic_write(out / "a.png", "x")
     (out / "a.png").unlink()
     (out / "a.png").symlink_to(truth)
+    refusal(lambda: check(out, ["a.png"]), "a.png")
+    mark(out, {"a.png": None})  # as after a kill
     refusal(lambda: check(out, ["a.png"]), "a.png")
     assert truth.read_text() == "truth"
 
@@ -417,4 +447,4 @@ def test_what_stands_in_a_lock_file_does_not_reach_the_screen(tmp_path):
 
 def test_destination_is_the_path_itself_where_there_is_no_link(tmp_path):
     assert destination(tmp_path / "new") == tmp_path / "new"
-    assert _outputs.is_marked(tmp_path) is False
+    assert is_marked(tmp_path) is False

@@ -90,7 +90,7 @@ def command(
     shapes alone. RUN is the folder of a run, or a checkpoint file: its network is shown.
     """
     if json_file is not None:
-        check_file(json_file, {"input", "rows"}, overwrite, "--json", [run] if run else [])
+        check_file(json_file, {"input", "rows"}, overwrite, "--json", _files(run))
     network = _network(run, model)
     shape = _shape(network, batch_size, size, SIZES.get(model or "", 256))
     given = f"input {' x '.join(map(str, shape))}, float32"
@@ -114,6 +114,11 @@ def command(
     echo(*_table(rows, verbose, measure).split("\n"))
     _write(json_file, shape, [_to_dict(row) for row in rows])
     return 0
+
+
+def _files(run: Path | None) -> list[Path]:
+    """What is read of a run: never written over."""
+    return [] if run is None else [run] if run.is_file() else sorted(run.glob("*.safetensors"))
 
 
 def _write(json_file: Path | None, shape: tuple[int, ...], rows: list[dict[str, Any]]) -> None:

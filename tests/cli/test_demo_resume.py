@@ -76,7 +76,8 @@ def test_only_the_figures_are_missing(call, whole):
     assert figures(whole) == expected
     after = tree(whole)
     assert {n for n in after if after[n] != before.get(n)} <= {
-        "metrics.json"
+        ".minidl",
+        "metrics.json",
     } and after.keys() == before.keys()
 
 

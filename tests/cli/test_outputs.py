@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from minidl._lock import NAME
-from minidl._outputs import MARK
+from minidl._marks import MARK
 from minidl.segmentation.files import write_png
 from oracles.commands import SMALL, assert_names, environment, tree
 
@@ -119,6 +119,11 @@ def test_predict_replaces_its_own_results_and_nobody_elses(call, run, tmp_path):
     given, out = picture(tmp_path / "in/a.png"), tmp_path / "out"
     for _ in range(2):
         assert call("predict", run, given, "--out", out).code == 0
+    whole = (out / "a.png").read_bytes()
+    (out / "a.png").write_bytes(b"corrected by hand")
+    assert_names(call("predict", run, given, "--out", out).error, [str(out / "a.png"), "changed since"])
+    assert (out / "a.png").read_bytes() == b"corrected by hand"
+    (out / "a.png").write_bytes(whole)
     picture(tmp_path / "in/b.png")
     (out / "b_overlay.png").write_text("mine")
     before = tree(tmp_path)
@@ -188,6 +193,15 @@ def test_plan_writes_files_only(call, tmp_path):
     (tmp_path / "link").symlink_to("plan.json")
     assert call(*PLAN, tmp_path / "link").code == 0
     assert (tmp_path / "link").is_symlink() and '"rows"' in (tmp_path / "plan.json").read_text()
+
+
+def test_plan_of_a_run_goes_into_its_folder_but_not_over_its_files(call, run):
+    assert call("plan", run, "--size", "16", "--json", run / "plan.json").code == 0
+    before = tree(run)
+    for name in ("best.safetensors", "last.safetensors", "config.json"):
+        assert_names(call("plan", run, "--size", "16", "--json", run / name).error, [name])
+    said = call("plan", run, "--size", "16", "--json", run / "best.safetensors", "--overwrite")
+    assert "written over" in said.error and tree(run) == before
 
 
 def test_plan_replaces_its_own_file_and_nobody_elses(call, tmp_path):
