@@ -54,6 +54,8 @@ def check(
     refuse_inputs([folder / name for name in names], [*inputs, *kinds], option)
     if data is not None:
         _refuse_within(folder, data, option)
+    if _is_data(folder) and not is_marked(folder):
+        raise InputError(f"{folder}: holds a data set; give another {option}")
     if missing:
         return
     _refuse_foreign(folder, names, overwrite, option)
@@ -173,8 +175,12 @@ def _within(place: Path, read: dict[tuple[int, int] | None, Path]) -> Path | Non
     identity = _identity(place)
     if identity in read:
         return read[identity]
-    named = place.name in (_IMAGES, *_MASKS) and (place.parent / _IMAGES).is_dir()
-    return place if named and any((place.parent / kind).is_dir() for kind in _MASKS) else None
+    return place if place.name in (_IMAGES, *_MASKS) and _is_data(place.parent) else None
+
+
+def _is_data(folder: Path) -> bool:
+    """Whether pictures and their masks lie side by side in it."""
+    return (folder / _IMAGES).is_dir() and any((folder / kind).is_dir() for kind in _MASKS)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

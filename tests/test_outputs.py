@@ -295,12 +295,16 @@ def test_a_file_that_is_read_is_not_written_over_by_any_name(tmp_path):
     refuse_inputs([out / "new.png"], [source])
 
 
-@pytest.mark.parametrize("name", ["d/images", "d/masks", "d/masks/sub", "d/train/labels", "link"])
+@pytest.mark.parametrize(
+    "name", ["d/images", "d/masks", "d/masks/sub", "d/train/labels", "link", "d", "d/train"]
+)
+    "name", ["d/images", "d/masks", "d/masks/sub", "d/train/labels", "link", "d", "d/train"]
+)
 def test_the_folders_of_a_data_set_are_known_by_their_names(tmp_path, name):
     for made in ("d/images", "d/masks", "d/train/images", "d/train/labels"):
         (tmp_path / made).mkdir(parents=True)
     (tmp_path / "link").symlink_to("d/masks")
-    refusal(lambda: check(tmp_path / name, ["a.png"], overwrite=True), "pictures or masks")
+    refusal(lambda: check(tmp_path / name, ["a.png"], overwrite=True), "another --out")
     (tmp_path / "home/images").mkdir(parents=True)  # no masks beside it: pictures of somebody's
     check(tmp_path / "home/images/results", ["a.png"])
 
