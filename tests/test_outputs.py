@@ -298,8 +298,6 @@ def test_a_file_that_is_read_is_not_written_over_by_any_name(tmp_path):
 @pytest.mark.parametrize(
     "name", ["d/images", "d/masks", "d/masks/sub", "d/train/labels", "link", "d", "d/train"]
 )
-    "name", ["d/images", "d/masks", "d/masks/sub", "d/train/labels", "link", "d", "d/train"]
-)
 def test_the_folders_of_a_data_set_are_known_by_their_names(tmp_path, name):
     for made in ("d/images", "d/masks", "d/train/images", "d/train/labels"):
         (tmp_path / made).mkdir(parents=True)
