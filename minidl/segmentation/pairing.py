@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from minidl._inputs import is_folder
+from minidl._inputs import is_folder, is_there
 from minidl._text import shown
 from minidl.errors import InputError
 from minidl.segmentation.files import IMAGE_SUFFIXES
@@ -30,11 +30,11 @@ def layout(root: Path) -> list[tuple[str, Path, Path | None]]:
     """Split, folder of images, folder of masks (or None), for each split there is.
 
     Raises:
-        InputError: no layout that is known, two at once, or a link that leads nowhere: without it the other
-            files would mean something else.
+        InputError: no layout that is known, two at once, or one of the names is a file, or a link that leads
+            nowhere: without it the other files would mean something else.
     """
-    nested = [name for name in SPLITS if is_folder(root / name)]
-    flat = is_folder(root / "images")
+    nested = [name for name in SPLITS if _is_folder(root / name)]
+    flat = _is_folder(root / "images")
     if flat and nested:
         raise InputError(f"{root}: has images/ and {nested[0]}/ side by side; keep the one or the other")
     if not flat and not nested:
@@ -45,13 +45,21 @@ def layout(root: Path) -> list[tuple[str, Path, Path | None]]:
     result = []
     for name, folder in [(name, root / name) for name in nested] or [("train", root)]:
         images = folder / "images"
-        if not is_folder(images):
+        if not _is_folder(images):
             raise InputError(f"{folder}: has no folder images/; put the images of this split there")
-        masks = [folder / kind for kind in MASK_FOLDERS if is_folder(folder / kind)]
+        masks = [folder / kind for kind in MASK_FOLDERS if _is_folder(folder / kind)]
         if len(masks) > 1:
             raise InputError(f"{folder}: has labels/ and masks/; keep the one that is meant")
         result.append((name, images, masks[0] if masks else None))
     return result
+
+
+def _is_folder(path: Path) -> bool:
+    if is_there(path) and not is_folder(path):  # as a link is, after a checkout on a system without links
+        raise InputError(
+            f"{path}: not a folder, but it has the name of one; put the folder there, or rename it"
+        )
+    return is_folder(path)
 
 
 def pair(images: Path, masks: Path | None, notes: list[str]) -> list[Sample]:

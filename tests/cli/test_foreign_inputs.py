@@ -67,6 +67,19 @@ def test_a_folder_of_the_data_that_is_a_link_to_nowhere(
     assert_names(call("train", data, "--out", tmp_path / "run", *SMALL).error, [str(data / name), words])
 
 
+@pytest.mark.parametrize("name", ["val", "test", "train/labels"])
+@pytest.mark.parametrize("make", [fifo, device, Path.touch])
+def test_a_folder_of_the_data_that_is_something_else(
+    call: Call, data: Path, tmp_path: Path, make: Callable[[Path], object], name: str
+) -> None:
+    """As a link is, after a checkout on a system without links."""
+    if (data / name).exists():
+        (data / name).rename(tmp_path / "moved")
+    make(data / name)
+    said = call("train", data, "--out", tmp_path / "run", *SMALL)
+    assert_names(said.error, [str(data / name), "not a folder"])
+
+
 @pytest.mark.parametrize("make", KINDS)
 def test_files_that_options_and_arguments_name(
     call: Call, data: Path, tmp_path: Path, trained: Path, make: Callable[[Path], str]
