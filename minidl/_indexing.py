@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl._arrays import host
 from minidl._device import device_of, move, on
+from minidl._masks import host
 from minidl._placement import Placement, on_host
 from minidl.dispatch import array_module
 from minidl.kernels.cuda.device import kind_of

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl._arrays import refuse_masked
+from minidl._masks import refuse_masked
 
 
 def number(operation: str, name: str, value: Any) -> Any:

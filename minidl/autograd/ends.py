@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from minidl import dispatch
-from minidl._arrays import host
 from minidl._device import CPU, device_of, move, on, place_of
 from minidl._differentiable import check_gradient
+from minidl._masks import host
 from minidl._tensor import Tensor
 from minidl.autograd.function import is_of_a_trial
 from minidl.kernels.layout import copied_as

@@ -22,9 +22,9 @@ from minidl.train.trainer import Trainer
 
 def _signals() -> list[int]:
     """Those that ask to stop. Whoever started the program under nohup wants it to outlive its terminal."""
-    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    hangup: int | None = getattr(signal, "SIGHUP", None)  # Windows has none
     ignored = hangup is None or signal.getsignal(hangup) is signal.SIG_IGN
-    return [signal.SIGINT, signal.SIGTERM] + ([] if ignored else [hangup])
+    return [signal.SIGINT, signal.SIGTERM, *([] if ignored or hangup is None else [hangup])]
 
 
 class Stop:

@@ -33,9 +33,12 @@ Where the two forms differ:
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from minidl import nn, ops
 from minidl._tensor import Tensor
@@ -44,6 +47,8 @@ from minidl.autograd import checkpoint
 NORMS = ("none", "batch", "group")
 UPS = ("nearest", "bilinear", "transpose")
 PADDINGS = ("same", "valid")
+#: Poolings at most: the sides of pictures are multiples of 2 to that power.
+DEEPEST = 16
 
 #: What makes the two networks that have names: arguments of :class:`UNet`, beside channels and classes.
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -156,8 +161,12 @@ class UNet(nn.Module):
             ("base", base),
             ("depth", depth),
         ):
+            if isinstance(size, bool) or not isinstance(size, int | np.integer):
+                raise TypeError(f"UNet: {name} must be a whole number, got {type(size).__name__}")
             if size < 1:
                 raise ValueError(f"UNet: {name} must be at least 1, got {size}")
+        if depth > DEEPEST:
+            raise ValueError(f"UNet: depth must be at most {DEEPEST}, got {reprlib.repr(depth)}")
         if not 0 <= dropout <= 1:
             raise ValueError(f"UNet: dropout p must be a probability between 0 and 1, got {dropout}")
         if up == "transpose" and base * 2 ** (depth + bottleneck - 1) < 2:
@@ -272,6 +281,35 @@ class UNet(nn.Module):
             raise ValueError(f"UNet: input must be (N, {self.in_channels}, H, W), got shape {shape}")
         for size in shape[2:]:
             self.output_size(size)
+
+
+def convolution_weights(
+    in_channels: int = 3,
+    num_classes: int = 2,
+    base: int = 32,
+    depth: int = 4,
+    bottleneck: bool = True,
+    up: str = "nearest",
+    **others: Any,
+) -> int:
+    """How many weights the convolutions of a :class:`UNet` with these options have, without making it.
+
+    All but biases and what belongs to normalisations, which are far fewer.
+
+    >>> model = UNet(1, 2, base=4, depth=2)
+    >>> convolution_weights(1, 2, base=4, depth=2) == sum(
+    ...     p.numel() for p in model.parameters() if p.ndim == 4)
+    True
+    """
+    widths = [base * 2**level for level in range(depth + bottleneck)]
+    count = sum(9 * (a + b) * b for a, b in zip([in_channels, *widths], widths, strict=False))
+    below = widths[-1]
+    for width in reversed(widths[:depth]):
+        rising = below // 2 if up == "transpose" else below
+        count += 4 * below * rising if up == "transpose" else 0
+        count += 9 * (2 * width + rising) * width
+        below = width
+    return count + below * num_classes
 
 
 def _make_up(up: str, channels: int) -> nn.Module:

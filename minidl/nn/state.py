@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl._arrays import host
 from minidl._device import CPU, device_of, move, on
+from minidl._masks import host
 from minidl._tensor import Tensor
 
 if TYPE_CHECKING:

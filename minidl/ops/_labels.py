@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl._arrays import host
 from minidl._device import CPU, device_of, move, place_of
+from minidl._masks import host
 from minidl._tensor import Tensor
 from minidl.dispatch import array_module
 from minidl.ops._elementwise import as_tensor

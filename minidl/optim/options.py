@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl._arrays import refuse_masked
+from minidl._masks import refuse_masked
 from minidl._tensor import Tensor
 
 #: Reads an option: (name, owner, value) to its plain value.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl._arrays import host
+from minidl._masks import host
 from minidl.errors import InputError
 
 _DRAWS = 7  # uniform numbers per call: two flips, turn, two for the crop's place, brightness, contrast
@@ -66,6 +66,9 @@ class Augmentation:
                 raise InputError(
                     f"crop: {self.crop!r} is no size; give pixels, one number or (height, width)"
                 )
+        for name in ("flip", "rotate90"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name}: {getattr(self, name)!r} does not do; give True or False")
         for name in ("brightness", "contrast"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= 1:

@@ -31,8 +31,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minidl._arrays import host
 from minidl._device import CPU, device_of, move, on, place_of
+from minidl._masks import host
 from minidl._text import shown
 from minidl.dispatch import kernels
 from minidl.errors import InputError

@@ -31,8 +31,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minidl._arrays import host
 from minidl._device import device_of, move, on
+from minidl._masks import host
 from minidl.dispatch import array_module
 from minidl.errors import InputError
 

@@ -20,7 +20,9 @@ import numpy as np
 
 from minidl._atomic import atomic_write
 from minidl._inputs import check_regular, is_there, parse_json
+from minidl._machine import memory
 from minidl.errors import InputError
+from minidl.train import schema
 
 FORMAT = 1
 # One key, whose text is a line with the sum and then the JSON: with two, safetensors would write them in any
@@ -108,12 +110,23 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     if not is_there(path) or path.is_dir():
         raise InputError(f"{path}: no such checkpoint; {remedy}")
     check_regular(path, "a checkpoint", remedy)
+    if path.stat().st_size > memory():
+        raise InputError(
+            f"{path}: {path.stat().st_size:,} bytes, more than this machine has memory; use another one"
+        )
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
-    except (safetensors.SafetensorError, OSError, ValueError, TypeError) as error:
+    except (
+        safetensors.SafetensorError,
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+    ) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: damaged, or not a checkpoint ({reason}); use another checkpoint or train again"
@@ -129,27 +142,46 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         )
     try:
         return _from_parts(parse_json(text), tensors)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path}: a checkpoint of minidl that this version cannot read ({type(error).__name__}: {error});"
-            " use the version that wrote it, or train again"
-        ) from None
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+    raise InputError(
+        f"{path}: a checkpoint of minidl that this version cannot read ({reason}); use the version that wrote"
+        " it, or train again"
+    )
 
 
 def _from_parts(rest: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]]) -> Checkpoint:
+    schema.table({"format": schema.whole})("the text", rest)
     if rest.pop("format") != FORMAT:
         raise ValueError("another format")
-    state: dict[int, dict[str, Any]] = {int(i): dict(v) for i, v in rest["optimizer"]["state"].items()}
+    known = {f.name for f in fields(Checkpoint)} - {"model"}
+    if rest.keys() != known:
+        raise ValueError(f"{sorted(rest.keys() ^ known)[0]!r} is missing or unknown")
+    schema.table({"state": schema.table({})})("optimizer", rest["optimizer"])
+    state: dict[int, dict[str, Any]] = {}
+    for index, values in rest["optimizer"]["state"].items():
+        schema.table({})(f"optimizer.{index}", values)
+        state[_number(index)] = dict(values)
     model = {}
     for name, array in tensors.items():
         part, _, key = name.partition(".")
         if part == "model":
             model[key] = array
-        else:
+        elif part == "optimizer":
             index, _, moment = key.partition(".")
-            state[int(index)][moment] = array
+            state[_number(index)][moment] = array
+        else:
+            raise ValueError(f"an array {name!r}, which belongs to nothing")
     rest["optimizer"]["state"] = state
+    schema.check(rest, model)
     return Checkpoint(model=model, **rest)
+
+
+def _number(text: str) -> int:
+    """Of a parameter: what else ``int`` takes ("+1", "1_0", other digits) was not written here."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError(f"optimizer.{text!r} is no parameter")
+    return int(text)
 
 
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:

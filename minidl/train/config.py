@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
+import reprlib
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from minidl.errors import InputError
+from minidl.segmentation.augment import Augmentation
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("cosine", "poly", "constant")
 CLASS_WEIGHTS = ("none", "balanced")
+#: What numbers of steps and images, and other numbers, may be at most.
+LARGEST, MOST = 2**40, 1e30
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,19 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("model", "augmentation"):
+            if not isinstance(getattr(self, name), dict):
+                raise InputError(
+                    f"{name}: {reprlib.repr(getattr(self, name))} does not do; give a dictionary"
+                )
+        Augmentation.from_dict(self.augmentation)
         for name, value, choices in (
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("schedule", self.schedule, SCHEDULES),
             ("class_weights", self.class_weights, CLASS_WEIGHTS),
         ):
             if value not in choices:
-                raise InputError(f"{name}: {value!r} is not one of {', '.join(choices)}")
+                raise InputError(f"{name}: {reprlib.repr(value)} is not one of {', '.join(choices)}")
         optional = ("steps", "eval_every")
         for name, least in (
             *(("steps", 1), ("epochs", 1), ("batch_size", 1), ("eval_every", 1)),
@@ -68,16 +77,24 @@ class TrainConfig:
             if whole is None and name in optional:
                 continue
             if not isinstance(whole, int) or isinstance(whole, bool) or whole < least:
-                raise InputError(f"{name}: {whole!r} does not do; give a whole number of {least} or more")
+                raise InputError(
+                    f"{name}: {reprlib.repr(whole)} does not do; give a whole number of {least} or more"
+                )
+            if name != "seed" and whole > LARGEST:
+                raise InputError(f"{name}: {reprlib.repr(whole)} is too large; give at most {LARGEST}")
         if self.seed >= 2**64:
             raise InputError(f"seed: {self.seed} is too large; give a number below 2**64")
         for name in ("lr", "weight_decay", "momentum"):
             number = getattr(self, name)
-            if not isinstance(number, int | float) or not 0 <= number < math.inf:
-                raise InputError(f"{name}: {number!r} does not do; give a finite number of 0 or more")
+            if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= MOST:
+                raise InputError(
+                    f"{name}: {reprlib.repr(number)} does not do; give a finite number of 0 or more"
+                )
         clip = self.clip_grad_norm
-        if clip is not None and not (isinstance(clip, int | float) and 0 < clip < math.inf):
-            raise InputError(f"clip_grad_norm: {clip!r} does not do; give a finite number above 0, or none")
+        if clip is not None and not (isinstance(clip, int | float) and 0 < clip <= MOST):
+            raise InputError(
+                f"clip_grad_norm: {reprlib.repr(clip)} does not do; give a finite number above 0, or none"
+            )
         if self.lr == 0:
             raise InputError("lr: with a learning rate of 0 nothing is learned; give more")
 

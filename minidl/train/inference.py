@@ -68,7 +68,7 @@ def load_run(path: str | Path, device: str | Device = "cpu") -> Run:
         model = fuse(UNet(**saved.architecture))
         model.load_state_dict(saved.model)
         norm = Normalisation(tuple(saved.normalisation["mean"]), tuple(saved.normalisation["std"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: does not fit its own configuration ({error}); train again") from None
     return Run(path, model.to(device).eval(), norm, saved.data, saved.step)
 
@@ -273,6 +273,15 @@ def predict_image(run: Run, image: Array) -> Array:
     """Class ids (H, W) of an image float32 (C, H, W) that has the network's channels.
 
     uint8, or uint16 where a run has more than 256 classes.
+
+    Raises:
+        InputError: the network gives numbers that are not finite.
     """
-    ids = probabilities(run.model, run.normalisation, image).argmax(axis=0)
+    found = probabilities(run.model, run.normalisation, image)
+    if not np.isfinite(found).all():
+        raise InputError(
+            f"{run.path}: the network's results are not finite numbers, so there is no mask; use another"
+            " checkpoint or train again"
+        )
+    ids = found.argmax(axis=0)
     return ids.astype(np.uint8 if len(run.classes) <= 256 else np.uint16)

@@ -81,7 +81,7 @@ class Trainer:
         saved = checkpoints.load(self.out / "last.safetensors") if resume else None
         if saved:
             self._check_same_data(saved)
-        self.config = TrainConfig.from_dict(saved.config) if saved else config
+        self.config = self._saved_config(saved) if saved else config
         self.train_samples, self.val_samples = self._samples()
         self.cache = Cache(data)
         found = self._statistics()
@@ -260,7 +260,37 @@ class Trainer:
                     " own data, and with the same --val, --ignore-index, --num-classes and --dataset-toml"
                 )
         if self.data_options is None:
-            self.data_options = saved.data["options"]
+            self.data_options = saved.data.get("options") or {}
+
+    def _saved_config(self, saved: checkpoints.Checkpoint) -> TrainConfig:
+        try:
+            return TrainConfig.from_dict(saved.config)
+        except InputError as error:
+            raise InputError(f"{self.out / 'last.safetensors'}: {error} (its configuration)") from None
+
+    def _check_state(self, saved: checkpoints.Checkpoint) -> None:
+        """Raise a ValueError if what was loaded would fail later, in the middle of a step."""
+        if saved.schedule["last_epoch"] != saved.step:
+            raise ValueError(f"its schedule is at step {saved.schedule['last_epoch']}, not {saved.step}")
+        if saved.step > self.total:
+            raise ValueError(f"step {saved.step} of {self.total}")
+        parameters = list(self.model.parameters())
+        if saved.optimizer["param_groups"][0]["params"] != list(range(len(parameters))):
+            raise ValueError("its optimizer has other parameters")
+        names = set(self.optimizer.alike)
+        for index, values in self.optimizer.state.items():
+            shapes = {name: value.shape for name, value in values.items() if hasattr(value, "shape")}
+            kinds = {value.dtype.kind for value in values.values() if hasattr(value, "shape")}
+            if (
+                set(shapes) != names
+                or kinds != {"f"}
+                or any(s != parameters[index].shape for s in shapes.values())
+            ):
+                raise ValueError(
+                    f"the optimizer's moments of parameter {index} have other names, shapes or types"
+                )
+            if "exp_avg" in names and not isinstance(values.get("step"), int):
+                raise ValueError(f"the optimizer has no step of parameter {index}")
 
     def _restore(self, saved: checkpoints.Checkpoint) -> None:
         path = self.out / "last.safetensors"
@@ -270,8 +300,9 @@ class Trainer:
             self.schedule.load_state_dict(saved.schedule)
             self.random.set_state(saved.random)
             self.running = Running.from_dict(saved.running)
+            self._check_state(saved)
             mean, std = saved.normalisation["mean"], saved.normalisation["std"]
-        except (KeyError, ValueError, TypeError) as error:
+        except (LookupError, ValueError, TypeError, OverflowError) as error:
             raise InputError(f"{path}: does not fit its own configuration ({error}); train again") from None
         self.normalisation = Normalisation(tuple(mean), tuple(std))
         self.batches.normalisation = self.normalisation

@@ -16,8 +16,8 @@ def example() -> Checkpoint:
     grid = np.arange(24, dtype=np.float32).reshape(4, 6)
     return Checkpoint(
         config={"lr": 0.1 + 0.2, "steps": None},
-        architecture={"base": 2},
-        data={"classes": ["背景", "cell"], "root": "/x"},
+        architecture={"base": 1, "depth": 1, "bottleneck": False, "in_channels": 1, "num_classes": 2},
+        data={"classes": ["背景", "cell"], "root": "/x", "colours": [[0, 0, 0], [9, 9, 9]], "splits": {}},
         normalisation={"mean": [0.1], "std": [0.2]},
         step=7,
         model={
@@ -36,10 +36,17 @@ def example() -> Checkpoint:
             },
             "param_groups": [{"lr": 0.1, "params": [0, 3]}],
         },
-        schedule={"last_epoch": 7},
-        random={"state": [2**63, 5]},
+        schedule={"last_epoch": 7, "base_lrs": [0.1]},
+        random={
+            "bit_generator": "Philox",
+            "state": {"counter": [2**63, 5, 0, 0], "key": [1, 2]},
+            "buffer": [0, 1, 2, 3],
+            "buffer_pos": 4,
+            "has_uint32": 0,
+            "uinteger": 0,
+        },
         history=[{"step": 2, "val_iou": 1 / 3, "train_loss": None}],
-        running={"loss": 1e-300, "steps": 1},
+        running={"loss": 1e-300, "steps": 1, "confusion": [[1, 2], [0, 5]]},
         best=0.75,
     )
 
