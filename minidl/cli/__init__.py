@@ -18,6 +18,7 @@ import click
 from minidl import __version__
 from minidl._text import LINE, one_line, shown
 from minidl.cli import streams
+from minidl.cli.numbers import THREADS, Whole
 from minidl.cli.screen import echo
 from minidl.errors import InputError
 
@@ -65,7 +66,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="minidl")
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=Whole(1, THREADS),
     help="Threads for kernels and BLAS [default: the number of cores].",
 )
 def cli(threads: int | None) -> None:

@@ -15,6 +15,7 @@ from minidl.bench.plan import Plan, select
 from minidl.bench.run import begin, run
 from minidl.bench.workloads import GROUPS, WORKLOADS
 from minidl.cli import bench_kernels
+from minidl.cli.numbers import ROUNDS, Whole
 from minidl.cli.options import note, on_command_line, overwrite_option
 from minidl.cli.progress import Progress
 from minidl.cli.screen import echo
@@ -62,7 +63,7 @@ Examples:
     metavar="NAMES",
     help="Contestants beside minidl, separated by commas, or 'none' [default: all peers].",
 )
-@click.option("--rounds", type=click.IntRange(min=1), help="Turns of each contestant [default: 5 to 9].")
+@click.option("--rounds", type=Whole(1, ROUNDS), help="Turns of each contestant [default: 5 to 9].")
 @click.option("--quick", is_flag=True, help="Small shapes and few rounds; the figures mean nothing.")
 @click.option("--list", "listed", is_flag=True, help="Say what can be measured, and beside whom, and stop.")
 @click.option("--profile", is_flag=True, help="The shares of one training step's time, instead of ratios.")

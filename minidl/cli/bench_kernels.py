@@ -10,6 +10,7 @@ import click
 
 from minidl import _outputs
 from minidl._atomic import atomic_write
+from minidl.cli.numbers import ROUNDS, Whole
 from minidl.cli.options import note, overwrite_option
 from minidl.cli.progress import Progress
 from minidl.cli.screen import echo
@@ -58,7 +59,7 @@ Examples:
 @click.option(
     "--device", metavar="NAME", help="The GPU: cuda or cuda:N; cpu: none [default: cuda, if there]."
 )
-@click.option("--rounds", type=click.IntRange(min=1), help="Turns of each contestant [default: 7].")
+@click.option("--rounds", type=Whole(1, ROUNDS), help="Turns of each contestant [default: 7].")
 @click.option("--quick", is_flag=True, help="Small shapes and few rounds; the figures mean nothing.")
 @click.option("--list", "listed", is_flag=True, help="Say what can be measured, and by whom, and stop.")
 @overwrite_option

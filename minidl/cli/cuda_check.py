@@ -18,6 +18,7 @@ import numpy as np
 from minidl._atomic import atomic_write
 from minidl._outputs import check_file
 from minidl.cli.cuda_arguments import ELEMENTS, NUMBER, arguments, signature, text_of
+from minidl.cli.numbers import SEED, Real, Whole
 from minidl.cli.options import overwrite_option
 from minidl.cli.screen import echo
 from minidl.errors import InputError
@@ -53,7 +54,7 @@ Examples:
 @click.option("--block", metavar="XxYxZ", help="Threads of a block [default: 256, or __launch_bounds__].")
 @click.option(
     "--shared",
-    type=click.IntRange(min=0),
+    type=Whole(0, 2**20),
     default=0,
     show_default=True,
     help="Bytes of extern __shared__ memory.",
@@ -61,7 +62,7 @@ Examples:
 @click.option(
     "--order",
     "orders",
-    type=click.IntRange(min=0),
+    type=Whole(0, 2**32 - 1),
     multiple=True,
     help="Turns of threads and blocks: 0 ascending, 1 descending, more: shuffled; repeatable [default: 0].",
 )
@@ -74,10 +75,8 @@ Examples:
 @click.option(
     "--save", "saves", metavar="NAME=FILE.npy", multiple=True, help="Write an array as the kernel left it."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random arrays.")
-@click.option(
-    "--time-limit", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds; 0: none."
-)
+@click.option("--seed", type=Whole(0, SEED), default=0, show_default=True, help="Of random arrays.")
+@click.option("--time-limit", type=Real(0, 10**7), default=60.0, show_default=True, help="Seconds; 0: none.")
 @overwrite_option
 @click.option("--no-counts", is_flag=True, help="Leave out the table of accesses to memory.")
 def command(

@@ -10,6 +10,7 @@ import click
 from minidl import _outputs
 from minidl._device import Device
 from minidl._lock import check_free
+from minidl.cli.numbers import SEED, Whole
 from minidl.cli.options import (
     device_option,
     note,
@@ -46,12 +47,8 @@ FILES = ("metrics.json", "test.png")
     help="A new folder for everything.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a demo that was stopped, with its own options.")
-@click.option(
-    "--steps", type=click.IntRange(min=1), default=STEPS, show_default=True, help="Optimizer steps."
-)
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of pictures and training."
-)
+@click.option("--steps", type=Whole(1, 10**9), default=STEPS, show_default=True, help="Optimizer steps.")
+@click.option("--seed", type=Whole(0, SEED), default=0, show_default=True, help="Of pictures and training.")
 @device_option
 @click.pass_context
 def command(ctx: click.Context, out: Path, resume: bool, steps: int, seed: int, device: Device) -> int:

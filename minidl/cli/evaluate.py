@@ -128,7 +128,7 @@ def _class_id(name: str | None, classes: tuple[str, ...]) -> int | None:
         return None
     if name in classes:
         return classes.index(name)
-    if name.isdigit() and int(name) < len(classes):
+    if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(classes):
         return int(name)
     raise InputError(
         f"--boundary: no class {shown(repr(name))}; the classes are {listed(classes)}"

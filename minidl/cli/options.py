@@ -12,6 +12,7 @@ import click
 
 from minidl._device import Device
 from minidl._text import listed, one_line, shown
+from minidl.cli.numbers import CLASSES, Whole
 from minidl.cli.progress import Progress
 from minidl.cli.screen import echo
 from minidl.errors import InputError
@@ -40,12 +41,12 @@ def data_options(command: Command) -> Command:
             ),
             click.option(
                 "--num-classes",
-                type=click.IntRange(min=2),
+                type=Whole(2, CLASSES),
                 help="Number of classes, if masks and dataset.toml do not tell.",
             ),
             click.option(
                 "--ignore-index",
-                type=int,
+                type=Whole(-(2**31), 2**31 - 1),
                 help="Mask value of pixels without a label [default: dataset.toml's, or 255].",
             ),
         )
@@ -59,7 +60,7 @@ def picture_memory_option(command: Command) -> Command:
     return click.option(
         "--picture-memory",
         metavar="MIB",
-        type=click.IntRange(1, 2**30),
+        type=Whole(1, 2**30),
         default=MEMORY // 2**20,
         show_default=True,
         callback=lambda ctx, option, mebibytes: mebibytes * 2**20,

@@ -12,6 +12,7 @@ import click
 from minidl._atomic import atomic_write
 from minidl._outputs import check_file
 from minidl.cli import plan_cuda
+from minidl.cli.numbers import IMAGES, Whole
 from minidl.cli.options import overwrite_option
 from minidl.cli.progress import Progress
 from minidl.cli.screen import echo
@@ -53,9 +54,7 @@ Examples:
     type=click.Choice(list(SIZES)),
     help="The documents' U-Net or the paper's [default: documents]; not beside RUN.",
 )
-@click.option(
-    "--batch-size", type=click.IntRange(min=1), default=4, show_default=True, help="Images in a step."
-)
+@click.option("--batch-size", type=Whole(1, IMAGES), default=4, show_default=True, help="Images in a step.")
 @click.option(
     "--size",
     metavar="HxW",
@@ -143,7 +142,7 @@ def _shape(network: UNet, batch_size: int, size: str | None, default: int) -> tu
     if size is None:
         side = network.valid_size(default)
         return batch_size, network.in_channels, side, side
-    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", size)
+    match = re.fullmatch(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", size)
     if match is None:
         raise InputError(f"--size {size}: no size; write height x width as 256x320, or 256 for both")
     h, w = int(match[1]), int(match[2] or match[1])

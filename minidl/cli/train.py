@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from minidl import _outputs
+from minidl.cli.numbers import CHANNELS, EPOCHS, IMAGES, RATE, SEED, SIDE, STEPS, Real, Whole
 from minidl.cli.options import (
     DATA_OPTIONS,
     as_in_training,
@@ -61,21 +62,17 @@ Examples:
 @data_options
 @click.option(
     "--epochs",
-    type=click.IntRange(min=1),
+    type=Whole(1, EPOCHS),
     default=40,
     show_default=True,
     help="Passes over the training images.",
 )
-@click.option("--steps", type=click.IntRange(min=1), help="Optimizer steps in all, instead of --epochs.")
+@click.option("--steps", type=Whole(1, STEPS), help="Optimizer steps in all, instead of --epochs.")
+@click.option("--batch-size", type=Whole(1, IMAGES), default=8, show_default=True, help="Images in a step.")
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Images in a step."
+    "--crop", type=Whole(1, SIDE), help="Side of the random crops [default: the images', at most 256]."
 )
-@click.option(
-    "--crop", type=click.IntRange(min=1), help="Side of the random crops [default: the images', at most 256]."
-)
-@click.option(
-    "--lr", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True, help="Learning rate."
-)
+@click.option("--lr", type=Real(0, RATE, above=True), default=1e-3, show_default=True, help="Learning rate.")
 @click.option(
     "--optimizer", type=click.Choice(OPTIMIZERS), default="adam", show_default=True, help="Rule of the steps."
 )
@@ -88,24 +85,22 @@ Examples:
 )
 @click.option(
     "--warmup",
-    type=click.IntRange(min=0),
+    type=Whole(0, STEPS),
     default=0,
     show_default=True,
     help="Steps in which the learning rate rises.",
 )
 @click.option(
     "--weight-decay",
-    type=click.FloatRange(0),
+    type=Real(0, RATE),
     default=0.0,
     show_default=True,
     help="L2 penalty of the weights.",
 )
-@click.option(
-    "--momentum", type=click.FloatRange(0), default=0.9, show_default=True, help="Of --optimizer sgd."
-)
+@click.option("--momentum", type=Real(0, 1), default=0.9, show_default=True, help="Of --optimizer sgd.")
 @click.option(
     "--clip-grad-norm",
-    type=click.FloatRange(0, min_open=True),
+    type=Real(0, 1e12, above=True),
     help="Largest norm of a step's gradients, all together [default: none].",
 )
 @click.option(
@@ -124,9 +119,9 @@ Examples:
     "unet-paper's is 'valid'.",
 )
 @click.option(
-    "--base", type=click.IntRange(min=1), default=16, show_default=True, help="Channels of the first block."
+    "--base", type=Whole(1, CHANNELS), default=16, show_default=True, help="Channels of the first block."
 )
-@click.option("--depth", type=click.IntRange(1, 8), default=4, show_default=True, help="Number of poolings.")
+@click.option("--depth", type=Whole(1, 8), default=4, show_default=True, help="Number of poolings.")
 @click.option(
     "--norm",
     type=click.Choice(["none", "batch", "group"]),
@@ -143,7 +138,7 @@ Examples:
 )
 @click.option(
     "--dropout",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Real(0, 1, below=True),
     default=0.0,
     show_default=True,
     help="Probability, in the deepest blocks.",
@@ -163,26 +158,26 @@ Examples:
 )
 @click.option(
     "--brightness",
-    type=click.FloatRange(0, 1),
+    type=Real(0, 1),
     default=0.1,
     show_default=True,
     help="Augment by changes of brightness.",
 )
 @click.option(
     "--contrast",
-    type=click.FloatRange(0, 1),
+    type=Real(0, 1),
     default=0.1,
     show_default=True,
     help="Augment by changes of contrast.",
 )
 @click.option(
     "--eval-every",
-    type=click.IntRange(min=1),
+    type=Whole(1, STEPS),
     help="Steps between validations [default: an epoch, at least 25].",
 )
 @click.option(
     "--workers",
-    type=click.IntRange(0, 64),
+    type=Whole(0, 64),
     default=1,
     show_default=True,
     help="Threads that prepare batches ahead; any number gives the same result.",
@@ -191,7 +186,7 @@ Examples:
 @device_option
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=Whole(0, SEED),
     default=0,
     show_default=True,
     help="One seed gives one result, bit for bit.",

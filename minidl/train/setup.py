@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from minidl import fuse, optim
+from minidl._machine import memory
 from minidl._text import one_line
 from minidl.errors import InputError
 from minidl.models import UNet
+from minidl.models.unet import convolution_weights
 from minidl.optim import lr_scheduler
 from minidl.segmentation.augment import Augmentation
 from minidl.segmentation.folder import DataSet
@@ -18,6 +20,38 @@ from minidl.train.config import TrainConfig
 
 #: Side of the random crops, where pictures are larger and nothing else is asked for.
 DEFAULT_CROP = 256
+
+
+def check_weights(architecture: dict[str, Any]) -> None:
+    """Refuse what the machine has no memory for, before any of it is made.
+
+    Raises:
+        InputError: weights, gradients and two moments in float32 do not fit.
+    """
+    try:
+        count = convolution_weights(**architecture)
+    except (TypeError, ValueError):
+        return  # an option that the network itself refuses, and says why
+    if 16 * count > memory():
+        raise InputError(
+            f"model: {count:,} weights, for whose training this machine has too little memory; give a smaller"
+            " --base or --depth"
+        )
+
+
+def check_batch(config: TrainConfig, architecture: dict[str, Any], crop: Any) -> None:
+    """As :func:`check_weights`, for the first block's outputs alone, of which a step keeps many more.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    height, width = crop
+    channels = architecture.get("base", 32) + architecture["in_channels"]
+    if 4 * config.batch_size * height * width * channels > memory():
+        raise InputError(
+            f"batch_size: {config.batch_size} crops of {height} x {width} are more than this machine has"
+            " memory for; give a smaller --batch-size or --crop"
+        )
 
 
 def build_model(architecture: dict[str, Any]) -> UNet:

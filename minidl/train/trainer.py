@@ -26,7 +26,14 @@ from minidl.train.feed import feed
 from minidl.train.inference import Evaluation, describe_data, evaluate_samples
 from minidl.train.reporting import Reporter, Silent
 from minidl.train.running import Running
-from minidl.train.setup import build_augmentation, build_model, build_optimizer, build_schedule
+from minidl.train.setup import (
+    build_augmentation,
+    build_model,
+    build_optimizer,
+    build_schedule,
+    check_batch,
+    check_weights,
+)
 
 
 class _Stopped(Exception):
@@ -88,6 +95,7 @@ class Trainer:
         self.random = random.Stream(self.config.seed)
         options = {**self.config.model, "in_channels": data.in_channels, "num_classes": data.num_classes}
         self.architecture = saved.architecture if saved else options
+        check_weights(self.architecture)
         with random.using(self.random):
             self.model = build_model(self.architecture).to(self.device)
         self.normalisation = Normalisation(found.mean, found.std)
@@ -331,6 +339,7 @@ class Trainer:
 
     def _batches(self, found: Statistics) -> Batches:
         augmentation, margin = build_augmentation(self.config, self.model, self.data, found)
+        check_batch(self.config, self.architecture, augmentation.crop)
         size, seed = self.config.batch_size, self.config.seed
         return Batches(self.cache, self.train_samples, size, augmentation, self.normalisation, seed, margin)
 
