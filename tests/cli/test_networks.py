@@ -84,7 +84,7 @@ def test_a_stored_run_keeps_the_padding_that_it_was_trained_with(tmp_path):
     checkpoint = Checkpoint(
         config={"model": {**stored, "padding": "same"}},
         architecture=architecture,
-        data={"classes": ["a", "b"], "colours": [[0, 0, 0], [1, 1, 1]]},
+        data={"classes": ["a", "b"], "colours": [[0, 0, 0], [1, 1, 1]], "root": "x", "splits": {}},
         normalisation={"mean": [0.0], "std": [1.0]},
         step=1,
         model=model.state_dict(),
