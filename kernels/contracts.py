@@ -60,18 +60,21 @@ def _broadcasts(name: str, to: str) -> Rule:
     return rule
 
 
+def _extents(value: Any) -> tuple[int, ...]:
+    """(H, W) of an array of pictures, or of extents."""
+    shape: Any = getattr(value, "shape", value)
+    return tuple(shape)[-2:]
+
+
 def _windows(image: str, weight: str, out: str) -> Rule:
     """A convolution has no more windows than fit into the image (a transposed one's may be fewer)."""
 
-    def extents(value: Any) -> tuple[int, ...]:
-        return tuple(getattr(value, "shape", value))[-2:]
-
     def rule(a: Named) -> str | None:
         windows = zip(
-            extents(a[image]), extents(a[weight]), a["stride"], a["padding"], a["dilation"], strict=True
+            _extents(a[image]), _extents(a[weight]), a["stride"], a["padding"], a["dilation"], strict=True
         )
         most = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in windows)
-        found = extents(a[out])
+        found = _extents(a[out])
         fits = all(m <= n for m, n in zip(found, most, strict=True))
         return None if fits else f"{out} has {found} windows, but only {most} fit into {image}"
 
@@ -82,7 +85,7 @@ def _pooled(image: str, out: str) -> Rule:
     """No window of a pooling begins behind the image."""
 
     def rule(a: Named) -> str | None:
-        sizes, counts = (tuple(getattr(a[name], "shape", a[name]))[-2:] for name in (image, out))
+        sizes, counts = _extents(a[image]), _extents(a[out])
         begins = zip(sizes, counts, a["stride"], a["padding"], strict=True)
         inside = all((count - 1) * s < n + p for n, count, s, p in begins)
         return None if inside else f"{out} has {counts} windows, some of which begin behind {image} {sizes}"

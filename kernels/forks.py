@@ -47,7 +47,7 @@ def guarded(lock: AnyLock, rank: int = SHORT) -> AnyLock:
 _loading = threading.RLock()
 
 
-def loading() -> threading.RLock:  # type: ignore[valid-type]
+def loading() -> Any:
     """The lock to hold while kernels are imported: a child could not finish the import."""
     _register()
     return _loading

@@ -82,4 +82,5 @@ def _of(array: Array, axis: int, part: slice, but: int = 0) -> Array:
     """
     if axis == but or -axis > array.ndim or (axis < -2 and array.shape[axis] == 1):
         return array
-    return array[(..., part, *(slice(None),) * (-axis - 1))]
+    place: Any = (..., part, *(slice(None),) * (-axis - 1))
+    return array[place]

@@ -87,7 +87,8 @@ class _Helper:
 
     def start(self, work: Callable[[int], None], number: int) -> None:
         """Begin ``work(number)``, in the caller's context: NumPy keeps its error state there."""
-        self.work = functools.partial(contextvars.copy_context().run, work)
+        context = contextvars.copy_context()
+        self.work = lambda number: context.run(work, number)
         self.number, self.error = number, None
         self.go.release()
 
@@ -185,7 +186,7 @@ def deal_rows(
     deal(some, len(cuts), parts=len(cuts))
 
 
-def for_each(work: Callable[[int], None], count: int) -> None:
+def for_each(work: Callable[[int], Any], count: int) -> None:
     """Call ``work(0)`` ... ``work(count - 1)``, on several threads if a number was set, and wait for all.
 
     The calls must not depend on each other. The first exception of one of them is raised here.
@@ -213,7 +214,7 @@ def is_worker() -> bool:
     return _is_worker.get()
 
 
-def _work_alone(work: Callable[[int], None], index: int) -> None:
+def _work_alone(work: Callable[[int], Any], index: int) -> None:
     """One of several calls at once: none deals out anything itself."""
     _is_worker.set(True)  # in the context of this call only
     blas.limit_here()

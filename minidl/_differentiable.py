@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 class Differentiable:
     """What :class:`~minidl.Tensor` inherits: its gradient and its place in the graph."""
 
-    __slots__ = ()
+    __slots__ = (
+        "_grad",
+        "_index",
+        "_leaf_hooks",
+        "_node",
+        "_requires_grad",
+        "_retains_grad",
+        "_version",
+    )
 
     data: Any
     dtype: Any

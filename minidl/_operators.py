@@ -150,8 +150,7 @@ class Operators:
 
 
 def _in_place(sign: str, operation: str, x: Any, other: Any) -> Any:
-    from minidl.ops._in_place import in_place
-
+    in_place = import_module("minidl.ops._in_place").in_place
     return in_place(sign, getattr(ops, operation), x, other)
 
 

@@ -108,7 +108,7 @@ class Switch(contextlib.ContextDecorator):
         fresh.mode = self.mode
         return fresh
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: Callable[..., Any]) -> Any:
         if inspect.isasyncgenfunction(function):
             raise TypeError(
                 f"{type(self).__name__}: cannot decorate the asynchronous generator {function.__name__}; "

@@ -51,17 +51,7 @@ class Tensor(Differentiable, Placement, Methods):
         grad_fn: the node of the tape that made this tensor; ``None`` for a leaf.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_grad",
-        "_index",
-        "_leaf_hooks",
-        "_node",
-        "_requires_grad",
-        "_retains_grad",
-        "_version",
-        "data",
-    )
+    __slots__ = ("__weakref__", "data")
     __array_priority__ = 1000  # numpy_array * tensor must come here, not run element by element
 
     data: Any
