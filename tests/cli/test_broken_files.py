@@ -69,14 +69,16 @@ def test_predict_on_a_full_disk(call, trained, tmp_path):
     out.mkdir()
     (out / "00.png").write_bytes(b"an older mask")
     (out / "notes.txt").write_bytes(b"mine")
-    each_room(("predict", trained / "run", trained / "data/test/images", "--out", out), call, out)
+    each_room(
+        ("predict", trained / "run", trained / "data/test/images", "--out", out, "--overwrite"), call, out
+    )
 
 
 def test_evaluate_on_a_full_disk(call, trained, tmp_path):
     out = tmp_path / "scores"
     out.mkdir()
     (out / "metrics.json").write_bytes(b"older figures")
-    each_room(("evaluate", trained / "run", trained / "data", "--out", out), call, out)
+    each_room(("evaluate", trained / "run", trained / "data", "--out", out, "--overwrite"), call, out)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
