@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -46,8 +47,8 @@ class Library:
 
 _libraries: list[Library] = []
 _before: list[int] = []  # how many threads each of them had when the first of the open regions began
-_open = 0  # regions
-_lock = forks.guarded(threading.Lock())
+_held = False  # whether BLAS was told to use one thread, and is yet to be told the former numbers
+_lock = forks.guarded(threading.RLock())  # a region that is dropped may have to close while another opens
 
 
 def set_num_threads(count: int) -> None:
@@ -59,7 +60,7 @@ def set_num_threads(count: int) -> None:
     with _lock:
         _libraries = [Library(controller) for controller in controllers]
         _before = [count] * len(_libraries)
-        _give([1] * len(_libraries) if _open else _before)
+        _give([1] * len(_libraries) if _held else _before)
 
 
 def _give(counts: list[int]) -> None:
@@ -68,22 +69,56 @@ def _give(counts: list[int]) -> None:
 
 
 class one_thread:
-    """Hold BLAS to one thread; several Python threads may be in such a region at once, one in several."""
+    """Hold BLAS to one thread; several Python threads may be in such a region at once, one in several.
+
+    How many regions are open is not counted but seen: those that were entered, not left, and still exist.
+    Ctrl-C may come between any two steps, also those of entering and leaving; a region that it has torn out
+    of its ``with`` is dropped then, and closes by that.
+    """
 
     def __enter__(self) -> None:
-        global _open, _before
-        with _lock:
-            if not _open:
-                _before = [library.get_num_threads() for library in _libraries]
-                _give([1] * len(_libraries))
-            _open += 1
+        global _held, _before
+        try:
+            with _lock:
+                _regions[id(self)] = weakref.ref(self)
+                if not _held:
+                    _before = [library.get_num_threads() for library in _libraries]
+                    _held = True
+                if len(_regions) == 1:
+                    _give([1] * len(_libraries))
+        except BaseException:
+            self._leave()
+            raise
 
     def __exit__(self, *exc: object) -> None:
-        global _open
+        self._leave()
+
+    def _leave(self) -> None:
         with _lock:
-            _open -= 1
-            if not _open:
-                _give(_before)
+            _regions.pop(id(self), None)
+            _release()
+
+    def __del__(self) -> None:
+        if id(self) in _regions and _lock.acquire(blocking=False):  # else the next region's end sees to it
+            try:
+                self._leave()
+            finally:
+                _lock.release()
+
+
+#: Those that were entered and not left.
+_regions: dict[int, weakref.ref[one_thread]] = {}
+
+
+def _release() -> None:
+    """Give BLAS the former numbers, if no region is open."""
+    global _held
+    for key, region in list(_regions.items()):
+        if region() is None:
+            _regions.pop(key, None)
+    if _held and not _regions:
+        _give(_before)
+        _held = False
 
 
 def limit_here() -> None:
@@ -98,10 +133,8 @@ def limit_here() -> None:
 
 def _after_fork() -> None:
     """Another thread of the parent may have been in a region: in the child it is not."""
-    global _open
-    if _open:
-        _open = 0
-        _give(_before)
+    _regions.clear()
+    _release()
 
 
 if hasattr(os, "register_at_fork"):

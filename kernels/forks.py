@@ -24,7 +24,7 @@ AnyLock = TypeVar("AnyLock", bound=Any)
 PATIENCE = 60.0
 
 #: Which locks are taken first: those whose holders may take others.
-LOADING, COMPILING, DECORATING, LLVM, SHORT = range(5)
+LOADING, COMPILING, LLVM, SHORT = range(4)
 
 _guarded: list[tuple[int, weakref.ref[Any]]] = []
 _mine = threading.local()

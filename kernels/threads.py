@@ -23,8 +23,10 @@ import functools
 import itertools
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 from minidl.kernels import blas, forks
@@ -72,54 +74,82 @@ def number_set() -> int | None:
 # --- dealing out --------------------------------------------------------------------------------------------
 
 
+class _Task:
+    """One call, and a lock that opens when it is done. A bare lock takes a third of an Event's time, and a
+    kernel may take no longer than that."""
+
+    def __init__(self, work: Callable[[int], None], number: int) -> None:
+        # In the caller's context: NumPy keeps its error state there.
+        self.call: Callable[[], None] | None = functools.partial(contextvars.copy_context().run, work, number)
+        self.error: BaseException | None = None
+        self.done = threading.Lock()
+        self.done.acquire()
+
+    def run(self) -> None:
+        try:
+            assert self.call is not None
+            self.call()
+        except BaseException as error:  # it is raised by whoever dealt the work
+            self.error = error
+        self.call = None  # with its arrays
+        self.done.release()
+
+
 class _Helper:
-    """A thread that waits for work. Two bare locks wake it and tell when it is done: a third of the time of a
-    queue and a condition variable, and a kernel may take no longer than that."""
+    """A thread that waits for tasks, and ends when the helper is dropped."""
 
     def __init__(self) -> None:
-        self.go, self.done = threading.Lock(), threading.Lock()
-        self.go.acquire()
-        self.done.acquire()
-        self.work: Callable[[int], None] | None = None
-        self.number = 0
-        self.error: BaseException | None = None
-        threading.Thread(target=self._run, daemon=True, name="minidl").start()
+        self.tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self.task: _Task | None = None  # the last one that it was given
+        self.hold: weakref.ref[_Hold] | None = None  # of the caller that has it
+        # The thread knows nothing of this object, or it would never be dropped.
+        threading.Thread(target=_serve, args=(self.tasks,), daemon=True, name="minidl").start()
 
     def start(self, work: Callable[[int], None], number: int) -> None:
-        """Begin ``work(number)``, in the caller's context: NumPy keeps its error state there."""
-        context = contextvars.copy_context()
-        self.work = lambda number: context.run(work, number)
-        self.number, self.error = number, None
-        self.go.release()
+        """Begin ``work(number)``."""
+        task = _Task(work, number)
+        self.task = task
+        self.tasks.put(task)
 
-    def _run(self) -> None:
-        while True:
-            self.go.acquire()
-            try:
-                assert self.work is not None
-                self.work(self.number)
-            except BaseException as error:  # it is raised by whoever dealt the work
-                self.error = error
-            self.work = None
-            self.done.release()
+    def idle(self) -> bool:
+        """Whether nobody has it and it has nothing to do."""
+        held = self.hold is not None and self.hold() is not None
+        return not held and (self.task is None or not self.task.done.locked())
+
+    def __del__(self) -> None:
+        self.tasks.put(None)
 
 
-_idle: list[_Helper] = []
-_helpers = 0  # idle or not
+class _Hold:
+    """What a caller has while it has helpers. It goes with its caller, however that ends: Ctrl-C may come
+    between any two steps, and no helper may be lost to it."""
+
+    __slots__ = ("__weakref__",)
 
 
-def _take_helpers(wanted: int) -> list[_Helper]:
+def _serve(tasks: SimpleQueue[_Task | None]) -> None:
+    while (task := tasks.get()) is not None:
+        task.run()
+        del task  # its arrays are not to wait for the next one
+
+
+_helpers: list[_Helper] = []
+
+
+def _take_helpers(wanted: int, hold: _Hold) -> list[_Helper]:
     """At most so many idle threads, made where there are fewer than the number that was set allows.
 
     Two Python threads that train at once share them: a second caller may get none and then works alone, so
     that no more threads are at work than there are cores for.
     """
-    global _helpers
     with _lock:
-        taken = [_idle.pop() for _ in range(min(wanted, len(_idle)))]
-        while len(taken) < wanted and _helpers < get_num_threads() - 1:
-            taken.append(_Helper())
-            _helpers += 1
+        taken = [helper for helper in _helpers if helper.idle()][:wanted]
+        while len(taken) < wanted and len(_helpers) < get_num_threads() - 1:
+            helper = _Helper()
+            _helpers.append(helper)
+            taken.append(helper)
+        for helper in taken:
+            helper.hold = weakref.ref(hold)
         return taken
 
 
@@ -144,19 +174,25 @@ def deal(kernel: Callable[..., Any], pieces: int, *args: Any, parts: int | None 
         while (part := next(taken)) < number:
             kernel(part * pieces // number, (part + 1) * pieces // number, worker, *args)
 
-    helpers = _take_helpers(threads - 1)
-    for position, helper in enumerate(helpers, 1):
-        helper.start(work, position)
+    hold = _Hold()
+    helpers = _take_helpers(threads - 1, hold)
     try:
+        for position, helper in enumerate(helpers, 1):
+            helper.start(work, position)
         work(0)  # the caller works too
+    except BaseException:
+        taken = itertools.count(number)  # the others begin no further part
+        raise
     finally:
-        for helper in helpers:  # whatever happens: they read and write the caller's arrays
-            helper.done.acquire()
-        errors = [helper.error for helper in helpers if helper.error is not None]
-        with _lock:
-            _idle.extend(helpers)
-    if errors:
-        raise errors[0]
+        tasks = [helper.task for helper in helpers if helper.task is not None]
+        for task in tasks:  # whatever happens: they read and write the caller's arrays
+            with task.done:
+                pass
+        for helper in helpers:
+            helper.task = helper.hold = None
+    for task in tasks:
+        if task.error is not None:
+            raise task.error
 
 
 @functools.cache
@@ -195,10 +231,12 @@ def for_each(work: Callable[[int], Any], count: int) -> None:
         for index in range(count):
             work(index)
         return
+    calls: list[Any] = []
     with blas.one_thread():
-        # Each call gets the caller's context: NumPy keeps its error state there.
-        calls = [_submit(contextvars.copy_context().run, _work_alone, work, index) for index in range(count)]
         try:
+            for index in range(count):
+                context = contextvars.copy_context()  # NumPy keeps its error state there
+                calls.append(_submit(context.run, _work_alone, work, index))  # known when Ctrl-C comes
             for call in calls:
                 call.result()
         finally:
@@ -232,9 +270,7 @@ def _submit(work: Callable[..., Any], *args: Any) -> Any:
 
 def _after_fork() -> None:
     """Threads do not survive a fork."""
-    global _helpers
-    _idle.clear()
-    _helpers = 0
+    _helpers.clear()
 
 
 if hasattr(os, "register_at_fork"):

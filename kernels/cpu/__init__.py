@@ -10,63 +10,53 @@ What every file keeps to:
   abort the process when it forks (``omp``) or when two Python threads enter at once (``workqueue``), and such
   code takes several times as long to compile.
 * Memory order: activations are (N, C, H, W) by shape and channels-last in memory (see ``kernels/layout.py``).
-* Compiled code is kept on disk. Numba notices that a file has changed, but not that a file it imports has; so
-  the folder of the cache is named after a hash of all sources here (:func:`cache_folder`).
+* Compiled code is kept on disk (``keeping.py``). What a function calls is part of its code; so the folder of
+  the cache is named after a hash of all sources here (:func:`cache_folder`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
 import shutil
-import tempfile
-import threading
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from minidl.kernels import forks
+from minidl.kernels import caching, forks
 
-_naming = forks.guarded(threading.Lock(), forks.DECORATING)
+
+def _name() -> str:
+    """``minidl-HASH``, with the hash over the sources of these kernels and the versions of their compiler.
+
+    After any change another folder is used, and nothing stale can be found.
+    """
+    import llvmlite
+    import numba
+
+    digest = hashlib.sha256(f"{sys.version} {numba.__version__} {llvmlite.__version__}".encode())
+    digest.update(os.environ.get("MINIDL_VECTOR_BYTES", "").encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return f"minidl-{digest.hexdigest()[:16]}"
 
 
 @functools.cache
 def cache_folder() -> Path:
     """Where compiled code is kept: below ``NUMBA_CACHE_DIR``, else in the user's own cache folder.
 
-    ``minidl-HASH``, with the hash over the sources of these kernels and the versions of what compiles them:
-    after any change another folder is used, and nothing stale can be found.
+    Where others could write there, or nobody can, it is a temporary folder (``kernels/caching.py``).
     """
-    import llvmlite
-    import numba
-
-    digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
-    digest.update(os.environ.get("MINIDL_VECTOR_BYTES", "").encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    parent = os.environ.get("NUMBA_CACHE_DIR") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "minidl"
-    )
-    return Path(parent) / f"minidl-{digest.hexdigest()[:16]}"
-
-
-@functools.cache
-def _keeps_code() -> bool:
-    """Whether the folder of the cache can be written to.
-
-    Asked here, because Numba would otherwise look for another place, such as the folder of the sources, where
-    nothing tells it that an imported file has changed.
-    """
-    try:
-        if not cache_folder().exists():
-            cache_folder().mkdir(parents=True)
-            _forget_old(cache_folder().parent)
-        with tempfile.TemporaryFile(dir=cache_folder()):
-            return True
-    except OSError:
-        return False
+    parent = os.environ.get("NUMBA_CACHE_DIR") or caching.in_users_folder()
+    name = _name()
+    folder = caching.trusted(None if parent is None else os.path.join(parent, name))
+    if folder.name == name and not any(folder.iterdir()):
+        _forget_old(folder.parent)
+    return folder
 
 
 def _forget_old(parent: Path) -> None:
@@ -79,22 +69,21 @@ def _forget_old(parent: Path) -> None:
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """``numba.njit`` that lets go of Python's lock and keeps its code on disk.
 
-    Where the folder cannot be written to, the function is compiled anew in each process instead of being
-    refused. So are functions from elsewhere: the folder's name says nothing of their sources.
+    Where there is no folder for that, the function is compiled anew in each process. So are functions from
+    elsewhere: the folder's name says nothing of their sources.
     """
     import numba  # half a second: only when the first compiled kernel is asked for
 
+    from minidl.kernels.cpu.keeping import Kept
+
     _guard_compiler()
-    with _naming:  # Numba reads the setting when a function is decorated, and has no other way to be told
-        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
-        try:
-            kept = (function.__module__ or "").startswith(__name__) and _keeps_code()
-            made: Any = numba.njit(cache=kept, nogil=True, error_model="numpy")(function)
-            if not hasattr(made, "py_func"):  # NUMBA_DISABLE_JIT: the function itself
-                made.py_func = made
-            return cast(Callable[..., Any], made)
-        finally:
-            numba.config.CACHE_DIR = before
+    made: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    if not hasattr(made, "py_func"):  # NUMBA_DISABLE_JIT: the function itself
+        made.py_func = made
+    elif (function.__module__ or "").startswith(__name__):
+        with contextlib.suppress(OSError):  # no folder, not even a temporary one
+            made._cache = Kept(function, cache_folder())
+    return cast(Callable[..., Any], made)
 
 
 @functools.cache

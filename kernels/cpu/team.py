@@ -28,11 +28,13 @@ import os
 import struct
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from minidl.kernels import forks
 from minidl.kernels.cpu import compiled
 from minidl.kernels.cpu.atomics import add, exchange, invoke, pause, read, replace, write
 from minidl.kernels.cpu.calls import MOST_ARGUMENTS, Entry, entry_of
@@ -45,7 +47,7 @@ SPIN = 200e-6
 
 READY, ASLEEP, WORKING, AWAITED = range(4)
 #: Words of a helper's controls: the two that threads fight for have cache lines of their own.
-STATE, JOB, WORKER, WOKEN, CONTROLS = 0, 8, 9, 10, 16
+STATE, JOB, WORKER, WOKEN, ENDED, CONTROLS = 0, 8, 9, 10, 11, 16
 #: What :func:`run` and :func:`finish` give if it is not the number of a helper.
 ALL_DONE, SOME_SLEEP = -1, -2
 #: Words of a job.
@@ -151,21 +153,28 @@ def spins() -> int:
 
 
 class Helper:
-    """A thread that works, looks for more, and sleeps."""
+    """A thread that works, looks for more, and sleeps. It ends when the helper is dropped (:meth:`end`)."""
 
-    def __init__(self) -> None:
+    controls: Array | None = None  # as long as nothing is to be ended
+
+    def __init__(self, kept: list[Any]) -> None:
         words = np.zeros(CONTROLS + 8, np.int64)
-        self.controls = words[-words.ctypes.data // 8 % 8 :]  # from the beginning of a cache line on
-        self.address = self.controls.ctypes.data
+        controls = words[-words.ctypes.data // 8 % 8 :]  # from the beginning of a cache line on
+        self.address = controls.ctypes.data
         self.go, self.done = threading.Lock(), threading.Lock()
         self.go.acquire()
         self.done.acquire()
-        self.thread = threading.Thread(target=self._live, daemon=True, name="minidl")
-        self.thread.start()
         self.avoided = UNKNOWN  # the core that it was last told to keep away from
+        self.controls = controls
+        # The thread knows nothing of this object, or it would never be dropped.
+        self.thread = threading.Thread(
+            target=_live, args=(controls, self.go, self.done, kept), daemon=True, name="minidl"
+        )
+        self.thread.start()
 
     def wake(self, core: int) -> None:
         """Open its lock if it was asleep when it got its work. Its caller runs on this core."""
+        assert self.controls is not None
         if self.controls[WOKEN]:
             self.controls[WOKEN] = 0
             if core != self.avoided:
@@ -173,35 +182,61 @@ class Helper:
                 self.avoided = core
             self.go.release()
 
-    def _live(self) -> None:
-        patience = spins()
-        while True:
-            if serve(self.address, patience):
-                self.done.release()
-            else:
-                self.go.acquire()
+    def end(self) -> None:
+        """Let the thread end: at once if it sleeps, else when it is done with what it works on."""
+        if self.controls is not None:
+            self.controls[ENDED] = 1
+            try:  # noqa: SIM105 (contextlib may be gone when the interpreter ends)
+                self.go.release()
+            except RuntimeError:  # it is open already
+                pass
+
+    __del__ = end
+
+
+def _live(controls: Array, go: Any, done: Any, kept: list[Any]) -> None:
+    """A helper's thread. It holds what its work reads and writes (``kept``), whoever else lets go of it."""
+    address, patience = controls.ctypes.data, spins()
+    while True:
+        if serve(address, patience):
+            done.release()
+        else:
+            go.acquire()
+            if controls[ENDED]:
+                return
 
 
 class Team:
     """Helpers and the job that they share with whoever has the team at the moment."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
         self.helpers: list[Helper] = []
         self.addresses = np.zeros(0, np.int64)
         words = np.zeros(ARGUMENTS + MOST_ARGUMENTS + 8, np.int64)
         self.job = words[-words.ctypes.data // 8 % 8 :]
         self.address = self.job.ctypes.data
-        self.rows: tuple[Array, ...] = ()
+        #: The job's words, and the arrays that it names: threads read and write them, and so keep them.
+        self.kept: list[Any] = [words, None]
+
+    def dismiss(self) -> None:
+        """After an interruption: no further part is begun, and the threads end; wait for that."""
+        self.job[NEXT] = 2**62
+        for helper in self.helpers:
+            helper.end()
+        for helper in self.helpers:
+            if helper.thread.is_alive():
+                helper.thread.join()
+        self.kept[1] = None
 
     def grow(self, count: int) -> None:
         """Have at least so many helpers."""
         while len(self.helpers) < count:
-            self.helpers.append(Helper())
+            self.helpers.append(Helper(self.kept))
         self.addresses = np.array([helper.address for helper in self.helpers], np.int64)
 
     def work(self, entry: Entry, pieces: int, parts: int, helpers: int, args: tuple[Any, ...]) -> int:
         """Call the kernel on all parts of range(pieces), with so many helpers; wait; its exit status."""
+        self.kept[1] = args
         entry.write(self.job, ARGUMENTS, args)
         return self._run(entry, pieces, parts, helpers, 0)
 
@@ -213,7 +248,7 @@ class Team:
             entry.write(words, i * size, args)
         table = np.array(cuts, np.int64)  # begin, end, row
         table[:, 2] = words.ctypes.data + 8 * size * table[:, 2]
-        self.rows = words, table  # as long as helpers may read them
+        self.kept[1] = rows, words, table
         return self._run(entry, 0, len(cuts), helpers, table.ctypes.data)
 
     def _run(self, entry: Entry, pieces: int, parts: int, helpers: int, table: int) -> int:
@@ -234,7 +269,11 @@ class Team:
         return int(self.job[STATUS])
 
 
-_team = Team()
+#: The team, while nobody has it; and where it is, whoever has it. One that was lost (Ctrl-C may come between
+#: any two steps) is gone, and another one is made.
+_spare: list[Team] = []
+_known: weakref.ref[Team] | None = None
+_choosing = forks.guarded(threading.Lock())
 _header = struct.Struct("6q")
 
 
@@ -250,7 +289,7 @@ def deal(kernel: Any, pieces: int, parts: int, threads: int, args: tuple[Any, ..
     entry = entry_of(kernel, args)
     if entry is None:
         return False
-    return _with_team(kernel, args, lambda team: team.work(entry, pieces, parts, threads - 1, args))
+    return _with_team(kernel, lambda team: team.work(entry, pieces, parts, threads - 1, args))
 
 
 def deal_rows(kernel: Any, rows: list[tuple[Any, ...]], cuts: list[Cut], threads: int) -> bool:
@@ -259,34 +298,44 @@ def deal_rows(kernel: Any, rows: list[tuple[Any, ...]], cuts: list[Cut], threads
     if entry is None or any(entry_of(kernel, args) is not entry for args in rows[1:]):
         return False
     helpers = min(threads, len(cuts)) - 1
-    return _with_team(kernel, rows, lambda team: team.work_on_rows(entry, rows, cuts, helpers))
+    return _with_team(kernel, lambda team: team.work_on_rows(entry, rows, cuts, helpers))
 
 
-#: Teams whose caller was interrupted, with the arrays that their helpers may still read and write.
-_left_alone: list[Any] = []
+def _take() -> Team | None:
+    """The team, or None while another thread has it."""
+    global _known
+    with _choosing:
+        if _spare:
+            return _spare.pop()
+        if _known is not None and _known() is not None:
+            return None
+        team = Team()
+        _known = weakref.ref(team)
+        return team
 
 
-def _with_team(kernel: Any, arrays: Any, work: Callable[[Team], int]) -> bool:
-    global _team
-    team = _team
-    if not team.lock.acquire(blocking=False):
+def _forget() -> None:
+    global _known
+    _spare.clear()
+    _known = None
+
+
+def _with_team(kernel: Any, work: Callable[[Team], int]) -> bool:
+    team = _take()
+    if team is None:
         return False
     try:
         status = work(team)
+        team.kept[1] = None
     except BaseException:  # Ctrl-C, while helpers are at work or are yet to be woken
-        _left_alone.append((team, arrays))  # the lock stays closed: nobody gets this team again
-        _team = Team()
+        _forget()  # nobody gets this team again
+        team.dismiss()
         raise
-    team.lock.release()
+    _spare.append(team)
     if status:
         raise RuntimeError(f"{kernel.__name__}: the compiled kernel failed with status {status}")
     return True
 
 
-def _after_fork() -> None:
-    global _team
-    _team = Team()  # threads do not survive a fork
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_forget)  # threads do not survive a fork

@@ -17,12 +17,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from minidl.kernels import forks
+from minidl.kernels import caching
 from minidl.kernels.sim.source import Translated
 
 RUNTIME = Path(__file__).parent / "runtime"
@@ -111,33 +110,16 @@ def native() -> tuple[str, ...]:
 
 
 def cache_folder() -> Path:
-    """Where compiled code is kept: ``MINIDL_SIM_CACHE``, else in the user's own cache folder."""
-    if given := os.environ.get("MINIDL_SIM_CACHE"):
-        return Path(given)
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(home) / "minidl" / "sim"
+    """Where compiled code is kept: ``MINIDL_SIM_CACHE``, else in the user's own cache folder.
 
-
-_fallback: list[tempfile.TemporaryDirectory[str]] = []
-_lock = forks.guarded(threading.Lock())
+    Where others could write there, or nobody can, it is a temporary folder (``kernels/caching.py``).
+    """
+    folder = caching.trusted(os.environ.get("MINIDL_SIM_CACHE") or caching.in_users_folder("sim"))
+    _forget_old(folder)
+    return folder
 
 
 @functools.cache
-def _usable_folder(folder: Path) -> Path:
-    """The cache's folder, or one for this process alone where that cannot be written to."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        _forget_old(folder)
-        return folder
-    except OSError:
-        with _lock:
-            if not _fallback:
-                _fallback.append(tempfile.TemporaryDirectory(prefix="minidl-sim-"))
-            return Path(_fallback[0].name)
-
-
 def _forget_old(folder: Path) -> None:
     """Remove what was not used for a month (a file that is loaded is touched)."""
     for path in folder.glob("*.so"):
@@ -168,15 +150,17 @@ def _runtime_digest() -> bytes:
 
 
 def _name(*parts: object) -> str:
-    text = repr((parts, _identity(), os.environ.get("MINIDL_SIM_FIBERS", "")))  # kernels name their runtime
+    text = repr(
+        ("with checksum", parts, _identity(), os.environ.get("MINIDL_SIM_FIBERS", ""))
+    )  # kernels name their runtime
     return hashlib.sha256(text.encode() + _runtime_digest()).hexdigest()[:24]
 
 
 def _kept(name: str, build: Sequence[Sequence[str]], files: dict[str, str]) -> Path:
     """The file of that name in the cache; if it is not there, made by commands that write ``out.so``."""
-    target = _usable_folder(cache_folder()) / name
-    if target.exists():
-        with contextlib.suppress(OSError):  # somebody else's file
+    target = cache_folder() / name
+    if caching.read(target) is not None:
+        with contextlib.suppress(OSError):
             os.utime(target)
         return target
     with tempfile.TemporaryDirectory(prefix="minidl-sim-") as work:
@@ -185,9 +169,11 @@ def _kept(name: str, build: Sequence[Sequence[str]], files: dict[str, str]) -> P
             (folder / file).write_text(text, encoding="utf-8")
         for command in build:
             _run(command, folder)
-        part = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
-        shutil.copyfile(folder / "out.so", part)
-        os.replace(part, target)
+        made = (folder / "out.so").read_bytes()  # the checksum behind it does not matter to who loads it
+    if not caching.write(target, made):
+        target = caching.private() / name
+        if not caching.write(target, made):
+            raise CompileError(f"{target}: there is no room for compiled code; free some, or set TMPDIR")
     return target
 
 

@@ -70,14 +70,14 @@ def test_an_error_of_the_system_is_no_error() -> None:
 def test_a_helper_that_is_woken_leaves_its_callers_core_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     allowed = sorted(os.sched_getaffinity(0)) if PLACING else [cores.UNKNOWN]
     before = threads.get_num_threads()
-    monkeypatch.setattr(team, "_team", team.Team())
+    monkeypatch.setattr(team, "_spare", [team.Team()])
     minidl.set_num_threads(2)
     try:
         x = np.zeros(64)
         for times, core in enumerate([*allowed, *allowed], 1):
             monkeypatch.setattr(team, "current_core", lambda core=core: core)
             threads.deal(count, x.size, x)
-            helper = team._team.helpers[0]
+            helper = team._spare[0].helpers[0]
             while helper.controls[team.STATE] != team.ASLEEP:  # so that the next deal wakes it
                 time.sleep(0.001)
             assert (x == times).all()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import _thread
+import gc
+import random
 import signal
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minidl
-from minidl.kernels import threads
+from minidl.kernels import blas, products, threads
 
 pytest.importorskip("numba", reason="Numba is not installed")
 from minidl.kernels.cpu import calls, compiled, team  # after the skip
@@ -148,10 +151,10 @@ def _helper_works(begin, end, worker, begun, turns, sums):
 
 
 def test_after_an_interruption_nothing_is_spoilt():
-    """Ctrl-C while the caller sleeps and its helper works: another team is made, the helper goes on alone."""
+    """Ctrl-C while the caller sleeps and its helper works: its part is ended, then another team made."""
     begun, sums = np.zeros(1, np.int64), np.full((2, 2), -1.0)
     _helper_works(0, 0, 0, begun.ctypes.data, 0, sums)  # compiled before the clock starts
-    before = team._team
+    before = weakref.ref(team._spare[0])
 
     def deal_on():
         threads.deal(_helper_works, 2, begun.ctypes.data, 200_000_000, sums, parts=2)
@@ -166,15 +169,77 @@ def test_after_an_interruption_nothing_is_spoilt():
         timer.join()
     finally:
         signal.signal(signal.SIGINT, handler)
-    assert team._team is not before
+    assert not team._spare and (sums[:, 0] >= 0).all()
     for _ in range(50):
         seen = np.zeros(5, np.int64)
         given_to(5, None, seen, np.zeros(5, np.int64))
         assert (seen == 1).all()
-    until = time.monotonic() + 30
-    while (sums[:, 0] < 0).any() and time.monotonic() < until:
+    gc.collect()
+    assert before() is None
+
+
+def interrupted(work, times):
+    """Do the work until Ctrl-C has come so often, from the clock, at random moments."""
+    begun = time.perf_counter()
+    work()
+    most = 1.2 * (time.perf_counter() - begun) + 1e-4
+    stopped = 0
+    moments = random.Random(0)
+    handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for _ in range(50 * times):
+            if stopped == times:
+                break
+            try:
+                signal.setitimer(signal.ITIMER_REAL, moments.uniform(1e-5, most))
+                work()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                stopped += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+    return stopped
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such clock on this system")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # within a destructor
+@pytest.mark.parametrize("what", ["compiled", "python", "products"])
+def test_interruptions_keep_no_thread_no_array_and_no_hold(what):
+    arrays = []
+
+    class Noted(np.ndarray):
+        pass
+
+    def once():
+        x = np.zeros(200_000).view(Noted)
+        arrays.append(weakref.ref(x))
+        if what == "compiled":
+            threads.deal(_add, x.size, x.view(np.ndarray), 1.0)
+        elif what == "python":
+            threads.deal(lambda begin, end, worker: np.add(x[begin:end], 1, out=x[begin:end]), x.size)
+        else:
+            products.matmul(x.view(np.ndarray)[:40_000].reshape(200, 200), np.ones((200, 900)))
+
+    once()
+    before = many() + 2
+    blas.set_num_threads(2)
+    held = [library.get_num_threads() for library in blas._libraries]
+    assert interrupted(once, 100) == 100
+    gc.collect()
+    until = time.monotonic() + 30  # who was told to end may take a moment
+    while (any(x() is not None for x in arrays) or many() > before) and time.monotonic() < until:
         time.sleep(0.01)
-    assert (sums[:, 0] >= 0).all()  # what was begun came to its end, in memory that was kept
+    assert not [x for x in arrays if x() is not None] and many() <= before
+    assert not blas._regions and [library.get_num_threads() for library in blas._libraries] == held
+    for _ in range(20):
+        seen = np.zeros(5, np.int64)
+        given_to(5, None, seen, np.zeros(5, np.int64))
+        assert (seen == 1).all()
+
+
+def many():
+    return sum(thread.name.startswith("minidl") for thread in threading.enumerate())
 
 
 @compiled

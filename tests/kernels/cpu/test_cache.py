@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,14 +27,16 @@ print(cache_folder(), sum(sum(s.cache_hits.values()) for s in found),
 """
 
 
-def probe(**variables: str) -> tuple[Path, int, int]:
-    """The folder, hits and misses, of a fresh process."""
+def probe(before: str = "", note: str = "", **variables: str) -> tuple[Path, int, int]:
+    """The folder, hits and misses, of a fresh process; it says one note, or nothing."""
     environment = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
-    command = [sys.executable, "-W", "error", "-c", PROBE]
+    environment["PYTHONPATH"] = str(Path(__file__).parents[3])
+    command = [sys.executable, "-W", "error", "-c", before + PROBE]
     done = subprocess.run(
         command, env={**environment, **variables}, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("\n") == bool(note) and note in done.stderr, done.stderr
     folder, hits, misses = done.stdout.split()
     return Path(folder), int(hits), int(misses)
 
@@ -64,7 +68,7 @@ def test_without_a_folder_kernels_are_compiled_in_each_process(tmp_path, how):
     variable = "NUMBA_CACHE_DIR" if how == "a file in the way" else "HOME"
     sources = Path(cpu.__file__).parent
     before = compiled_files(sources)
-    _, hits, misses = probe(**{variable: str(blocked / "below")})
+    _, hits, misses = probe(note="for this process only", **{variable: str(blocked / "below")})
     assert hits == 0 and misses > 0
     assert compiled_files(sources) == before  # where Numba would keep it of itself, and find it stale later
     assert blocked.read_text() == "not a folder"
@@ -80,7 +84,7 @@ def copy(tmp_path, monkeypatch):
 
 
 def named() -> str:
-    return cpu.cache_folder.__wrapped__().name
+    return cpu._name()
 
 
 def test_any_change_of_a_source_gives_another_folder(copy):
@@ -92,7 +96,7 @@ def test_any_change_of_a_source_gives_another_folder(copy):
         seen.add(named())
         source.write_bytes(text)
     assert len(seen) == 1 + len(list(copy.glob("*.py")))
-    assert named() == cpu.cache_folder.__wrapped__().name in seen  # and the old one again for the old text
+    assert named() == cpu._name() in seen  # and the old one again for the old text
 
 
 def test_another_compiler_or_width_gives_another_folder(monkeypatch):
@@ -128,6 +132,43 @@ def test_what_other_versions_left_is_forgotten_after_a_month(tmp_path):
         os.utime(folder, (1, 1))
     cpu._forget_old(tmp_path)
     assert not old.exists() and recent.exists() and foreign.exists()
+
+
+HARMS = {
+    "emptied": lambda file: file.write_bytes(b""),
+    "cut off": lambda file: os.truncate(file, file.stat().st_size // 2),
+    "changed": lambda file: file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:]),
+    "anybody's": lambda file: file.chmod(0o666),
+}
+
+
+def test_damaged_files_are_compiled_anew_and_mended(tmp_path):
+    """An index file of no bytes once ended every command, as if Ctrl-C had been pressed."""
+    folder, *_ = probe(NUMBA_CACHE_DIR=str(tmp_path))
+    for file, harm in zip(compiled_files(folder), itertools.cycle(HARMS.values()), strict=False):
+        harm(file)
+    _, hits, misses = probe(NUMBA_CACHE_DIR=str(tmp_path), note="damaged")
+    assert hits == 0 and misses > 0
+    _, hits, misses = probe(NUMBA_CACHE_DIR=str(tmp_path))
+    assert hits > 0 and misses == 0
+    folder.chmod(0o777)  # now anybody could have put a pickle there
+    used, hits, _ = probe(NUMBA_CACHE_DIR=str(tmp_path), note="others may write there")
+    assert hits == 0 and used != folder and not used.exists()
+
+
+def test_a_full_disk_stops_nothing(tmp_path):
+    """A limit to the size of files raises out of a write as a full disk does."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+    folder, _, misses = probe(before=limit, note="not kept there", NUMBA_CACHE_DIR=str(tmp_path))
+    assert misses > 0 and not list(folder.iterdir())  # nothing half written either
+
+
+def test_two_processes_at_once_keep_whole_files(tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: probe(NUMBA_CACHE_DIR=str(tmp_path)), range(2)))
+    assert both[0][0] == both[1][0]
+    _, hits, misses = probe(NUMBA_CACHE_DIR=str(tmp_path))
+    assert hits > 0 and misses == 0
 
 
 def test_a_function_from_elsewhere_is_not_kept():
