@@ -23,6 +23,7 @@ import math
 import mmap
 import sys
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -49,24 +50,25 @@ class _Region:
         self.free = [(0, size)]
         self.touched = 0  # the end of what was ever handed out
 
-    def take(self, at: int, size: int) -> None:
-        """``size`` bytes from the beginning of free stretch number ``at``."""
+    def take(self, at: int, size: int, place: _Place) -> None:
+        """``size`` bytes from the beginning of free stretch number ``at``: they are this place."""
         begin, end = self.free[at]
-        if begin + size == end:
-            del self.free[at]
-        else:
-            self.free[at] = (begin + size, end)
         self.touched = max(self.touched, begin + size)
+        rest, where = [(begin + size, end)] if begin + size < end else [], (self, begin, begin + size)
+        self.free[at : at + 1] = rest
+        place.where = where  # nothing is called in between, so no Ctrl-C comes in between
 
     def give_back(self, begin: int, end: int) -> None:
-        """A stretch is free again, together with the free ones before and behind it."""
+        """A stretch is free again, together with the free ones before and behind it; no matter how often."""
         at = bisect.bisect(self.free, (begin, end))
-        if at < len(self.free) and self.free[at][0] == end:
-            end = self.free.pop(at)[1]
+        if at and self.free[at - 1][1] >= end:
+            return
+        first, last = at, at
+        if at < len(self.free) and self.free[at][0] <= end:
+            last, end = at + 1, self.free[at][1]
         if at and self.free[at - 1][1] == begin:
-            at -= 1
-            begin = self.free.pop(at)[0]
-        self.free.insert(at, (begin, end))
+            first, begin = at - 1, self.free[at - 1][0]
+        self.free[first:last] = [(begin, end)]
 
 
 def _mapped(size: int) -> tuple[Array, mmap.mmap | None, int]:
@@ -94,12 +96,17 @@ def _mapped(size: int) -> tuple[Array, mmap.mmap | None, int]:
 class _Buffer:
     """A stretch of a region; ``np.asarray`` of it keeps it alive, and its end gives the stretch back."""
 
-    def __init__(self, pool: Pool, region: _Region, begin: int, end: int) -> None:
-        self.pool, self.place = pool, (region, begin, end)
-        self.__array_interface__ = region.memory[begin:end].__array_interface__
+    def show(self, region: _Region, begin: int, end: int) -> None:
+        """Have this stretch."""
+        self.region, self.__array_interface__ = region, region.memory[begin:end].__array_interface__
 
-    def __del__(self) -> None:
-        self.pool.returned.append(self.place)
+
+class _Place(weakref.ref[_Buffer]):
+    """Notices the end of a buffer. Not by a ``__del__``, Python code: Ctrl-C may come in it too, and
+    would be lost, and the stretch with it."""
+
+    __slots__ = ("where",)
+    where: tuple[_Region, int, int] | None
 
 
 class Pool:
@@ -112,23 +119,29 @@ class Pool:
 
     def __init__(self) -> None:
         self.regions: list[_Region] = []
-        # The garbage collector may run a buffer's __del__ at any moment, even while the lists of free
-        # stretches are being changed. So it only notes what came back, which takes no lock.
-        self.returned: collections.deque[tuple[_Region, int, int]] = collections.deque()
+        # The garbage collector may end a buffer at any moment, even while the lists of free stretches are
+        # being changed. So what came back is only noted, which takes no lock.
+        self.returned: collections.deque[_Place] = collections.deque()
+        self.places: dict[int, _Place] = {}  # those whose buffers are yet to end
         self.in_use = self.most = 0
         self.lock = forks.guarded(threading.Lock())
 
     def take(self, nbytes: int) -> _Buffer:
         """A buffer of at least so many bytes."""
         size = -(-max(1, nbytes) // PAGE) * PAGE
+        buffer = _Buffer()
+        place = _Place(buffer, self.returned.append)
+        place.where = None
         with self.lock:
             self._collect()
             region, at = self._smallest(size)
             begin = region.free[at][0]
-            region.take(at, size)
+            self.places[id(place)] = place
+            region.take(at, size, place)
             self.in_use += size
             self.most = max(self.most, self.in_use)
-        return _Buffer(self, region, begin, begin + size)
+        buffer.show(region, begin, begin + size)
+        return buffer
 
     def _smallest(self, size: int) -> tuple[_Region, int]:
         """The free stretch that ``size`` bytes leave the least of; a new region where there is none."""
@@ -154,9 +167,14 @@ class Pool:
 
     def _collect(self) -> None:
         while self.returned:
-            region, begin, end = self.returned.popleft()
-            region.give_back(begin, end)
-            self.in_use -= end - begin
+            place = self.returned[0]
+            if place.where is not None:
+                region, begin, end = place.where
+                region.give_back(begin, end)
+                place.where = None
+                self.in_use -= end - begin
+            self.places.pop(id(place), None)
+            self.returned.popleft()
 
     def release(self) -> None:
         """Let go of regions that nobody uses, and of the free pages of the others."""
