@@ -104,7 +104,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _usage(error)
     except InputError as error:
         return _fail(str(error))
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
+        if isinstance(error.__cause__, EOFError):  # click takes every one of them for the end of an answer
+            return _fail("a file ends before it should (EOFError); make it anew, or use a copy")
         echo("minidl: stopped", err=True)
         return CTRL_C
     except OSError as error:

@@ -101,6 +101,8 @@ def command(
     unwritten shared memory, barriers and shuffles that not all threads reach, each with its line, block and
     thread; and how much memory each line moves, how well coalesced, with how many bank conflicts.
 
+    The file's code runs in this process, with all of your rights: check only what you would run.
+
     Exit code 1: there are findings.
     """
     from minidl.kernels.sim.checking import check_kernel

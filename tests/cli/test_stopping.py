@@ -243,3 +243,13 @@ def test_a_log_file_gets_lines_and_no_bars(shell, data, tmp_path):
     assert said.code == 0 and said.err == ""
     assert "\r" not in said.out and "\x1b" not in said.out
     assert len(re.findall(r"^step ", said.out, re.MULTILINE)) == 2
+
+
+def test_the_early_end_of_a_file_is_not_taken_for_ctrl_c(monkeypatch, capsys):
+    from minidl.cli import cli, main
+
+    def cut_off(context):
+        raise EOFError("Ran out of input")
+
+    monkeypatch.setattr(cli, "invoke", cut_off)
+    assert main(["plan"]) == 2 and "ends before it should" in capsys.readouterr().err

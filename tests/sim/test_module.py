@@ -298,7 +298,19 @@ def test_the_portable_fibers_do_the_same(tmp_path):
 def test_a_folder_that_cannot_be_written_to(tmp_path):
     (tmp_path / "cache").write_text("a file")
     out, err = program(tmp_path).communicate(timeout=120)
-    assert (out, err) == ("True\nTrue\n", "")
+    assert out == "True\nTrue\n" and err.count("\n") == 1 and "cache: is no folder" in err
+
+
+def test_damaged_code_is_compiled_anew_and_code_that_others_may_change_is_not_loaded(tmp_path):
+    program(tmp_path).communicate(timeout=120)
+    kept = sorted((tmp_path / "cache").iterdir())
+    os.truncate(kept[0], 1000)
+    kept[1].write_bytes(b"")
+    kept[2].chmod(0o666)
+    for said in ("files there are damaged", ""):  # the second time all is well again
+        out, err = program(tmp_path).communicate(timeout=120)
+        assert out == "True\nTrue\n" and err.count("\n") == bool(said) and said in err
+    assert sorted((tmp_path / "cache").iterdir()) == kept
 
 
 def test_no_compiler_is_one_clear_line(monkeypatch, tmp_path):
