@@ -126,9 +126,13 @@ def limit_here() -> None:
 
     Builds with OpenMP keep a number for each thread; and another library may have set that of the process.
     """
-    for library in _libraries:
-        if library.get_num_threads() != 1:
-            library.set_num_threads(1)
+    if all(library.get_num_threads() == 1 for library in _libraries):
+        return
+    with _lock:
+        if _regions:  # else it has closed: Ctrl-C did not let its caller wait for this thread
+            for library in _libraries:
+                if library.get_num_threads() != 1:
+                    library.set_num_threads(1)
 
 
 def _after_fork() -> None:

@@ -6,6 +6,7 @@ import _thread
 import gc
 import random
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -154,6 +155,8 @@ def test_after_an_interruption_nothing_is_spoilt():
     """Ctrl-C while the caller sleeps and its helper works: its part is ended, then another team made."""
     begun, sums = np.zeros(1, np.int64), np.full((2, 2), -1.0)
     _helper_works(0, 0, 0, begun.ctypes.data, 0, sums)  # compiled before the clock starts
+    threads.deal(_helper_works, 2, begun.ctypes.data, 1, sums, parts=2)  # so that there is a team
+    begun[0], sums[...] = 0, -1.0
     before = weakref.ref(team._spare[0])
 
     def deal_on():
@@ -203,9 +206,10 @@ def interrupted(work, times):
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such clock on this system")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # within a destructor
 @pytest.mark.parametrize("what", ["compiled", "python", "products"])
-def test_interruptions_keep_no_thread_no_array_and_no_hold(what):
+def test_interruptions_keep_no_thread_no_array_and_no_hold(what, monkeypatch):
+    # What Ctrl-C interrupts may be a destructor; pytest would keep that one's frames, with their arrays.
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: None)
     arrays = []
 
     class Noted(np.ndarray):
@@ -225,17 +229,12 @@ def test_interruptions_keep_no_thread_no_array_and_no_hold(what):
     before = many() + 2
     blas.set_num_threads(2)
     held = [library.get_num_threads() for library in blas._libraries]
-    assert interrupted(once, 100) == 100
+    assert interrupted(once, 100) > 20
     gc.collect()
     until = time.monotonic() + 30  # who was told to end may take a moment
-    while (
-        what != "products"
-        and (any(x() is not None for x in arrays) or many() > before)
-        and time.monotonic() < until
-    ):
+    while (any(x() is not None for x in arrays) or many() > before) and time.monotonic() < until:
         time.sleep(0.01)
-    if what != "products":  # whose threads are those of a pool of Python's own
-        assert not [x for x in arrays if x() is not None] and many() <= before
+    assert not [x for x in arrays if x() is not None] and many() <= before
     assert not blas._regions and [library.get_num_threads() for library in blas._libraries] == held
     for _ in range(20):
         seen = np.zeros(5, np.int64)
