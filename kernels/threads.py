@@ -79,8 +79,8 @@ class _Task:
     kernel may take no longer than that."""
 
     def __init__(self, work: Callable[[int], None], number: int) -> None:
-        # In the caller's context: NumPy keeps its error state there.
-        self.call: Callable[[], None] | None = functools.partial(contextvars.copy_context().run, work, number)
+        context = contextvars.copy_context()  # the caller's: NumPy keeps its error state there
+        self.call: Callable[[], None] | None = lambda: context.run(work, number)
         self.error: BaseException | None = None
         self.done = threading.Lock()
         self.done.acquire()
