@@ -105,7 +105,8 @@ def test_a_write_protected_file_is_not_replaced(tmp_path, monkeypatch):
     path.write_text("old")
     path.chmod(0o444)
     if os.access(path, os.W_OK):  # root may write all: what the system answers to others
-        monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK or os.stat(path).st_mode & 0o222)
+        writable = lambda path, mode: not mode & os.W_OK or os.stat(path).st_mode & 0o222  # noqa: E731
+        monkeypatch.setattr(os, "access", writable)
     refusal(lambda: atomic_write(path, "new"), "write-protected")
     assert path.read_text() == "old"
 
