@@ -199,6 +199,10 @@ def interrupted(work, times):
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 stopped += 1
+            except RuntimeError as error:  # Python's own locks do so when a thread was just being started
+                if not isinstance(error.__context__, KeyboardInterrupt):
+                    raise
+                stopped += 1
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)

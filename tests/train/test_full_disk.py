@@ -176,7 +176,7 @@ def test_the_best_of_another_run_does_not_pass_for_this_ones(squares, tmp_path, 
     out.mkdir()
     (out / "best.safetensors").write_bytes(b"left by a run that was killed")
     trainer = Trainer(squares, config(steps=2), out, overwrite=True)
-    trainer.best = 2.0  # no score can be better
+    trainer.best = 1.0  # no score is better
     assert trainer.run()
     assert checkpoints.load(out / "best.safetensors").step == 2
 
