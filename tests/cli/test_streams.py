@@ -82,12 +82,12 @@ def test_sighup_saves_unless_it_is_ignored_as_under_nohup(data, tmp_path, ignore
 
 
 def test_without_numbas_compiler_the_reference_runs_and_one_note_says_so(shell, data):
-    said = shell("train", "data", "--out", "run", *SMALL, NUMBA_DISABLE_JIT="1")
+    said = shell("train", "data", "--out", "run", *SMALL, NUMBA_DISABLE_JIT="1", MINIDL_BACKEND="")
     assert said.code == 0, said.err
     assert said.err == (
         "note: NUMBA_DISABLE_JIT is set, so nothing is compiled: the 'numpy' kernels run instead\n"
     )
-    assert shell("plan", "--size", "64", NUMBA_DISABLE_JIT="1").code == 0
-    refused = shell("plan", "--measure", NUMBA_DISABLE_JIT="1")
+    assert shell("plan", "--size", "64", NUMBA_DISABLE_JIT="1", MINIDL_BACKEND="").code == 0
+    refused = shell("plan", "--measure", NUMBA_DISABLE_JIT="1", MINIDL_BACKEND="")
     assert refused.code == 2 and "--measure: NUMBA_DISABLE_JIT is set" in refused.err
     assert shell("plan", "--size", "64", NUMBA_DISABLE_JIT="0").err == ""

@@ -113,12 +113,15 @@ def test_folders_without_a_run(tmp_path):
         load_run(tmp_path / "nowhere")
 
 
-def test_weights_that_do_not_fit_their_architecture(train, tmp_path):
+@pytest.mark.parametrize(
+    ("base", "says"), [(1, "does not fit its own configuration"), (4, r"the network would have \d+ weights")]
+)
+def test_weights_that_do_not_fit_their_architecture(train, tmp_path, base, says):
     saved = contents(train().out)
-    saved.architecture["base"] = 4
+    saved.architecture["base"] = base
     path = tmp_path / "odd.safetensors"
     save(path, saved)
-    with pytest.raises(InputError, match="does not fit its own configuration") as error:
+    with pytest.raises(InputError, match=says) as error:
         load_run(path)
     assert "\n" not in str(error.value)
 
