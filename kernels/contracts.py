@@ -204,13 +204,14 @@ def checked(
     Args:
         about: operation and function, as in :data:`CONTRACTS`.
         kernel: what is called.
-        reference: says by which names the arguments go; None: the kernel itself does.
+        reference: says by which names the arguments go; where it does not, the kernel itself does.
     """
     rules = [_in_letters(rule) if isinstance(rule, str) else rule for rule in CONTRACTS.get(about, ())]
     if not rules:
         return kernel
-    signature = inspect.signature(reference or kernel)
-    if "args" in signature.parameters:  # a stand-in that does not say what its arguments are called
+    signatures = (inspect.signature(function) for function in (reference, kernel) if function is not None)
+    signature = next(filter(_says_names, signatures), None)
+    if signature is None:  # a stand-in that does not say what its arguments are called
         return kernel
     variadic = [name for name, p in signature.parameters.items() if p.kind is p.VAR_KEYWORD]
     names = list(signature.parameters)
@@ -232,6 +233,10 @@ def checked(
         return kernel(*args, **options)
 
     return with_check
+
+
+def _says_names(signature: inspect.Signature) -> bool:
+    return all(p.kind is not p.VAR_POSITIONAL or p.name == "arrays" for p in signature.parameters.values())
 
 
 def _in_letters(line: str) -> Rule:
