@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,7 @@ every = pytest.mark.parametrize("name", LOSSES)
 @both
 def test_a_function_takes_them_by_position_and_says_which_name_to_use(name, former):
     function, _, operands, before, between = LOSSES[name]
+    function = inspect.unwrap(function)  # beside the frame of oracles/proof.py, which counts calls
     size_average, reduce = former
     expected = function(*operands, reduction=MEANT[former]).numpy()
     with pytest.warns(UserWarning, match=rf"^{name}: .*please use reduction='{MEANT[former]}'") as said:
