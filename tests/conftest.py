@@ -9,6 +9,7 @@ Environment variables:
 """
 
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -171,6 +172,24 @@ def _fixed_random_state() -> Iterator[None]:
     minidl.manual_seed(0)
     yield
     minidl.manual_seed(0)
+
+
+#: What nohup, and a shell that starts something in the background, leave ignored in every process below them.
+IGNORED = [
+    number
+    for name in ("SIGINT", "SIGHUP")
+    if (number := getattr(signal, name, None)) and signal.getsignal(number) is signal.SIG_IGN
+]
+
+
+@pytest.fixture(autouse=True)
+def _signals_of_a_terminal() -> Iterator[None]:
+    """Tests send these signals, to processes that they start, too, which inherit what is ignored."""
+    for number in IGNORED:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(autouse=True)

@@ -63,20 +63,20 @@ def test_sighup_saves_unless_it_is_ignored_as_under_nohup(data, tmp_path, ignore
     script = f'{before}exec "$0" -u -m minidl "$@"'
     command = ["sh", "-c", script, sys.executable, "train", "data", "--out", "run", *LONG]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), **pipes)
-    try:
-        end = time.monotonic() + 60
-        while not (tmp_path / "run" / "last.safetensors").exists():
-            assert time.monotonic() < end and process.poll() is None
-            time.sleep(0.02)
-        process.send_signal(signal.SIGHUP)
-        if ignored:
-            process.stdout.readline()  # it is still there
-            assert process.poll() is None
-            process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), **pipes) as process:
+        try:
+            end = time.monotonic() + 60
+            while not (tmp_path / "run" / "last.safetensors").exists():
+                assert time.monotonic() < end and process.poll() is None
+                time.sleep(0.02)
+            process.send_signal(signal.SIGHUP)
+            if ignored:
+                process.stdout.readline()  # it is still there
+                assert process.poll() is None
+                process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 128 + (signal.SIGTERM if ignored else signal.SIGHUP), err
     assert f"stopped after step {contents(tmp_path / 'run').step}, everything is saved" in err
 
