@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl._arrays import DTYPES, as_array, as_zeros, copied, write
+from minidl._arrays import DTYPES, as_array, as_zeros, copied, require_memory_of_its_own, write
 from minidl._device import Device, move
 from minidl._differentiable import Differentiable
 from minidl._handles import Hook, HookHandle, Version
@@ -176,6 +176,7 @@ class Tensor(Differentiable, Placement, Methods):
         from minidl._indexing import resolved
 
         self._forbid_in_place("__setitem__", value)
+        require_memory_of_its_own("__setitem__", "this tensor", self.data)  # even if only a part is taken
         place = resolved("__setitem__", index, self.data)
         values = value.data if isinstance(value, Tensor) else value
         write("__setitem__", place.view_of(self.data), values, place.taken)

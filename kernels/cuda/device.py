@@ -73,9 +73,44 @@ def cuda_problem() -> str:
 
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CUDA's own errors, or a library that cannot be loaded: all mean the same
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = _first_line(error)
         return f"cuda: no usable GPU ({reason}); install NVIDIA's driver, or use the device cpu or cuda_sim"
-    return "" if count else "cuda: no GPU was found; use the device cpu or cuda_sim"
+    if not count:
+        return "cuda: no GPU was found; use the device cpu or cuda_sim"
+    try:
+        _run_a_kernel(cupy)
+    except Exception as error:
+        return (
+            f"cuda: there is a GPU, but no kernel runs on it ({_first_line(error)}); install the extra that"
+            " fits the driver, minidl[cuda12x] or minidl[cuda13x], which bring NVIDIA's compiler, or use the"
+            " device cpu"
+        )
+    return ""
+
+
+#: The least kernel that shows the way whole: compiled, loaded, run, its result read back.
+_TRIVIAL = 'extern "C" __global__ void minidl_trivial(int* y) { y[threadIdx.x] = (int)threadIdx.x + 1; }'
+
+
+def _run_a_kernel(cupy: Any) -> None:
+    """Compile and run one kernel, and a product of cuBLAS.
+
+    A GPU that is counted is not yet one to compute on: NVRTC, cuBLAS or the headers may be missing, or be
+    of a version that the driver or the card does not take. Then every later launch would fail with a text
+    of a library's, far from the cause.
+    """
+    with cupy.cuda.Device(0):
+        kernel = cupy.RawModule(code=_TRIVIAL, options=("-std=c++17",)).get_function("minidl_trivial")
+        y = cupy.zeros(2, cupy.int32)
+        kernel((1,), (2,), (y,))
+        one = cupy.ones((1, 1), cupy.float32)
+        if y.tolist() != [1, 2] or (one @ one).tolist() != [[1.0]]:
+            raise RuntimeError(f"a kernel gave {y.tolist()} where [1, 2] is right")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def device_count(kind: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from minidl._arrays import write
 from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.dispatch import array_module
@@ -31,6 +32,5 @@ def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool = True) -> None
             with on(gradient.data):
                 tensor.grad = Tensor(array_module(gradient.data).zeros_like(gradient.data))
         else:
-            with on(gradient.data):
-                gradient.data[...] = 0
+            write("zero_grad", gradient.data, 0)
             gradient.mark_changed()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import dispatch
+from minidl._arrays import require_memory_of_its_own
 from minidl._device import CPU, device_of, move, on, place_of
 from minidl._differentiable import check_gradient
 from minidl._masks import host
@@ -94,6 +95,7 @@ def accumulate(leaf: Tensor, box: list[Any]) -> None:
         with on(leaf.data):
             leaf.grad = Tensor(leaf.grad.data + box[0])
     else:
+        require_memory_of_its_own("backward", "a leaf's .grad", leaf.grad.data)
         with on(leaf.data):
             leaf.grad.data += box[0]
         leaf.grad.mark_changed()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minidl._arrays import require_memory_of_its_own
 from minidl._device import CPU, device_of, move, on
 from minidl._masks import host
 from minidl._tensor import Tensor
@@ -40,6 +41,8 @@ def load(module: Module, state_dict: Mapping[str, Any], strict: bool) -> None:
     arrays = {
         name: _checked(name, state_dict[name], tensor) for name, tensor in own.items() if name in state_dict
     }
+    for name in arrays:
+        require_memory_of_its_own("load_state_dict", repr(name), own[name].data)
     for name, array in arrays.items():
         with on(own[name].data), np.errstate(all="ignore"):  # too large for the dtype: infinite, as in torch
             own[name].data[...] = move(array, own[name].device)

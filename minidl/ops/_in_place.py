@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from minidl._arrays import require_memory_of_its_own
 from minidl._device import on
 from minidl._tensor import Tensor
 from minidl.autograd import is_grad_enabled
@@ -42,6 +43,7 @@ def in_place(sign: str, operation: Callable[..., Tensor], x: Tensor, other: Any)
 
 def _recorded(sign: str, operation: Callable[..., Tensor], x: Tensor, other: Any) -> Tensor:
     _refuse_what_is_not_recorded(sign, x)
+    require_memory_of_its_own(sign, "the tensor", x.data)
     from minidl.kernels import memory
 
     box, x.data = [x.data], None

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
-from minidl import ops
+from minidl import nn, ops, optim
 from oracles import shaping_loops, strategies
 from oracles.checks import check_op, run
+from oracles.devices import compiler_or_skip
 
 _dims = st.integers(-3, 2)
 
@@ -209,9 +210,58 @@ def test_writing_into_a_view_is_noticed_where_the_whole_is_needed(name):
         y.sum().backward()
 
 
-def test_an_expanded_tensor_cannot_be_written_to():
-    with pytest.raises(ValueError, match="read-only"):
-        minidl.tensor([1.0]).expand(3)[0] = 2.0
+def _refilled(x):
+    """As a parameter, given the values of a checkpoint."""
+    module = nn.PReLU(3)
+    module.weight.data = x.data
+    module.load_state_dict({"weight": np.full(3, 2.0, "f4")})
+
+
+def _cleared(x):
+    leaf = minidl.zeros(3, device=x.device, requires_grad=True)
+    leaf.grad = x
+    optim.SGD([leaf], 1.0).zero_grad(set_to_none=False)
+
+
+def _accumulated(x):
+    leaf = minidl.zeros(3, device=x.device, requires_grad=True)
+    leaf.grad = x
+    leaf.sum().backward()
+
+
+def _recorded(x):
+    x = minidl.ones(1, device=x.device, requires_grad=True).exp().expand(3)
+    x += 1.0
+
+
+WRITING = {
+    "one element": lambda x: x.__setitem__(0, 2.0),
+    "a part": lambda x: x.__setitem__(slice(0, 1), 2.0),
+    "by a list": lambda x: x.__setitem__([0, 2], 2.0),
+    "by a mask": lambda x: x.__setitem__(x > 0, 2.0),
+    "copy_": lambda x: x.copy_(2.0),
+    "in place": lambda x: x.__iadd__(2.0),
+    "in place, recorded": _recorded,
+    "out": lambda x: ops.add(minidl.ones(3, device=x.device), 1.0, out=x),
+    "an initialiser": lambda x: nn.init.zeros_(x),
+    "load_state_dict": _refilled,
+    "zero_grad": _cleared,
+    "backward": _accumulated,
+}
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda_sim"])
+@pytest.mark.parametrize("way", WRITING)
+def test_an_expanded_tensor_cannot_be_written_to(way, device):
+    """CuPy would let it, and the base would silently change."""
+    if device == "cuda_sim":
+        compiler_or_skip()
+    base = minidl.ones(1, device=device)
+    with pytest.raises(
+        ValueError, match=r"several elements of .* lie in the same memory; clone\(\) it first"
+    ):
+        WRITING[way](base.expand(3))
+    assert base.tolist() == [1.0]
 
 
 @pytest.mark.parametrize("copy", [lambda x: x.flip(0), lambda x: ops.stack([x]), lambda x: x.flip(())])

@@ -52,3 +52,36 @@ def test_foreign_arrays_are_not_shared() -> None:
         np.from_dlpack(xp.ones(3))
     with pytest.raises(ValueError, match="Unsupported dtype"):
         xp.asarray(np.array(["a"]))
+
+
+@pytest.mark.parametrize("kind", [np.longdouble, np.clongdouble, object, "U3", "S2", "M8[s]", "m8[s]", "V4"])
+def test_element_types_that_a_gpu_has_not_are_refused_everywhere(kind: object) -> None:
+    def view() -> None:
+        xp.zeros(24, xp.uint8).view(kind)
+
+    host = np.zeros(2, kind)  # type: ignore[call-overload]
+    makers = [lambda: xp.ndarray(2, kind), lambda: xp.empty(2, kind), lambda: xp.zeros(2, kind), view]
+    makers += [lambda: xp.asarray(host), lambda: xp.array(host), lambda: xp.ones(2).astype(kind)]
+    makers += [
+        lambda: xp.zeros_like(xp.ones(2), kind),
+        lambda: xp.full(2, 0, kind),
+        lambda: xp.asarray([1], kind),
+    ]
+    for make in makers:
+        with pytest.raises((ValueError, TypeError)):
+            make()
+
+
+def test_memory_holds_numbers_in_the_order_of_the_gpu_only() -> None:
+    assert xp.asarray(np.array([1.5], ">f4")).dtype == np.dtype("<f4")
+    for make in (lambda: xp.zeros(2, ">f4"), lambda: xp.ones(2).astype(">i8"), lambda: xp.empty(2, ">f8")):
+        with pytest.raises(ValueError, match="big-endian"):
+            make()
+
+
+def test_a_stretched_view_may_be_written_to_as_cupys_may() -> None:
+    x = xp.zeros((2, 1))
+    for stretched in (xp.broadcast_to(x, (2, 3)), xp.broadcast_arrays(x, xp.zeros(3))[0]):
+        assert stretched.shape == (2, 3) and stretched.strides == (8, 0) and xp.shares_memory(stretched, x)
+        stretched[0, 1] += 2
+    assert x.tolist() == [[4.0], [0.0]]

@@ -19,6 +19,9 @@ from minidl.kernels.sim.cupy.cuda.stream import NotWaitedFor, get_current_stream
 
 HostArray = np.ndarray[Any, Any]
 
+#: The element types that CuPy has, by NumPy's letters.
+ELEMENTS = "?bhilqBHILQefdFD"
+
 #: A byte that is an unlikely number in every type.
 RUBBISH = 0xA5
 
@@ -72,7 +75,7 @@ class ndarray:
     ) -> None:
         if memptr is not None or strides is not None:
             raise TypeError("ndarray: memptr and strides are not simulated")
-        dtype = np.dtype(dtype)
+        dtype = supported(np.dtype(dtype))
         extents = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         nbytes = dtype.itemsize
         for extent in extents:
@@ -278,6 +281,19 @@ def _spoil(host: HostArray) -> None:
         host[...] = np.frombuffer(bytes([RUBBISH]) * host.itemsize, host.dtype)[0]
 
 
+def supported(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The element type itself.
+
+    Raises:
+        ValueError: a GPU has no such numbers (longdouble, objects, texts, dates), or not in this byte order.
+    """
+    if dtype.char not in ELEMENTS:
+        raise ValueError(f"Unsupported dtype {dtype}")
+    if not dtype.isnative:
+        raise ValueError(f"Unsupported dtype {dtype} with big-endian byte-order")
+    return dtype
+
+
 def _own(array: ndarray, host: HostArray, block: Block) -> None:
     block.begin, block.end = np.lib.array_utils.byte_bounds(host) if host.size else (0, 0)
     array._memory, array._block, array._base = host, block, None
@@ -328,7 +344,9 @@ def to_device(result: Any, found: list[ndarray]) -> Any:
             array._memory, array._block, array._base = host, source._block, source._base
             if array._base is None:
                 array._base = source
+            supported(host.dtype)  # of a view, too
             return array
+    supported(host.dtype)
     _own(array, host, Block(pool, host.nbytes, get_device_id()))
     return array
 

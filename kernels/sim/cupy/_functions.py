@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.sim.cupy._arrays import RUBBISH, ndarray
+from minidl.kernels.sim.cupy._arrays import ELEMENTS, RUBBISH, ndarray
 from minidl.kernels.sim.cupy._tables import device_function, signature_of, ufunc
 
 UFUNCS = """
@@ -132,12 +132,25 @@ def _copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = None) -
     np.copyto(dst, src, casting, True if where is None else where)
 
 
+def _broadcast_to(array: Any, shape: Any) -> Any:
+    """CuPy's view may be written to, though several of its elements are one in memory; NumPy's may not."""
+    stretched = np.broadcast_to(array, shape)
+    return np.lib.stride_tricks.as_strided(array, stretched.shape, stretched.strides)
+
+
+def _broadcast_arrays(*args: Any) -> Any:
+    shape = np.broadcast_shapes(*(a.shape for a in args))
+    return [_broadcast_to(a, shape) for a in args]
+
+
 def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
     return np.where(condition) if x is None and y is None else np.where(condition, x, y)
 
 
 #: What CuPy does otherwise than NumPy.
 SPECIAL: dict[str, Callable[..., Any]] = {
+    "broadcast_arrays": _broadcast_arrays,
+    "broadcast_to": _broadcast_to,
     "copyto": _copyto,
     "put_along_axis": _put_along_axis,
     "take": _take,
@@ -251,8 +264,8 @@ def ascontiguousarray(a: Any, dtype: Any = None) -> ndarray:
 def _array(obj: Any, dtype: Any, order: str, ndmin: int) -> ndarray:
     found: list[ndarray] = []
     host = np.array(_from_host(obj, found), dtype, copy=True, order=order, ndmin=ndmin)  # type: ignore[call-overload]
-    if host.dtype.kind not in "fiubc":
-        raise ValueError(f"Unsupported dtype {host.dtype}")
+    if dtype is None and host.dtype.char in ELEMENTS:
+        host = host.astype(host.dtype.newbyteorder("="), copy=False)  # as CuPy does with a host array
     result = ndarray(host.shape, host.dtype)
     result._memory = host
     result._block.begin, result._block.end = np.lib.array_utils.byte_bounds(host) if host.size else (0, 0)
