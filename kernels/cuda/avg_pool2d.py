@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from minidl.kernels.cuda.arguments import MAX_SHARED
 from minidl.kernels.cuda.arrays import THREADS, TILE, blocks, image_grid, on_device, pick
 from minidl.kernels.cuda.device import namespace
-from minidl.kernels.cuda.launch import MAX_SHARED, Module
+from minidl.kernels.cuda.launch import Module
 
 Pair = tuple[int, int]
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels.cuda.arguments import MAX_SHARED
 from minidl.kernels.cuda.arrays import THREADS, blocks, on_device, pick
 from minidl.kernels.cuda.device import namespace
-from minidl.kernels.cuda.launch import MAX_SHARED, Module
+from minidl.kernels.cuda.launch import Module
 
 MODULE = Module("confusion.cu")
 VERSIONS = ("v1", "v2")

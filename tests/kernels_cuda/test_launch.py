@@ -3,6 +3,7 @@
 ``launched`` notes what gets through to the compiler's side: nothing may.
 """
 
+import weakref
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -51,14 +52,27 @@ def module(tmp_path: Path) -> Module:
     return Module(file)
 
 
-@pytest.fixture
-def launched(xp: ModuleType, module: Module, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+@pytest.fixture(params=["first", "after launches that fit"])
+def launched(
+    xp: ModuleType, module: Module, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> list[Any]:
+    """What was checked once is not looked at again for a launch that is the same in all that counts: a launch
+    that is not must be refused all the same."""
     calls: list[Any] = []
 
     def compiled(*_: Any) -> Any:
         return lambda *args, **options: calls.append((args, options))
 
     monkeypatch.setattr(module, "_compiled", compiled)
+    if request.param != "first":
+        x, y, bias = arrays(xp)
+        fours, out = xp.zeros(16, xp.float32), xp.zeros(2, xp.int64)
+        for _ in range(2):
+            module.launch("scale", 1, 64, x, y, bias, F, 8, like=x)
+            module.launch("total", 1, 64, x, y, 8, like=x, shared_bytes=256)
+            module.launch("kinds", 1, 1, 255, 2**62, True, fours, out, like=fours)
+        assert len(module._plans) == 3
+        calls.clear()
     return calls
 
 
@@ -193,8 +207,9 @@ def test_a_simulated_array_among_a_gpus_and_the_other_way_round(
     xp: ModuleType, module: Module, launched: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, y, bias = arrays(xp)
+    module._plans.clear()  # they go by the type of an array, which is not another one's here
     monkeypatch.setattr(
-        "minidl.kernels.cuda.launch.kind_of",
+        "minidl.kernels.cuda.arguments.kind_of",
         lambda a: "other" if a is y else "cuda" if a is not None else None,
     )
     refused(lambda: module.launch("scale", 1, 64, x, y, bias, F, 8, like=x), launched, "lives on other")
@@ -230,6 +245,41 @@ def test_numbers_out_of_range_and_vectors_off_their_address(
     (grid, block, values), _ = launched[0]
     assert (grid, block) == ((1, 1, 1), (1, 1, 1))
     assert [v.dtype for v in values] == [np.uint8, np.int64, np.bool_, np.float32, np.int64]
+
+
+def test_what_may_differ_without_a_new_plan(xp: ModuleType, module: Module, launched: list[Any]) -> None:
+    """Other arrays, other floating-point numbers and counters: the values of this launch are what arrives."""
+    fours, out = xp.zeros(16, xp.float32), xp.zeros(2, xp.int64)
+    for count in (1, 2**62, -(2**63), np.int64(5)):
+        module.launch("kinds", 1, 1, 255, count, True, fours, out, like=fours)
+        values = launched[-1][0][2]
+        assert values[1] == count and values[1].dtype == np.int64 and values[3] is fours and values[4] is out
+    for factor in (0.5, 1.5, np.nan):
+        x, y, bias = arrays(xp)
+        module.launch("scale", 1, 64, x, y, bias, np.float32(factor), 8, like=x)
+        values = launched[-1][0][2]
+        assert values[0] is x and values[1] is y and values[2] is bias
+        np.testing.assert_array_equal(values[3], np.float32(factor))
+    assert len([key for key in module._plans if key[0] == "scale"]) == 1
+    assert len([key for key in module._plans if key[0] == "kinds"]) == 2  # int and np.int64
+    x, y, _ = arrays(xp)
+    module.launch("scale", 1, 64, x, y, None, F, np.int64(7), like=x)
+    values = launched[-1][0][2]
+    assert values[2] is None and values[4] == 7 and values[4].dtype == np.int32
+
+
+def test_plans_keep_no_arrays_and_are_not_kept_without_end(
+    xp: ModuleType, module: Module, launched: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minidl.kernels.cuda.plans.MOST", 10)
+    x, y, bias = arrays(xp)
+    for count in range(25):
+        module.launch("scale", 1, 64, x, y, bias, F, count, like=x)
+    assert 0 < len(module._plans) <= 10
+    launched.clear()
+    gone = weakref.ref(x)
+    del x
+    assert gone() is None
 
 
 def test_index_is_as_wide_as_the_positions(
