@@ -13,14 +13,16 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from minidl import _inputs
 from minidl._text import one_line
 from minidl.errors import InputError
 from minidl.kernels import forks
 from minidl.segmentation.memory import ROOM, bytes_needed
+from minidl.segmentation.samples import Samples, samples_of, unknown_kind
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,17 +30,30 @@ if TYPE_CHECKING:
 #: What Pillow may decode, by its names; of masks only what keeps ids exact.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM")
 MASK_FORMATS = ("PNG", "TIFF", "BMP", "WEBP", "GIF", "PPM")
-#: Compressions within TIFF files that change values.
-_LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
+#: Compressions within TIFF files that keep values; of others, and of such as are not known, nobody says so.
+_EXACT_TIFF = (
+    "raw", "tiff_ccitt", "group3", "group4", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits",
+    "lzma", "zstd", "tiff_raw_16",
+)  # fmt: skip
 
 _settings = forks.guarded(threading.Lock())
 _KINDS = "give a PNG, JPEG, TIFF, BMP or WebP file"
 _MORE = "cut it into parts, or allow more with --picture-memory"
+_ORIENTATION = 0x0112  # EXIF's and TIFF's tag
 _COUNTED = 2**20  # bytes: counting the pages of a larger stack could take minutes
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A picture, turned upright; how its samples lie in the file, and its EXIF orientation before."""
+
+    picture: Image.Image
+    samples: Samples
+    orientation: int
+
+
 @contextmanager
-def decoded(path: Path, formats: tuple[str, ...], memory: int) -> Iterator[Image.Image]:
+def decoded(path: Path, formats: tuple[str, ...], memory: int) -> Iterator[Decoded]:
     """The decoded picture, turned upright; every failure to decode is one line that names the file.
 
     Args:
@@ -54,14 +69,15 @@ def decoded(path: Path, formats: tuple[str, ...], memory: int) -> Iterator[Image
         if size == 0:
             raise InputError(f"{path}: an empty file; {_KINDS}")
         with _said_in_one_line(path, memory):
-            picture = _recognised(file, memory)
+            picture = _recognised(file, path, memory)
             if formats is MASK_FORMATS:
                 _refuse_loss(picture, file, path)
             needed = _check_claims(picture, path, size, memory)
+            samples = samples_of(picture, file, path)
         with ROOM.lend(needed, memory), closing(picture):
             with _said_in_one_line(path, memory):
-                _decode(picture)
-            yield picture
+                orientation = _decode(picture)
+            yield Decoded(picture, samples, orientation)
 
 
 @contextmanager
@@ -81,17 +97,20 @@ def _said_in_one_line(path: Path, memory: int) -> Iterator[None]:
         ) from error
     except Exception as error:  # on damaged data Pillow's decoders raise nearly every kind of error
         reason = one_line(error) or type(error).__name__
+        if "raw mode" in reason:  # how the samples lie is known to Pillow's headers, but not to its decoders
+            raise InputError(f"{path}: of a kind that is not read here ({reason}); save it as PNG") from error
         raise InputError(f"{path}: a damaged or truncated image file ({reason}); copy it again") from error
 
 
-def _recognised(file: IO[bytes], memory: int) -> Image.Image:
+def _recognised(file: IO[bytes], path: Path, memory: int) -> Image.Image:
     """The picture, of which no more than the header was read.
 
     Pillow has a limit of its own, with a warning at half of it, and some decoders take memory as soon as they
     are made: its limit becomes what ``memory`` is for. It is the whole process's, as the filters of warnings
     are, and pictures are read by several threads: one of them would put back what another has set.
     """
-    from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - two that are not there by themselves
+    from PIL import TiffImagePlugin, WebPImagePlugin  # noqa: F401, I001 - two that are not there by themselves
+    from PIL import Image, UnidentifiedImageError
 
     with _settings, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -99,6 +118,13 @@ def _recognised(file: IO[bytes], memory: int) -> Image.Image:
         Image.MAX_IMAGE_PIXELS = memory // bytes_needed("L", 1, 1) // 2 + 1
         try:
             return Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError as error:
+            kind = unknown_kind(file)
+            if kind is None:
+                raise
+            raise InputError(
+                f"{path}: a damaged {kind} file, or one of a kind that is not read here; save it as PNG"
+            ) from error
         finally:
             Image.MAX_IMAGE_PIXELS = before
 
@@ -133,7 +159,7 @@ def _refuse_loss(picture: Image.Image, file: IO[bytes], path: Path) -> None:
     kind = "JPEG" if picture.format == "MPO" else picture.format
     if kind == "WEBP" and _lossy_webp(file):
         kind = "WebP compressed with loss"
-    elif kind == "TIFF" and picture.info.get("compression") in _LOSSY_TIFF:
+    elif kind == "TIFF" and picture.info.get("compression") not in _EXACT_TIFF:
         kind = "TIFF compressed with loss"
     elif kind in MASK_FORMATS:
         return
@@ -158,11 +184,18 @@ def _lossy_webp(file: IO[bytes]) -> bool:
         file.seek(before)
 
 
-def _decode(picture: Image.Image) -> None:
+def _decode(picture: Any) -> int:
+    """Decode it, turn it upright, and give the EXIF orientation that it had."""
     from PIL import ImageOps
 
+    # Of a TIFF file Pillow does both at once, and forgets the tag; elsewhere it may stand behind the pixels.
+    tags = getattr(picture, "tag_v2", None)
+    orientation = None if tags is None else tags.get(_ORIENTATION, 1)
     picture.load()
+    if orientation is None:
+        orientation = picture.getexif().get(_ORIENTATION, 1)
     ImageOps.exif_transpose(picture, in_place=True)
+    return orientation if orientation in range(1, 9) else 1
 
 
 def _mebibytes(count: int) -> str:

@@ -7,6 +7,7 @@ file                                         image: float32 (C, H, W) in 0..1
 ===========================================  ================================================================
 8-bit gray, 1-bit                            C = 1, value / 255 (1-bit: 0 and 1)
 16-bit gray                                  C = 1, value / 65535
+gray with a white of its own (1 to 15 bits)  C = 1, value / white
 floating-point gray, already within 0..1     C = 1, as it is
 RGB, palette, CMYK and other colour spaces   C = 3, converted to RGB, value / 255
 with alpha (RGBA, LA, palette)               alpha is dropped: the colours are what was recorded; laying them
@@ -25,6 +26,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,6 +34,11 @@ from minidl._atomic import atomic_write
 from minidl.errors import InputError
 from minidl.segmentation.decoding import FORMATS, MASK_FORMATS, decoded
 from minidl.segmentation.memory import MEMORY
+from minidl.segmentation.samples import Samples
+from minidl.segmentation.stored import Stored, stored
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 PathLike = str | os.PathLike[str]
 
@@ -60,20 +67,32 @@ def read_image(path: PathLike, memory: int = MEMORY) -> np.ndarray:
     array([[[0. , 0.2],
             [0.4, 1. ]]], dtype=float32)
     """
+    return read_turned(path, memory)[0]
+
+
+def read_turned(path: PathLike, memory: int = MEMORY) -> tuple[np.ndarray, int]:
+    """The image as `read_image` gives it, and the EXIF orientation (1 to 8) that turned it upright."""
     path = Path(path)
-    with decoded(path, FORMATS, memory) as picture:
-        mode = picture.mode
-        if mode == "1":
-            return np.asarray(picture).astype(np.float32)[None]
-        if mode == "L" or mode == "LA" or mode == "La":
-            return _gray(np.asarray(picture.getchannel(0)), 255)
-        if mode.startswith("I"):
-            return _wide_integers(np.asarray(picture), path)
-        if mode == "F":
-            return _floats(np.asarray(picture), path)
-        pixels = np.asarray(picture if mode == "RGB" else picture.convert("RGB"))
-        picture.close()  # what the decoder holds
-        return _scaled(pixels.transpose(2, 0, 1), 255)
+    with decoded(path, FORMATS, memory) as read:
+        return _image(read.picture, read.samples, path), read.orientation
+
+
+def _image(picture: Image.Image, samples: Samples, path: Path) -> np.ndarray:
+    mode = picture.mode
+    if mode == "1":
+        return np.asarray(picture).astype(np.float32)[None]
+    if mode in ("L", "LA", "La") or (picture.format == "PNG" and samples.alpha_beside_gray):
+        pixels = np.asarray(picture.getchannel(0))
+        if samples.signed and pixels.max(initial=0) > 127:
+            raise InputError(f"{path}: signed values below 0 have no known black; save it as 8-bit PNG")
+        return _gray(pixels, 127 if samples.signed else 255)
+    if mode.startswith("I"):
+        return _wide_integers(np.asarray(picture), picture.format == "TIFF", samples, path)
+    if mode == "F":
+        return _floats(np.asarray(picture), path)
+    pixels = np.asarray(picture if mode == "RGB" else picture.convert("RGB"))
+    picture.close()  # what the decoder holds
+    return _scaled(pixels.transpose(2, 0, 1), 255)
 
 
 def _gray(pixels: np.ndarray, full: int) -> np.ndarray:
@@ -86,14 +105,17 @@ def _scaled(pixels: np.ndarray, full: int) -> np.ndarray:
     return np.divide(pixels, np.float32(full), out=result, dtype=np.float32, casting="unsafe")
 
 
-def _wide_integers(pixels: np.ndarray, path: Path) -> np.ndarray:
-    """16-bit gray; some files hold the same range in 32-bit integers."""
+def _wide_integers(pixels: np.ndarray, own_white: bool, samples: Samples, path: Path) -> np.ndarray:
+    """12- and 16-bit gray; some files hold the same range in 32-bit integers."""
     if pixels.dtype.itemsize > 2 and (pixels.min() < 0 or pixels.max() > 65535):
         raise InputError(
             f"{path}: 32-bit values from {pixels.min()} to {pixels.max()} have no known white;"
             " save it as 8 or 16 bit"
         )
-    return _gray(pixels, 65535)
+    white = samples.white if own_white and samples.bits < 16 else 65535
+    if own_white and samples.inverted:
+        pixels = white - pixels
+    return _gray(pixels, white)
 
 
 def _floats(pixels: np.ndarray, path: Path) -> np.ndarray:
@@ -109,26 +131,24 @@ def _floats(pixels: np.ndarray, path: Path) -> np.ndarray:
 def read_mask(path: PathLike, memory: int = MEMORY) -> np.ndarray:
     """Read a mask file's raw values, never scaled.
 
-    Gray and 1-bit files give uint8 or int32 (H, W): the values as they are in the file (1-bit: 0 and 1).
-    Palette files give the index (H, W) uint8, not the colour. RGB files give uint8 (H, W, 3): what the
-    colours mean is for the data set to say (`minidl.segmentation.folder`). An alpha channel is dropped.
+    Gray and 1-bit files give uint8 or int32 (H, W): the values as they are in the file (1-bit: 0 is black, 1
+    is white). Palette files give the index (H, W) uint8, not the colour, unless all colours are gray: then
+    the gray values. RGB files give uint8 (H, W, 3): what the colours mean is for the data set to say
+    (`minidl.segmentation.folder`). An alpha channel is dropped. Every kind: `minidl.segmentation.stored`.
 
     Raises:
-        InputError: as `read_image`; also for floating-point files, and for compression with loss, which makes
-            other ids: JPEG files, TIFF and WebP files with such a compression.
+        InputError: as `read_image`; also for what does not keep ids exact: compression with loss (JPEG files,
+            TIFF and WebP files with such a compression), colours of other than 8 bits, floating point.
     """
+    return read_stored(path, memory).values
+
+
+def read_stored(path: PathLike, memory: int = MEMORY) -> Stored:
+    """What `read_mask` reads, with the palette if the values are indices, and the EXIF orientation."""
     path = Path(path)
-    with decoded(path, MASK_FORMATS, memory) as picture:
-        mode = picture.mode
-        if mode in ("1", "L", "P"):
-            return np.array(picture, dtype=np.uint8)
-        if mode in ("LA", "La", "PA"):
-            return np.array(picture.getchannel(0))
-        if mode.startswith("I"):
-            return np.asarray(picture).astype(np.int32)
-        if mode in ("RGB", "RGBA", "RGBX"):
-            return np.asarray(picture)[..., :3].copy()
-    raise InputError(f"{path}: a mask of mode {mode}; save it as 8-bit gray PNG whose values are class ids")
+    with decoded(path, MASK_FORMATS, memory) as read:
+        values, palette = stored(read.picture, read.samples, path)
+        return Stored(values, palette, read.orientation)
 
 
 def write_png(path: PathLike, pixels: np.ndarray, palette: np.ndarray | None = None) -> None:
@@ -159,7 +179,14 @@ def write_png(path: PathLike, pixels: np.ndarray, palette: np.ndarray | None = N
             raise ValueError(
                 f"write_png: a palette of {len(palette)} colours needs uint8 (H, W) indices below that"
             )
-        picture.putpalette(np.ascontiguousarray(palette, dtype=np.uint8).tobytes())
+        picture.putpalette(np.ascontiguousarray(_with_a_colour(palette), dtype=np.uint8).tobytes())
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     atomic_write(path, buffer.getvalue())
+
+
+def _with_a_colour(palette: np.ndarray) -> np.ndarray:
+    """A palette of grays alone would say that the grays are meant (`minidl.segmentation.stored`)."""
+    if len(palette) > 255 or (palette != palette[:, :1]).any():
+        return palette
+    return np.concatenate([palette, [[255, 0, 0]]])

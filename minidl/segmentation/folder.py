@@ -32,7 +32,7 @@ from minidl._inputs import is_folder, is_there
 from minidl._text import shown
 from minidl.errors import InputError
 from minidl.segmentation.dataset_config import FILE_NAME, DatasetConfig, read_config
-from minidl.segmentation.files import read_image, read_mask
+from minidl.segmentation.files import read_image, read_stored
 from minidl.segmentation.labels import LabelMap, MaskValues, distinct, resolve
 from minidl.segmentation.memory import MEMORY
 from minidl.segmentation.pairing import SPLITS, Sample, layout, pair
@@ -94,7 +94,8 @@ class DataSet:
         )
         if sample.mask_path is None:
             return image, None
-        raw = read_mask(sample.mask_path, self.memory)
+        stored = read_stored(sample.mask_path, self.memory)
+        raw = stored.painted() if self.label_map.by_colour else stored.values
         _check_size(sample, image, raw)
         return image, self.label_map.ids(raw, sample.mask_path)
 
@@ -235,9 +236,9 @@ def _read_all(
         image = read_image(sample.image_path, memory)
         channels.append(image.shape[0])
         if sample.mask_path is not None:
-            raw = read_mask(sample.mask_path, memory)
-            _check_size(sample, image, raw)
-            seen.append(distinct(raw, sample.mask_path))
+            stored = read_stored(sample.mask_path, memory)
+            _check_size(sample, image, stored.values)
+            seen.append(distinct(stored.values, sample.mask_path, stored.palette))
         if progress is not None:
             progress(done, len(samples))
     return channels, seen

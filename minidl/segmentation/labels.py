@@ -1,7 +1,8 @@
 """From the values in mask files to class ids, and the mistakes that data sets make there.
 
-Gray and palette masks hold values, RGB masks hold colours (packed here as 0xRRGGBB). Which of them mean which
-class is decided once for the whole data set, after every mask has been seen:
+Gray and palette masks hold values, RGB masks hold colours (packed here as 0xRRGGBB), and palette masks, too,
+where colours are mapped or palettes differ (`minidl.segmentation.palettes`). Which of them mean which class is
+decided once for the whole data set, after every mask has been seen:
 
 1. what ``[labels]`` in the data set's ``dataset.toml`` says; values that it leaves out stand for themselves;
 2. RGB masks without colours there: the classes' display colours, if given; or, if all of them are gray, their
@@ -21,6 +22,7 @@ import numpy as np
 
 from minidl.errors import InputError
 from minidl.segmentation.dataset_config import DatasetConfig, check_config
+from minidl.segmentation.palettes import agreed
 
 DEFAULT_IGNORE = 255
 
@@ -32,6 +34,7 @@ class MaskValues:
     path: Path
     values: np.ndarray  # int64 (n,), ascending
     is_rgb: bool
+    palette: np.ndarray | None = None  # uint8 (K, 3), if the values are indices into colours
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class LabelMap:
     num_classes: int
     ignore_index: int
     config_path: Path
+    by_colour: bool = False  # masks of indices count by the colours that their palettes give these
 
     def ids(self, raw: np.ndarray, path: Path) -> np.ndarray:
         """Class ids int32 (H, W) of the mask `minidl.segmentation.files.read_mask` gave.
@@ -103,7 +107,7 @@ def pack(raw: np.ndarray) -> tuple[np.ndarray, bool]:
     return packed, True
 
 
-def distinct(raw: np.ndarray, path: Path) -> MaskValues:
+def distinct(raw: np.ndarray, path: Path, palette: np.ndarray | None = None) -> MaskValues:
     """The distinct values of a raw mask."""
     values, is_rgb = pack(raw)
     if values.dtype == np.uint8:  # counting is many times faster than the sort in np.unique
@@ -111,7 +115,7 @@ def distinct(raw: np.ndarray, path: Path) -> MaskValues:
         found = np.flatnonzero(sum(np.bincount(row, minlength=256) for row in values))
     else:
         found = np.unique(values)
-    return MaskValues(path, found.astype(np.int64), is_rgb)
+    return MaskValues(path, found.astype(np.int64), is_rgb, palette)
 
 
 def resolve(seen: Sequence[MaskValues], config: DatasetConfig) -> tuple[LabelMap, list[str]]:
@@ -123,6 +127,7 @@ def resolve(seen: Sequence[MaskValues], config: DatasetConfig) -> tuple[LabelMap
     declared = check_config(config)
     ignore = DEFAULT_IGNORE if config.ignore_index is None else config.ignore_index
     values, colours, notes = dict(config.values), dict(config.colour_ids), []
+    seen, by_colour = agreed(seen, config)
     rgb = [mask for mask in seen if mask.is_rgb]
     painted = [mask for mask in rgb if not _is_gray(mask.values).all()]
     if painted and not colours:
@@ -139,7 +144,7 @@ def resolve(seen: Sequence[MaskValues], config: DatasetConfig) -> tuple[LabelMap
     count = declared
     if count is None:
         count = _infer_count(gray, values, colours, ignore, config.path)
-    label_map = LabelMap(values, colours, count, ignore, config.path)
+    label_map = LabelMap(values, colours, count, ignore, config.path, by_colour)
     used = set(np.concatenate([label_map.check(mask) for mask in seen]).tolist()) - {ignore}
     if len(used) < 2:
         only = "no pixel with a label" if not used else f"class {used.pop()} only"
