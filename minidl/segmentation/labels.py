@@ -1,8 +1,8 @@
 """From the values in mask files to class ids, and the mistakes that data sets make there.
 
 Gray and palette masks hold values, RGB masks hold colours (packed here as 0xRRGGBB), and palette masks, too,
-where colours are mapped or palettes differ (`minidl.segmentation.palettes`). Which of them mean which class is
-decided once for the whole data set, after every mask has been seen:
+where colours are mapped or palettes differ (`minidl.segmentation.palettes`). Which of them mean which class
+is decided once for the whole data set, after every mask has been seen:
 
 1. what ``[labels]`` in the data set's ``dataset.toml`` says; values that it leaves out stand for themselves;
 2. RGB masks without colours there: the classes' display colours, if given; or, if all of them are gray, their

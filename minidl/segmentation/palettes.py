@@ -1,9 +1,9 @@
 """Masks of indices into palettes: whether the indices of a data set mean the same in all of its files.
 
-Where annotation tools write palettes (Pascal VOC), an index is a class and has one colour everywhere. Programs
-for pictures number the colours that occur in a file, so that one class is 1 in one file and 2 in the next. So
-the palettes are compared; where they contradict each other, or where colours are mapped to classes, colours
-count.
+Where annotation tools write palettes (Pascal VOC), an index is a class and has one colour everywhere.
+Programs for pictures number the colours that occur in a file, so that one class is 1 in one file and 2 in the
+next. The palettes are compared; where they contradict each other, or where colours are mapped to classes, the
+colours count.
 """
 
 from __future__ import annotations
