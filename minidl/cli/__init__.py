@@ -1,8 +1,9 @@
 """The command line, ``minidl train`` and the other :data:`COMMANDS`: thin calls into the library.
 
-Exit codes: 0 done; 1 ``cuda-check`` found mistakes, or ``bench kernels`` a wrong kernel; 2 something the
-user gave cannot be used (one line on stderr says what and what to do); 130 stopped by Ctrl-C, 143 by SIGTERM,
-129 by SIGHUP (the terminal went away), 141 the reader of the output went away (``minidl ... | head``).
+Exit codes: 0 done; 1 ``cuda-check`` found mistakes, ``bench kernels`` a wrong kernel, or ``predict`` images
+that it could not use among others; 2 something the user gave cannot be used (one line on stderr says what and
+what to do); 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP (the terminal went away), 141 the reader of
+the output went away (``minidl ... | head``).
 """
 
 from __future__ import annotations

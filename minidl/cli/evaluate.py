@@ -10,6 +10,7 @@ import click
 
 from minidl import _outputs
 from minidl._device import Device
+from minidl._inputs import is_folder
 from minidl._text import listed, shown
 from minidl.cli.options import (
     as_in_training,
@@ -25,7 +26,7 @@ from minidl.cli.report import Sheet, write_json
 from minidl.cli.screen import echo
 from minidl.errors import InputError
 from minidl.segmentation.boundaries import BoundaryScores
-from minidl.segmentation.folder import DataSet
+from minidl.segmentation.folder import DataSet, read_settings
 from minidl.segmentation.pairing import Sample
 from minidl.train.inference import Run, evaluate_samples, load_run, relative_name
 
@@ -37,13 +38,19 @@ FILES = ("metrics.json", "pictures.png")
     epilog="""\b
 Examples:
   minidl evaluate run1 cells
+  minidl evaluate run1 other-cells
   minidl evaluate run1 cells --split test --out scores
   minidl evaluate run2 isbi2012 --val '2[4-9]' --boundary 0
 """,
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--split", default="val", show_default=True, help="Which images: train, val or test.")
+@click.option(
+    "--split",
+    metavar="NAME",
+    help="Which images: train, val, test or all [default: those for validation, if DATA has some or is what"
+    " RUN was trained on; else all].",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -61,7 +68,7 @@ Examples:
 def command(
     run: Path,
     data: Path,
-    split: str,
+    split: str | None,
     out: Path | None,
     boundary: str | None,
     picture_memory: int,
@@ -72,9 +79,12 @@ def command(
     """Measure a trained network: IoU, precision, recall and F1 of each class, on images that have masks.
 
     RUN is the folder that 'minidl train --out' wrote (its best checkpoint is used), or a checkpoint file. If
-    DATA is the folder that it was trained on, the data options of the training hold here, too.
+    DATA is the folder that it was trained on, the data options of the training hold here, too, and the images
+    that validated it are measured. Of another folder all images are, unless it has a val/ of its own.
     """
     trained = load_run(run, device)
+    why = "" if split is not None else _why(data, options, trained)
+    split = split or ("all" if why == _NOT_ASKED else "val")
     folder = out or (run if run.is_dir() else run.parent) / f"evaluation-{split}"
     _outputs.check(folder, FILES, overwrite, data=data)
     with Progress() as progress:
@@ -83,6 +93,7 @@ def command(
         boundary_id = _class_id(boundary, found.classes)
         samples = found.samples(split)
         _outputs.check(folder, FILES, overwrite, found.files(), data)
+        echo(_measured(found, samples, split, why))
         _note_overlap(found, samples, trained)
         sheet = Sheet(found, split)
         progress.phase("evaluating", len(samples))
@@ -99,6 +110,29 @@ def command(
         sheet.write(folder / "pictures.png")
     echo(f"metrics.json and pictures.png are in {folder}")
     return 0
+
+
+_AS_TRAINED = "they validated the training; --split all takes all"
+_NOT_ASKED = "DATA has no val/; --split val takes the last fifth"
+_VAL = "--split all takes all"
+
+
+def _why(data: Path, options: dict[str, Any], trained: Run) -> str:
+    """What --split is, if nobody says: a part of DATA only where DATA or the training made it."""
+    if os.path.realpath(data) == trained.data["root"]:
+        return _AS_TRAINED
+    own = read_settings(data, options.get("dataset_toml"))
+    parted = options.get("val") or own.val or is_folder(data / "val")
+    return _VAL if parted else _NOT_ASKED
+
+
+def _measured(found: DataSet, samples: list[Sample], split: str, why: str) -> str:
+    """Which images the scores are of."""
+    names = [relative_name(found, sample) for sample in samples]
+    span = shown(names[0]) if len(names) == 1 else f"{shown(names[0])} to {shown(names[-1])}"
+    return (
+        f"measured: {split}, {len(names)} image{'s' * (len(names) != 1)} ({span}){f'; {why}' if why else ''}"
+    )
 
 
 def _check_fit(found: DataSet, trained: Run) -> None:

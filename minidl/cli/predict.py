@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import numpy as np
 
 from minidl import _outputs
 from minidl._device import Device
 from minidl._inputs import is_folder, is_there
+from minidl._text import LINE, listed, shown
 from minidl.cli.options import device_option, note, overwrite_option, picture_memory_option
 from minidl.cli.progress import Progress
 from minidl.cli.screen import echo
@@ -26,6 +28,7 @@ from minidl.train.inference import Run, load_run, predict_image
 Examples:
   minidl predict run1 photo.png --out results
   minidl predict run1 new-pictures --out results --no-overlays
+  minidl predict run1 new-pictures --out results --strict
 """,
 )
 @click.argument("run", type=click.Path(path_type=Path))
@@ -39,6 +42,11 @@ Examples:
     show_default=True,
     help="Also write each picture with its mask drawn over it.",
 )
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Read all images before the first mask is written; if one is bad, write nothing.",
+)
 @picture_memory_option
 @device_option
 @overwrite_option
@@ -47,6 +55,7 @@ def command(
     images: tuple[Path, ...],
     out: Path,
     overlays: bool,
+    strict: bool,
     picture_memory: int,
     device: Device,
     overwrite: bool,
@@ -56,29 +65,65 @@ def command(
 
     RUN is the folder that 'minidl train --out' wrote (its best checkpoint is used), or a checkpoint file.
 
-    All images are read once before the first mask is written: if one is bad, nothing is written.
+    An image that cannot be used (damaged, too large, in colour for a gray network) is named on standard
+    error, the others get their masks, and the exit code is 1.
     """
     trained = load_run(run, device)
     paths = _all_images(images)
     names = _names(paths, out, overlays)
     _outputs.check(out, names, overwrite, [*images, *paths])
-    channels = trained.model.in_channels
+    bad: list[Path] = []
     with Progress() as progress:
-        progress.phase("checking", len(paths))
-        for path in paths:
-            match_channels(read_image(path, picture_memory), channels, path)
-            progress.advance()
+        if strict:
+            progress.phase("checking", len(paths))
+            for path in paths:
+                _read(trained, path, picture_memory)
+                progress.advance()
         with _outputs.writing(out, names, overwrite, note):
             progress.phase("predicting", len(paths))
             for path in paths:
-                _predict(trained, path, out, overlays, picture_memory)
+                try:
+                    image = _read(trained, path, picture_memory)
+                except InputError as error:
+                    if strict or len(paths) == 1:
+                        raise
+                    bad.append(path)
+                    _tell(progress, f"{error}{_earlier(out, path)}")
+                else:
+                    _predict(trained, image, path, out, overlays)
                 progress.advance()
-    echo(f"{len(paths)} mask{'s' if len(paths) != 1 else ''} in {out}")
-    return 0
+            if len(bad) == len(paths):
+                raise InputError(f"{out}: no mask was made; none of the {len(bad)} images can be used")
+    done = len(paths) - len(bad)
+    echo(f"{done} mask{'s' if done != 1 else ''} in {out}")
+    if bad:
+        which = listed((path.name for path in bad), 10)
+        _fail(f"{len(bad)} of {len(paths)} images have no mask: {which}")
+    return 1 if bad else 0
 
 
-def _predict(trained: Run, path: Path, out: Path, overlays: bool, memory: int) -> None:
-    image = match_channels(read_image(path, memory), trained.model.in_channels, path)
+def _read(trained: Run, path: Path, memory: int) -> np.ndarray:
+    return match_channels(read_image(path, memory), trained.model.in_channels, path)
+
+
+def _tell(progress: Progress, line: str) -> None:
+    """On standard error, above the bar if there is one."""
+    if progress.bar is not None and not progress.bar.disable:
+        progress.bar.clear()
+    _fail(line)
+
+
+def _fail(line: str) -> None:
+    echo(shown(line, LINE), err=True, label="minidl: error: ")
+
+
+def _earlier(out: Path, path: Path) -> str:
+    """A mask that an earlier call left must not pass for one of this."""
+    mask = _mask_path(out, path)
+    return f" ({mask} is from an earlier call)" if mask.exists() else ""
+
+
+def _predict(trained: Run, image: np.ndarray, path: Path, out: Path, overlays: bool) -> None:
     mask = predict_image(trained, image)
     colours = trained.colours
     # A PNG palette holds 256 colours; with more classes the file holds 16-bit ids without colours.

@@ -41,6 +41,8 @@ from minidl.segmentation.pictures import palette
 __all__ = ["DataSet", "Sample", "match_channels", "scan"]
 
 Progress = Callable[[int, int], None]
+#: Of `DataSet.samples`: no split, but all of them.
+ALL = "all"
 
 
 @dataclass
@@ -64,12 +66,18 @@ class DataSet:
     def samples(self, split: str, labelled: bool = True) -> list[Sample]:
         """The samples of one split.
 
+        ``all``: every split whose images have masks, one after the other.
+
         Raises:
             InputError: there is no such split, or it has no masks although ``labelled`` asks for them.
         """
         found = self.splits.get(split)
+        if split == ALL:
+            found = [s for samples in self.splits.values() for s in samples if s.mask_path or not labelled]
         if not found:
-            raise InputError(f"{self.root}: no split {split!r}; there is {', '.join(self.splits)}")
+            raise InputError(
+                f"{self.root}: no split {shown(repr(split))}; there is {', '.join(self.splits)}, or {ALL}"
+            )
         bare = [sample for sample in found if sample.mask_path is None]
         if labelled and bare:
             raise InputError(
@@ -176,6 +184,18 @@ def scan(
     )
 
 
+def read_settings(root: Path, config: str | os.PathLike[str] | None = None) -> DatasetConfig:
+    """What ``config`` says, or else the ``dataset.toml`` of a data set, or else nothing.
+
+    Raises:
+        InputError: as `minidl.segmentation.dataset_config.read_config`.
+    """
+    inside = root / FILE_NAME
+    if config is not None:
+        return read_config(config)
+    return read_config(inside) if is_there(inside) else DatasetConfig(inside)
+
+
 def _settings(
     root: Path,
     config: str | os.PathLike[str] | None,
@@ -184,11 +204,7 @@ def _settings(
     ignore_index: int | None,
 ) -> DatasetConfig:
     """The file's declarations, overridden by the arguments."""
-    inside = root / FILE_NAME
-    if config is not None:
-        settings = read_config(config)
-    else:
-        settings = read_config(inside) if is_there(inside) else DatasetConfig(inside)
+    settings = read_settings(root, config)
     if num_classes is not None:
         named = settings.classes or settings.colours
         if named and len(named) != num_classes:

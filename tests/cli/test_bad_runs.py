@@ -114,12 +114,13 @@ def images(folder: Path, *names: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", None], ids=["empty", "text", "truncated"])
-def test_one_bad_image_among_good_ones_writes_nothing(call, trained, tmp_path, content):
+def test_one_bad_image_among_good_ones_writes_nothing_if_strict(call, trained, tmp_path, content):
     good, bad = images(tmp_path / "in", "a.png", "b.png")
     bad.write_bytes(bad.read_bytes()[:-60] if content is None else content)
     before = tree(tmp_path)
     for given in ([tmp_path / "in"], [good, bad]):
-        assert_names(call("predict", trained / "run", *given, "--out", tmp_path / "new").error, [str(bad)])
+        said = call("predict", trained / "run", *given, "--out", tmp_path / "new", "--strict")
+        assert_names(said.error, [str(bad)])
         assert tree(tmp_path) == before
 
 
