@@ -11,6 +11,9 @@ Every key is optional::
     [labels]                                        # values or colours in the mask files -> class ids
     255 = 1
     "#ff0000" = 2
+    "1000-1999" = 3                                 # all values from 1000 to 1999
+    others = 1                                      # all values but 0 and the ignore index that are not named
+    nearest = true                                  # instead: a value that is not named is as the nearest one
 """
 
 from __future__ import annotations
@@ -46,6 +49,14 @@ class DatasetConfig:
     val: str | None = None
     values: Mapping[int, int] = field(default_factory=dict)  # value in a gray or palette mask -> id
     colour_ids: Mapping[int, int] = field(default_factory=dict)  # 0xRRGGBB in an RGB mask -> id
+    ranges: tuple[tuple[int, int, int], ...] = ()  # first and last value in a gray mask, id
+    others: int | None = None  # the id of what is not named
+    nearest: bool = False  # what is not named has the id of the nearest that is
+
+    @property
+    def maps_values(self) -> bool:
+        """Whether anything is said about values in gray masks."""
+        return bool(self.values or self.ranges or self.others is not None)
 
 
 def read_config(path: str | os.PathLike[str]) -> DatasetConfig:
@@ -63,7 +74,6 @@ def read_config(path: str | os.PathLike[str]) -> DatasetConfig:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"the keys are {', '.join(known)}"
             raise InputError(f"{path}: unknown key {shown(repr(key))}; {hint}")
-    values, colour_ids = _labels(_typed(table, "labels", dict, path) or {}, path)
     config = DatasetConfig(
         path=path,
         classes=_classes(_typed(table, "classes", list, path), path),
@@ -71,8 +81,7 @@ def read_config(path: str | os.PathLike[str]) -> DatasetConfig:
         num_classes=_typed(table, "num_classes", int, path),
         ignore_index=_typed(table, "ignore_index", int, path),
         val=_typed(table, "val", str, path),
-        values=values,
-        colour_ids=colour_ids,
+        **_labels(_typed(table, "labels", dict, path) or {}, path),
     )
     if config.val is not None and len(config.val) > GLOB:
         raise InputError(f"{path}: val has {len(config.val):,} characters; give a glob of at most {GLOB}")
@@ -101,7 +110,8 @@ def check_config(config: DatasetConfig) -> int | None:
                 f"{path}: {len(config.colours)} colours for {declared} classes; give one per class"
             )
         declared = len(config.colours)
-    for target in (*config.values.values(), *config.colour_ids.values()):
+    targets = [*config.values.values(), *config.colour_ids.values(), *(id_ for _, _, id_ in config.ranges)]
+    for target in targets if config.others is None else [*targets, config.others]:
         if target == (255 if config.ignore_index is None else config.ignore_index):
             continue
         if not 0 <= target < (65536 if declared is None else declared):
@@ -109,6 +119,15 @@ def check_config(config: DatasetConfig) -> int | None:
                 f"{path}: [labels] gives the id {target}, but ids run from 0 to"
                 f" {'65535' if declared is None else declared - 1}; correct it, or name more classes"
             )
+    if config.nearest and config.others is not None:
+        raise InputError(
+            f"{path}: [labels] says nearest = true and others = {config.others} of what is not named;"
+            " keep one of them"
+        )
+    if config.nearest and not (config.values or config.colour_ids or config.colours):
+        raise InputError(
+            f"{path}: [labels] says nearest = true, but names no value or colour; name one for each class"
+        )
     return declared
 
 
@@ -160,10 +179,16 @@ def _packed_colour(entry: Any) -> int | None:
     return None
 
 
-def _labels(table: dict[str, Any], path: Path) -> tuple[dict[int, int], dict[int, int]]:
-    values: dict[int, int] = {}
-    colours: dict[int, int] = {}
+def _labels(table: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What [labels] says, as fields of `DatasetConfig`."""
+    found: dict[str, Any] = {"values": {}, "colour_ids": {}, "others": None, "nearest": False}
+    ranges: list[tuple[int, int, int]] = []
     for key, target in table.items():
+        if key == "nearest":
+            if not isinstance(target, bool):
+                raise InputError(f"{path}: [labels] says nearest = {shown(repr(target))}; give true or false")
+            found[key] = target
+            continue
         if not isinstance(target, int) or isinstance(target, bool):
             raise InputError(
                 f"{path}: [labels] maps {shown(repr(key))} to {shown(repr(target))};"
@@ -171,12 +196,28 @@ def _labels(table: dict[str, Any], path: Path) -> tuple[dict[int, int], dict[int
             )
         colour = _packed_colour(key)
         if colour is not None:
-            colours[colour] = target
-        elif re.fullmatch(r"[0-9]{1,5}", key):
-            values[int(key)] = target
+            found["colour_ids"][colour] = target
+        elif key == "others":
+            found[key] = target
+        elif re.fullmatch(r"[0-9]{1,10}", key) and int(key) < 2**31:
+            found["values"][int(key)] = target
+        elif between := re.fullmatch(r"([0-9]{1,10})-([0-9]{1,10})", key):
+            ranges.append((int(between[1]), int(between[2]), target))
         else:
             raise InputError(
-                f"{path}: [labels] has the key {shown(repr(key))}; give a mask value such as 255, or"
-                ' "#rrggbb"'
+                f"{path}: [labels] has the key {shown(repr(key))}; give a mask value such as 255, several as"
+                ' "0-63", "#rrggbb", others, or nearest'
             )
-    return values, colours
+    return {**found, "ranges": _ranges(ranges, path)}
+
+
+def _ranges(ranges: list[tuple[int, int, int]], path: Path) -> tuple[tuple[int, int, int], ...]:
+    """In their order, no value in two of them."""
+    end = -1
+    for low, high, _ in sorted(ranges):
+        if not low <= high < 2**31:
+            raise InputError(f'{path}: [labels] has "{low}-{high}"; write the smaller number first')
+        if low <= end:
+            raise InputError(f'{path}: [labels] has "{low}-{high}", which overlaps another; part them')
+        end = high
+    return tuple(sorted(ranges))

@@ -168,7 +168,7 @@ def scan(
     gray = sum(count == 1 for count in channels)
     if 0 < gray < len(channels):
         notes.append(f"{gray} gray images among {len(channels)} are read as RGB")
-    label_map, label_notes = resolve(seen, settings)
+    label_map, label_notes = resolve(seen, settings, lambda mask: _read_again(mask, memory))
     count = label_map.num_classes
     colours = settings.colours if settings.colours is not None else palette(count)
     return DataSet(
@@ -258,6 +258,11 @@ def _read_all(
         if progress is not None:
             progress(done, len(samples))
     return channels, seen
+
+
+def _read_again(mask: MaskValues, memory: int) -> np.ndarray:
+    stored = read_stored(mask.path, memory)
+    return stored.painted() if mask.is_rgb else stored.values
 
 
 def _check_size(sample: Sample, image: np.ndarray, raw: np.ndarray) -> None:

@@ -20,9 +20,9 @@ from minidl.errors import InputError
 
 if TYPE_CHECKING:
     from minidl.segmentation.dataset_config import DatasetConfig
-    from minidl.segmentation.labels import MaskValues
+    from minidl.segmentation.label_map import MaskValues
 
-_LISTED = 8
+_LISTED = 40
 
 
 def agreed(seen: Sequence[MaskValues], config: DatasetConfig) -> tuple[list[MaskValues], bool]:
@@ -34,7 +34,7 @@ def agreed(seen: Sequence[MaskValues], config: DatasetConfig) -> tuple[list[Mask
     with_palette = [mask for mask in seen if mask.palette is not None]
     by_colour = bool(config.colour_ids)
     if not by_colour and (clash := _clash(with_palette)):
-        if config.colours is None:
+        if config.colours is None and config.others is None:
             raise _contradiction(with_palette, *clash, config.path)
         by_colour = True
     if not (by_colour and with_palette):
@@ -43,8 +43,10 @@ def agreed(seen: Sequence[MaskValues], config: DatasetConfig) -> tuple[list[Mask
 
 
 def _painted(mask: MaskValues) -> MaskValues:
-    colours = np.unique(_packed(mask)[mask.values])
-    return replace(mask, values=colours.astype(np.int64), is_rgb=True, palette=None)
+    colours, back = np.unique(_packed(mask)[mask.values], return_inverse=True)
+    counts = np.zeros(len(colours), np.int64)
+    np.add.at(counts, back, mask.counts)
+    return replace(mask, values=colours.astype(np.int64), is_rgb=True, counts=counts, palette=None)
 
 
 def _packed(mask: MaskValues) -> np.ndarray:

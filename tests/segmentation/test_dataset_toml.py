@@ -48,6 +48,16 @@ def test_all_keys_together(tmp_path: Path) -> None:
     ("[labels]\n-1 = 1", "[labels] has the key '-1'"),
     ('[labels]\n255 = "cell"', "[labels] maps '255' to 'cell'"),
     ("[labels]\n255 = -1", "gives the id -1, but ids run from 0 to 65535"),
+    ("[labels]\nnearest = 1", "says nearest = 1; give true or false"),
+    ("[labels]\nnearest = true", "names no value or colour; name one"),
+    ("[labels]\n0 = 0\nnearest = true\nothers = 1", "keep one of them"),
+    ("[labels]\nothers = true", "maps 'others' to True"),
+    ("num_classes = 2\n[labels]\nothers = 2", "gives the id 2, but ids run from 0 to 1"),
+    ('[labels]\n"9-3" = 1', "has \"9-3\"; write the smaller number first"),
+    ('[labels]\n"0-9" = 1\n"9-12" = 0', 'has "9-12", which overlaps another'),
+    ('[labels]\n"0-9" = 70000', "gives the id 70000"),
+    ('[labels]\n"0-99999999999" = 1', "has the key '0-99999999999'"),
+    ("[labels]\n3000000000 = 1", "has the key '3000000000'"),
     ("num_classes = 2\n[labels]\n255 = 2", "gives the id 2, but ids run from 0 to 1"),
 ])  # fmt: skip
 def test_mistakes_in_the_description(tmp_path: Path, text: str, words: str) -> None:
