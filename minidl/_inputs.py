@@ -121,11 +121,12 @@ def opened(path: PathLike, what: str, remedy: str, most: int) -> Iterator[IO[byt
 
 
 def read_text(path: PathLike, what: str, remedy: str, most: int = TEXT_BYTES) -> str:
-    """The text (UTF-8) of a file.
+    """The text of a file: UTF-8, or UTF-16 or UTF-32; with a byte order mark or without; lines end in LF.
+
+    Editors of other systems write all of these, and end lines with CR LF, or CR.
 
     Raises:
-        InputError: as `opened`.
-        UnicodeDecodeError: it is not UTF-8.
+        InputError: as `opened`; also text in another encoding.
     """
     with opened(path, what, remedy, most) as file:
         try:
@@ -134,7 +135,15 @@ def read_text(path: PathLike, what: str, remedy: str, most: int = TEXT_BYTES) ->
             raise _refused(path, error, remedy) from error
     if len(data) > most:
         raise _too_large(path, len(data), what, most)
-    return data.decode("utf-8")
+    try:
+        # UTF-16 without a mark is known by its zero bytes: the files that are read so begin in ASCII.
+        text = data.decode(json.detect_encoding(data))
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{os.fspath(path)}: not text in UTF-8 (at byte {error.start + 1}); save it as UTF-8, an encoding"
+            " that every editor offers"
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_toml(path: PathLike, remedy: str = "give a TOML file") -> dict[str, Any]:
@@ -152,7 +161,7 @@ def read_toml(path: PathLike, remedy: str = "give a TOML file") -> dict[str, Any
         return table
     except InputError:
         raise
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError
         raise InputError(
             f"{os.fspath(path)}: not valid TOML ({one_line(error)}); correct it there"
         ) from error

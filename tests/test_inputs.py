@@ -1,5 +1,6 @@
 """Files that a person names are opened in one place: whatever they are, nothing waits or fails."""
 
+import codecs
 import os
 import socket
 import stat
@@ -116,7 +117,7 @@ EVIL = {
     "a number that cannot be printed": ("num_classes = 0x" + "f" * 1_000_000, "64 bits"),
     "a number of 65 bits": ("a = [{b = 18446744073709551615}]", "64 bits"),
     "a string of escaped quotes without an end": ('a = "' + '\\"' * 300_000, "not valid TOML"),
-    "not even text": ("\udcff\udcfe", "not valid TOML"),
+    "not even text": ("\udcff\udcff", "not text in UTF-8"),
 }
 
 
@@ -150,3 +151,40 @@ def test_a_link_that_leads_nowhere_does_not_count_as_nothing(tmp_path: Path, kin
     STRANGE[kind][0](tmp_path / "x")
     assert "correct or remove the link" in refusal(_inputs.is_there, tmp_path / "x")
     assert not _inputs.is_there(tmp_path / "y") and _inputs.is_folder(tmp_path)
+
+
+# --- encodings of text --------------------------------------------------------------------------------------
+
+WORDS = 'classes = ["Häuser", "жилой дом", "背景"]\nval = "*_b"\n\n[labels]\n255 = 1 # größte Zahl\n'
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CR LF", "CR"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_text_is_read_in_every_encoding_that_editors_of_unicode_write(
+    tmp_path: Path, encoding: str, end: str
+) -> None:
+    (tmp_path / "x.toml").write_bytes(WORDS.replace("\n", end).encode(encoding))
+    assert _inputs.read_toml(tmp_path / "x.toml") == {
+        "classes": ["Häuser", "жилой дом", "背景"],
+        "val": "*_b",
+        "labels": {"255": 1},
+    }
+
+
+@pytest.mark.parametrize("mark", [codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE, codecs.BOM_UTF32_LE])
+def test_a_byte_order_mark_of_the_other_order_is_heeded(tmp_path: Path, mark: bytes) -> None:
+    coding = {codecs.BOM_UTF16_BE: "utf-16-be", codecs.BOM_UTF32_BE: "utf-32-be"}.get(mark, "utf-32-le")
+    (tmp_path / "x.toml").write_bytes(mark + WORDS.encode(coding))
+    assert _inputs.read_toml(tmp_path / "x.toml")["val"] == "*_b"
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["name = 'Häuser'".encode("latin-1"), "a = 'дом'".encode("cp1251"), "a = 'ä'".encode("utf-16")[:-1],
+     codecs.BOM_UTF32_LE + b"abc", b"a = '\xed\xa0\x80'"],
+)  # fmt: skip
+def test_text_in_another_encoding_is_one_line_with_the_remedy(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.toml").write_bytes(data)
+    with pytest.raises(InputError, match=r"x.toml: not text in UTF-8 .at byte [0-9]+.; save it as UTF-8"):
+        _inputs.read_toml(tmp_path / "x.toml")

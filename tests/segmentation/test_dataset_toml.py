@@ -72,7 +72,7 @@ def test_descriptions_that_cannot_be_read(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path, tmp_path / "x.toml", config=tmp_path / "x.toml")
     assert "a folder, not a TOML file" in refusal(tmp_path, tmp_path, config=tmp_path)
     (tmp_path / "latin.toml").write_bytes(b'classes = ["Stra\xdfe"]')
-    assert "not valid TOML" in refusal(tmp_path, tmp_path / "latin.toml", config=tmp_path / "latin.toml")
+    assert "not text in UTF-8" in refusal(tmp_path, tmp_path / "latin.toml", config=tmp_path / "latin.toml")
 
 
 def test_arguments_against_the_description(tmp_path: Path) -> None:
