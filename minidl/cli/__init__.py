@@ -96,6 +96,7 @@ def cli(threads: int | None) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; gives the exit code. Errors of the user's become one line on stderr."""
     streams.open_missing()
+    streams.write_anything()
     try:
         result: Any = cli.main(args=arguments, prog_name="minidl", standalone_mode=False)
         return result if isinstance(result, int) else 0

@@ -25,6 +25,18 @@ def open_missing() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (for good)
 
 
+def write_anything() -> None:
+    """What the encoding of standard output does not have is written as an escape, whoever writes it.
+
+    What commands write goes through `minidl.cli.screen`, which sees to this itself; but kernels that are
+    checked print, and so may libraries, and a line that cannot be encoded would end a command after its work.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", None) == "strict":
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # no file, or in use for reading
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
 def leave_terminal() -> None:
     """Print no more to a terminal that has hung up, where every line would be an input/output error."""
     for stream in (sys.stdout, sys.stderr):

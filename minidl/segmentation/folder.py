@@ -35,7 +35,7 @@ from minidl.segmentation.dataset_config import FILE_NAME, DatasetConfig, read_co
 from minidl.segmentation.files import read_image, read_stored
 from minidl.segmentation.labels import LabelMap, MaskValues, distinct, resolve
 from minidl.segmentation.memory import MEMORY
-from minidl.segmentation.pairing import SPLITS, Sample, layout, pair
+from minidl.segmentation.pairing import SPLITS, Sample, composed, layout, pair
 from minidl.segmentation.pictures import palette
 
 __all__ = ["DataSet", "Sample", "match_channels", "scan"]
@@ -223,7 +223,7 @@ def _split_off_val(root: Path, splits: dict[str, list[Sample]], glob: str | None
     """Move samples from train to val in place, as the module's docstring says."""
     train = splits.get("train", [])
     if glob is not None:
-        moved = [sample for sample in train if fnmatch.fnmatchcase(sample.stem, glob)]
+        moved = [sample for sample in train if fnmatch.fnmatchcase(sample.stem, composed(glob))]
         if not moved or len(moved) == len(train):
             how_many = "no" if not moved else "every"
             raise InputError(

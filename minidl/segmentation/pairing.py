@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,15 +115,24 @@ def _by_stem(folder: Path, notes: list[str]) -> dict[str, Path]:
             continue
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.is_dir():
             others.append(path)
-        elif path.stem in found:
-            raise InputError(
-                f"{path}: has the same stem as {found[path.stem].name}; rename or remove one of them"
-            )
+        elif (stem := composed(path.stem)) in found:
+            other = found[stem]
+            way = "" if other.stem == path.stem else " but for the way in which Unicode writes its letters"
+            raise InputError(f"{path}: has the same stem as {other.name}{way}; rename or remove one of them")
         else:
-            found[path.stem] = path
+            found[stem] = path
     if others and found:
         notes.append(f"{folder}: {len(others)} entries that are no image files are left out ({_few(others)})")
     return found
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's composed form (NFC): one system writes an umlaut as one character, another as two.
+
+    >>> composed("a\u0308") == "\u00e4"
+    True
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def _without_ending(stem: str) -> str:
