@@ -7,6 +7,7 @@ Every key is optional::
     num_classes = 3                                 # instead of names
     ignore_index = 11                               # the id of pixels without a label (default 255)
     val = "2[4-9]"                                  # stems that move from train to val, as a glob
+    mask_orientation = "upright"                    # or "stored": see minidl.segmentation.turning
 
     [labels]                                        # values or colours in the mask files -> class ids
     255 = 1
@@ -47,6 +48,7 @@ class DatasetConfig:
     num_classes: int | None = None
     ignore_index: int | None = None
     val: str | None = None
+    mask_orientation: str | None = None  # "upright" or "stored"
     values: Mapping[int, int] = field(default_factory=dict)  # value in a gray or palette mask -> id
     colour_ids: Mapping[int, int] = field(default_factory=dict)  # 0xRRGGBB in an RGB mask -> id
     ranges: tuple[tuple[int, int, int], ...] = ()  # first and last value in a gray mask, id
@@ -68,7 +70,7 @@ def read_config(path: str | os.PathLike[str]) -> DatasetConfig:
     """
     path = Path(path)
     table = _inputs.read_toml(path)
-    known = ("classes", "colours", "num_classes", "ignore_index", "val", "labels")
+    known = ("classes", "colours", "num_classes", "ignore_index", "val", "mask_orientation", "labels")
     for key in table:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
@@ -81,10 +83,15 @@ def read_config(path: str | os.PathLike[str]) -> DatasetConfig:
         num_classes=_typed(table, "num_classes", int, path),
         ignore_index=_typed(table, "ignore_index", int, path),
         val=_typed(table, "val", str, path),
+        mask_orientation=_typed(table, "mask_orientation", str, path),
         **_labels(_typed(table, "labels", dict, path) or {}, path),
     )
     if config.val is not None and len(config.val) > GLOB:
         raise InputError(f"{path}: val has {len(config.val):,} characters; give a glob of at most {GLOB}")
+    if config.mask_orientation not in (None, "upright", "stored"):
+        raise InputError(
+            f'{path}: mask_orientation is {shown(repr(config.mask_orientation))}; give "upright" or "stored"'
+        )
     check_config(config)
     return config
 

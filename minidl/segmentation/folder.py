@@ -32,11 +32,12 @@ from minidl._inputs import is_folder, is_there
 from minidl._text import shown
 from minidl.errors import InputError
 from minidl.segmentation.dataset_config import FILE_NAME, DatasetConfig, read_config
-from minidl.segmentation.files import read_image, read_stored
+from minidl.segmentation.files import read_stored, read_turned
 from minidl.segmentation.labels import LabelMap, MaskValues, distinct, resolve
 from minidl.segmentation.memory import MEMORY
 from minidl.segmentation.pairing import SPLITS, Sample, composed, layout, pair
 from minidl.segmentation.pictures import palette
+from minidl.segmentation.turning import agreed, laid, placing
 
 __all__ = ["DataSet", "Sample", "match_channels", "scan"]
 
@@ -57,6 +58,7 @@ class DataSet:
     splits: dict[str, list[Sample]]
     label_map: LabelMap
     memory: int = MEMORY  # bytes that reading one picture may take
+    mask_orientation: str | None = None  # of masks whose size does not tell: `minidl.segmentation.turning`
     notes: list[str] = field(default_factory=list)  # one line each, for the person who reads the output
 
     @property
@@ -97,13 +99,13 @@ class DataSet:
         Raises:
             InputError: a file is gone, damaged, or has changed since the scan so that it no longer fits.
         """
-        image = match_channels(
-            read_image(sample.image_path, self.memory), self.in_channels, sample.image_path
-        )
+        image, orientation = read_turned(sample.image_path, self.memory)
+        image = match_channels(image, self.in_channels, sample.image_path)
         if sample.mask_path is None:
             return image, None
         stored = read_stored(sample.mask_path, self.memory)
         raw = stored.painted() if self.label_map.by_colour else stored.values
+        raw = laid(stored, raw, image.shape[1:], orientation, self.mask_orientation)
         _check_size(sample, image, raw)
         return image, self.label_map.ids(raw, sample.mask_path)
 
@@ -164,7 +166,8 @@ def scan(
         )
     _split_off_val(root, splits, settings.val, notes)
 
-    channels, seen = _read_all(everything, progress, memory)
+    channels, seen, placings = _read_all(everything, settings.mask_orientation, progress, memory)
+    mask_orientation = agreed(placings, settings, notes)
     gray = sum(count == 1 for count in channels)
     if 0 < gray < len(channels):
         notes.append(f"{gray} gray images among {len(channels)} are read as RGB")
@@ -180,6 +183,7 @@ def scan(
         splits={name: splits[name] for name in SPLITS if name in splits},
         label_map=label_map,
         memory=memory,
+        mask_orientation=mask_orientation,
         notes=notes + label_notes,
     )
 
@@ -244,20 +248,21 @@ def _split_off_val(root: Path, splits: dict[str, list[Sample]], glob: str | None
 
 
 def _read_all(
-    samples: list[Sample], progress: Progress | None, memory: int
-) -> tuple[list[int], list[MaskValues]]:
-    """Decode every file once: channels of each image, distinct values of each mask."""
-    channels, seen = [], []
+    samples: list[Sample], rule: str | None, progress: Progress | None, memory: int
+) -> tuple[list[int], list[MaskValues], list[tuple[Sample, int, str | None]]]:
+    """Decode every file once: channels of each image, distinct values of each mask, and how it lies."""
+    channels, seen, placings = [], [], []
     for done, sample in enumerate(samples, start=1):
-        image = read_image(sample.image_path, memory)
+        image, orientation = read_turned(sample.image_path, memory)
         channels.append(image.shape[0])
         if sample.mask_path is not None:
             stored = read_stored(sample.mask_path, memory)
-            _check_size(sample, image, stored.values)
+            placings.append((sample, orientation, placing(stored, image.shape[1:], orientation)))
+            _check_size(sample, image, laid(stored, stored.values, image.shape[1:], orientation, rule))
             seen.append(distinct(stored.values, sample.mask_path, stored.palette))
         if progress is not None:
             progress(done, len(samples))
-    return channels, seen
+    return channels, seen, placings
 
 
 def _read_again(mask: MaskValues, memory: int) -> np.ndarray:
