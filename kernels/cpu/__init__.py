@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from minidl.kernels import caching, forks
+from minidl.kernels import caching, compiling, forks
 
 
 def _name() -> str:
@@ -59,6 +59,13 @@ def cache_folder() -> Path:
     return folder
 
 
+def kept_for_good() -> bool:
+    """Whether code that is compiled now will be found by later processes."""
+    with contextlib.suppress(OSError):
+        return cache_folder().name == _name()
+    return False
+
+
 def _forget_old(parent: Path) -> None:
     """Remove what other versions of the kernels left there, if nothing was added to it for a month."""
     for folder in parent.glob("minidl-" + "[0-9a-f]" * 16):
@@ -88,7 +95,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @functools.cache
 def _guard_compiler() -> None:
-    """Forks wait for compilations: their children could not take the locks of the compiler."""
+    """Forks wait for compilations: their children could not take the locks of the compiler.
+
+    Who watches is told of them.
+    """
+    compiling.watch_numba()
     import llvmlite.binding.ffi
     from numba.core.compiler_lock import global_compiler_lock
 

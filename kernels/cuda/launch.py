@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from minidl.kernels import compiling
 from minidl.kernels.cuda import plans
 from minidl.kernels.cuda.arguments import (
     Extents,
@@ -178,7 +179,8 @@ class Module:
                 code=self.source, options=self.options(macros), **self._extras(xp)
             )
         if (kernel, *key) not in self._kernels:
-            self._kernels[kernel, *key] = self._modules[key].get_function(kernel)
+            with compiling.under_way():  # now, unless the code is on disk
+                self._kernels[kernel, *key] = self._modules[key].get_function(kernel)
         return self._kernels[kernel, *key]
 
     def _extras(self, xp: Any) -> dict[str, Any]:

@@ -19,8 +19,8 @@ import click
 from minidl import __version__
 from minidl._text import LINE, one_line, shown
 from minidl.cli import streams
-from minidl.cli.numbers import THREADS, Whole
 from minidl.cli.screen import echo
+from minidl.cli.threads import threads_option
 from minidl.errors import InputError
 
 CTRL_C, BROKEN_PIPE = 128 + 2, 128 + 13  # as a shell reports a process that SIGINT, SIGPIPE ended
@@ -65,12 +65,8 @@ class LazyGroup(click.Group):
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, prog_name="minidl")
-@click.option(
-    "--threads",
-    type=Whole(1, THREADS),
-    help="Threads for kernels and BLAS [default: the number of cores].",
-)
-def cli(threads: int | None) -> None:
+@threads_option
+def cli() -> None:
     """Train a U-Net on your pictures and masks, measure it, and use it.
 
     \b
@@ -83,14 +79,12 @@ def cli(threads: int | None) -> None:
     minidl cuda-check kernel.cu                   find the races in a CUDA kernel, without a GPU
     """
     from minidl import dispatch
-    from minidl.kernels.threads import available_cores
 
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", dispatch.KernelFallbackWarning)
         dispatch.backend()  # a MINIDL_BACKEND that cannot be had is told before any work is done
     for note in notes:
         echo(f"note: {one_line(note.message)}", err=True)
-    dispatch.set_num_threads(threads or available_cores())
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -125,6 +119,11 @@ def _usage(error: click.ClickException) -> int:
         return 0
     context = getattr(error, "ctx", None)
     where = context.command_path if context is not None else "minidl"
+    if isinstance(error, click.NoSuchOption) and isinstance(getattr(context, "command", None), LazyGroup):
+        return _fail(
+            f"{error.format_message().rstrip('.')}; options of a command stand after it, as in 'minidl train"
+            f" DATA --out RUN'; see '{where} --help'"
+        )
     return _fail(f"{error.format_message().rstrip('.')}; see '{where} --help'")
 
 

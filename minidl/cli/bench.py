@@ -20,6 +20,7 @@ from minidl.cli.options import note, on_command_line, overwrite_option
 from minidl.cli.progress import Progress
 from minidl.cli.screen import echo
 from minidl.cli.stopping import stops_at_once
+from minidl.cli.threads import common_options
 from minidl.errors import InputError
 
 #: What a measurement writes.
@@ -67,6 +68,7 @@ Examples:
 @click.option("--quick", is_flag=True, help="Small shapes and few rounds; the figures mean nothing.")
 @click.option("--list", "listed", is_flag=True, help="Say what can be measured, and beside whom, and stop.")
 @click.option("--profile", is_flag=True, help="The shares of one training step's time, instead of ratios.")
+@common_options
 @overwrite_option
 @click.pass_context
 def command(
@@ -110,7 +112,7 @@ def _refuse_options(ctx: click.Context) -> None:
         InputError: one was given.
     """
     for option in ctx.command.params:
-        if on_command_line(ctx, option.name or ""):
+        if option.expose_value and on_command_line(ctx, option.name or ""):
             name, behind = option.opts[0], ctx.invoked_subcommand
             raise InputError(
                 f"{name}: stands before '{behind}'; give it behind: minidl bench {behind} {name}"

@@ -15,6 +15,7 @@ from minidl.cli.options import note, overwrite_option
 from minidl.cli.progress import Progress
 from minidl.cli.screen import echo
 from minidl.cli.stopping import stops_at_once
+from minidl.cli.threads import common_options
 from minidl.errors import InputError
 
 #: What a measurement writes.
@@ -62,6 +63,7 @@ Examples:
 @click.option("--rounds", type=Whole(1, ROUNDS), help="Turns of each contestant [default: 7].")
 @click.option("--quick", is_flag=True, help="Small shapes and few rounds; the figures mean nothing.")
 @click.option("--list", "listed", is_flag=True, help="Say what can be measured, and by whom, and stop.")
+@common_options
 @overwrite_option
 def command(
     out: Path,

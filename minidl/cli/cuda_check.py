@@ -21,6 +21,7 @@ from minidl.cli.cuda_arguments import ELEMENTS, NUMBER, arguments, signature, te
 from minidl.cli.numbers import SEED, Real, Whole
 from minidl.cli.options import overwrite_option
 from minidl.cli.screen import echo
+from minidl.cli.threads import common_options
 from minidl.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ Examples:
 )
 @click.option("--seed", type=Whole(0, SEED), default=0, show_default=True, help="Of random arrays.")
 @click.option("--time-limit", type=Real(0, 10**7), default=60.0, show_default=True, help="Seconds; 0: none.")
+@common_options
 @overwrite_option
 @click.option("--no-counts", is_flag=True, help="Leave out the table of accesses to memory.")
 def command(

@@ -22,6 +22,7 @@ from minidl.cli.progress import Progress
 from minidl.cli.report import Sheet, write_json
 from minidl.cli.screen import echo
 from minidl.cli.stopping import stop_on_signals, train_or_stop
+from minidl.cli.threads import common_options
 from minidl.errors import InputError
 from minidl.train import run_folder
 from minidl.train.checkpoint import load as load_checkpoint
@@ -49,6 +50,7 @@ FILES = ("metrics.json", "test.png")
 @click.option("--resume", is_flag=True, help="Go on with a demo that was stopped, with its own options.")
 @click.option("--steps", type=Whole(1, 10**9), default=STEPS, show_default=True, help="Optimizer steps.")
 @click.option("--seed", type=Whole(0, SEED), default=0, show_default=True, help="Of pictures and training.")
+@common_options
 @device_option
 @click.pass_context
 def command(ctx: click.Context, out: Path, resume: bool, steps: int, seed: int, device: Device) -> int:

@@ -24,6 +24,7 @@ from minidl.cli.options import (
 from minidl.cli.progress import Progress
 from minidl.cli.report import Sheet, write_json
 from minidl.cli.screen import echo
+from minidl.cli.threads import common_options
 from minidl.errors import InputError
 from minidl.segmentation.boundaries import BoundaryScores
 from minidl.segmentation.folder import DataSet, read_settings
@@ -64,6 +65,7 @@ Examples:
 @data_options
 @picture_memory_option
 @device_option
+@common_options
 @overwrite_option
 def command(
     run: Path,

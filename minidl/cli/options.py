@@ -12,6 +12,7 @@ import click
 
 from minidl._device import Device
 from minidl._text import listed, one_line, shown
+from minidl.cli import threads
 from minidl.cli.numbers import CLASSES, Whole
 from minidl.cli.progress import Progress
 from minidl.cli.screen import echo
@@ -91,8 +92,11 @@ def _device(ctx: click.Context, option: click.Parameter, name: str) -> Device:
 
 
 def where(device: Device) -> list[str]:
-    """The option as it must be given again, for a command that is printed."""
-    return [] if device.index is None else ["--device", str(device)]
+    """Device and threads as they must be given again, for a command that is printed.
+
+    The number of threads decides the order of sums: a run that goes on with another one ends with other bits.
+    """
+    return [*([] if device.index is None else ["--device", str(device)]), *threads.again()]
 
 
 def as_in_training(root: Path, given: dict[str, Any], trained_on: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from minidl.cli.numbers import IMAGES, Whole
 from minidl.cli.options import overwrite_option
 from minidl.cli.progress import Progress
 from minidl.cli.screen import echo
+from minidl.cli.threads import common_options
 from minidl.dispatch import compiles
 from minidl.errors import InputError
 
@@ -70,6 +71,7 @@ Examples:
 @click.option("--verbose", is_flag=True, help="Say of each other algorithm what it would cost, or why not.")
 @click.option("--measure", is_flag=True, help="Measure, too (with --verbose: all algorithms).")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write it all to this file.")
+@common_options
 @overwrite_option
 def command(
     run: Path | None,

@@ -14,6 +14,7 @@ from minidl._text import LINE, listed, shown
 from minidl.cli.options import device_option, note, overwrite_option, picture_memory_option
 from minidl.cli.progress import Progress
 from minidl.cli.screen import echo
+from minidl.cli.threads import common_options
 from minidl.errors import InputError
 from minidl.segmentation.files import read_image, write_png
 from minidl.segmentation.folder import match_channels
@@ -49,6 +50,7 @@ Examples:
 )
 @picture_memory_option
 @device_option
+@common_options
 @overwrite_option
 def command(
     run: Path,

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
 from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
 
+from minidl.cli.pace import Pace, clock_time
 from minidl.cli.screen import echo
+from minidl.kernels import compiling
 
-#: rate_noinv_fmt: always images/s, where tqdm would turn slow rates around into s/images.
-BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{rate_noinv_fmt}, {remaining} left{postfix}]"
+#: Seconds of compiling before it is said: a kernel or two more are no reason for a line.
+WORTH_A_LINE = 1.0
+#: Seconds after which a log gets a line where nothing else was said.
+SILENCE = 60.0
+#: Columns that are left to the bar itself, at least, before figures beside it are left out.
+LEAST_BAR = 4
 
 
 class Progress:
     """A `minidl.train.Reporter` for people, and the ``progress(done, total)`` callable that scans want.
 
-    One bar at a time, on stderr, and only if that is a terminal. Messages go to stdout.
+    One bar at a time, on stderr, and only if that is a terminal. Messages go to stdout; in a file each has
+    the time that has passed and the time that is left. Within a ``with`` block a line says when kernels are
+    compiled: they are kept, so it is said in the first run alone.
 
     Args:
         images_per_step: what a step of training is worth, so that the bar can say images/s.
@@ -27,15 +37,24 @@ class Progress:
     def __init__(self, images_per_step: int = 1, unit: str = " images") -> None:
         self.images_per_step = images_per_step
         self.unit = unit
-        self.bar: Any = None
+        self.bar: _Bar | None = None
         self.name = ""
+        self.pace = Pace(0)  # of this phase
+        self.training: Pace | None = None  # with the validations between its phases
+        self.compiling = False
+        self._began = self._last_said = time.monotonic()
+        self._compiled, self._compiling_since = 0.0, 0.0
+        self._said_compiling = False
+        self._watch = contextlib.ExitStack()
 
     def __enter__(self) -> Progress:
+        self._watch.enter_context(compiling.watching(self._told_of_compiling))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._watch.close()
         self.close()
 
     def close(self) -> None:
@@ -48,38 +67,64 @@ class Progress:
         """A new bar."""
         self.close()
         self.name = name
-        self.bar = tqdm(
-            total=total * self._images(),
-            initial=done * self._images(),
+        self.pace = Pace(total, done)
+        before = self.training
+        if name == "training" and (before is None or (before.total, before.done) != (total, done)):
+            self.training = self.pace
+        self.bar = _Bar(
+            self,
+            total=total * self.images,
+            initial=done * self.images,
             desc=name,
-            unit=self.unit,
             leave=False,
             dynamic_ncols=True,
             file=sys.stderr,
+            miniters=1,
             disable=not sys.stderr.isatty(),
-            bar_format=BAR,
         )
 
-    def _images(self) -> int:
+    @property
+    def images(self) -> int:
+        """What a unit of this phase is worth."""
         return self.images_per_step if self.name == "training" else 1
 
     def advance(self, amount: int = 1, **figures: Any) -> None:
         """Move the bar and show the figures beside it."""
         if self.bar is None:
             return
+        self.pace.advance(amount)
+        if self.name == "training" and self.training is not None and self.training is not self.pace:
+            self.training.advance(amount)
         if figures:
-            text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
-            self.bar.set_postfix_str(text, refresh=False)
-        self.bar.update(amount * self._images())
+            self.bar.figures = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        self.bar.update(amount * self.images)
+        if self.bar.disable and time.monotonic() - self._last_said > SILENCE:
+            self.message(f"{self.name} {self.pace.done}/{self.pace.total}")
+
+    def left(self, *phases: str) -> float | None:
+        """Seconds that this phase will take, or in one of these phases the whole training."""
+        pace = self.training if self.name in phases and self.training is not None else self.pace
+        return pace.left
 
     def message(self, text: str) -> None:
-        """Lines above the bar."""
+        """Lines above the bar; in a log the first one has the times, unless it is a note."""
+        first, *more = text.split("\n")
+        if not sys.stdout.isatty() and self.pace.total and not first.startswith(("note:", "warning:")):
+            first += self._times()
+        self._say(first, *more)
+
+    def _times(self) -> str:
+        left = self.left("training", "validating")
+        return f"  [{clock_time(time.monotonic() - self._began)} elapsed, {clock_time(left)} left]"
+
+    def _say(self, *lines: str) -> None:
+        self._last_said = time.monotonic()
         if self.bar is not None and not self.bar.disable:
             self.bar.clear()  # tqdm.write would do that only for bars on stdout
-            echo(*text.split("\n"))
+            echo(*lines)
             self.bar.refresh()
         else:
-            echo(*text.split("\n"))
+            echo(*lines)
 
     def counter(self, name: str) -> Any:
         """A ``progress(done, total)`` callable with a bar of its own."""
@@ -87,6 +132,71 @@ class Progress:
         def progress(done: int, total: int) -> None:
             if self.bar is None or self.name != name:
                 self.phase(name, total)
-            self.advance(done - self.bar.n)
+            self.advance(done - self.pace.done)
 
         return progress
+
+    def _told_of_compiling(self, begins: bool) -> None:
+        """See `minidl.kernels.compiling.watching`."""
+        now = time.monotonic()
+        if begins:
+            self._compiling_since = now
+        else:
+            self._compiled += now - self._compiling_since
+        for pace in {self.pace, self.training or self.pace}:
+            (pace.pause if begins else pace.go_on)()
+        if self._compiled < WORTH_A_LINE:
+            return
+        self.compiling = begins
+        if not self._said_compiling:
+            self._said_compiling = True
+            self._say(_about_compiling())
+        elif begins and self.bar is not None:
+            self.bar.refresh()
+
+
+def _about_compiling() -> str:
+    """Whether it is once depends on whether the code can be kept; why not, a note of its own says."""
+    from minidl.kernels.cpu import kept_for_good
+
+    if kept_for_good():
+        return "compiling kernels, once (half a minute or so); later runs start at once"
+    return "compiling kernels (half a minute or so)"
+
+
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """tqdm's bar, with the figures of a :class:`Progress` beside it: as many as there is room for."""
+
+    def __init__(self, owner: Progress, **options: Any) -> None:
+        self.owner, self.figures = owner, ""
+        super().__init__(**options)
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """tqdm asks for it whenever it draws."""
+        values = dict(super().format_dict)
+        done, total = values["n"], values["total"]
+        head = f"{values['prefix']} {100 * done / max(total, 1):3.0f}% |"
+        columns = values["ncols"] or 80
+        for tail in self._tails(f"{done}/{total}"):
+            if len(head) + LEAST_BAR + len(tail) <= columns:
+                break
+        values["bar_format"] = head + "{bar}" + tail
+        return values
+
+    def _tails(self, count: str) -> list[str]:
+        """What stands behind the bar, the longest first."""
+        owner = self.owner
+        if owner.compiling:
+            return [f"| {count} [compiling kernels]", "| compiling kernels", "| compiling"]
+        rate = owner.pace.rate
+        # Always images/s, where tqdm would turn slow rates around into s/images.
+        speed = f"{'?' if rate is None else f'{rate * owner.images:5.2f}'}{owner.unit}/s"
+        left = f"{clock_time(owner.left('training'))} left"
+        figures = f", {self.figures}" if self.figures else ""
+        return [
+            f"| {count} [{speed}, {left}{figures}]",
+            f"| {count} [{left}{figures}]",
+            f"| {count} [{left}]",
+            f"| {left}",
+        ]

@@ -28,6 +28,7 @@ from minidl.cli.progress import Progress
 from minidl.cli.report import write_overlays
 from minidl.cli.screen import echo
 from minidl.cli.stopping import stop_on_signals, train_or_stop
+from minidl.cli.threads import common_options
 from minidl.errors import InputError
 from minidl.models import NETWORKS
 from minidl.train import run_folder
@@ -191,6 +192,7 @@ Examples:
     show_default=True,
     help="One seed gives one result, bit for bit.",
 )
+@common_options
 @overwrite_option
 @click.pass_context
 def command(ctx: click.Context, data: Path, out: Path, resume: bool, overwrite: bool, **options: Any) -> int:
