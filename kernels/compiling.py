@@ -70,7 +70,7 @@ def watch_numba() -> None:
     """Tell of what Numba compiles from here on; called once, when the first kernel is asked for."""
     from numba.core import event
 
-    class Listener(event.Listener):  # type: ignore[misc]
+    class Listener(event.Listener):
         def on_start(self, event: Any) -> None:
             begin()
 

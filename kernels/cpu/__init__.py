@@ -66,6 +66,13 @@ def kept_for_good() -> bool:
     return False
 
 
+def nothing_kept() -> bool:
+    """Whether nothing has been compiled here yet, so that a first kernel will take its time."""
+    with contextlib.suppress(OSError):
+        return not any(cache_folder().iterdir())
+    return True
+
+
 def _forget_old(parent: Path) -> None:
     """Remove what other versions of the kernels left there, if nothing was added to it for a month."""
     for folder in parent.glob("minidl-" + "[0-9a-f]" * 16):

@@ -17,7 +17,7 @@ from minidl.bench.workloads import GROUPS, WORKLOADS
 from minidl.cli import bench_kernels
 from minidl.cli.numbers import ROUNDS, Whole
 from minidl.cli.options import note, on_command_line, overwrite_option
-from minidl.cli.progress import Progress
+from minidl.cli.progress import Progress, about_compiling
 from minidl.cli.screen import echo
 from minidl.cli.stopping import stops_at_once
 from minidl.cli.threads import common_options
@@ -164,8 +164,12 @@ def _peers(text: str | None) -> list[str]:
 
 
 def _measure(plan: Plan, out: Path) -> int:
+    from minidl.kernels.cpu import nothing_kept
+
     if not any(CONTESTANTS[name].installed() for name in plan.peers if name not in OWN):
         echo("note: no peer takes part, minidl is measured alone; pip install 'minidl[bench]'")
+    if nothing_kept():  # the contestants are processes of their own, which compile unseen
+        echo(about_compiling())
     record = begin(plan)
     with Progress(unit=" turns") as progress, stops_at_once() as stop:
         try:
@@ -209,7 +213,9 @@ def _profile(out: Path, only: str | None, quick: bool, overwrite: bool) -> int:
     texts = []
     with _outputs.writing(out, files, overwrite, note):
         for name in names:
-            said = profile(name, get_num_threads(), quick)
+            with Progress(unit=" workloads") as progress:
+                progress.phase("profiling", 1)
+                said = profile(name, get_num_threads(), quick)
             texts.append(said.text())
             echo(*texts[-1].split("\n"))
             atomic_write(out / f"profile-{name}.json", json.dumps(said.to_dict(), indent=1) + "\n")

@@ -29,7 +29,8 @@ from minidl.errors import InputError
 from minidl.segmentation.boundaries import BoundaryScores
 from minidl.segmentation.folder import DataSet, read_settings
 from minidl.segmentation.pairing import Sample
-from minidl.train.inference import Run, evaluate_samples, load_run, relative_name
+from minidl.train.continued import in_tiles
+from minidl.train.inference import Run, evaluate_samples, load_run, relative_name, tiles
 
 FILES = ("metrics.json", "pictures.png")
 
@@ -97,11 +98,18 @@ def command(
         _outputs.check(folder, FILES, overwrite, found.files(), data)
         echo(_measured(found, samples, split, why))
         _note_overlap(found, samples, trained)
-        sheet = Sheet(found, split)
+        sheet, sizes = Sheet(found, split), list[tuple[int, int]]()
+
+        def keep(sample: Sample, image: Any, truth: Any, prediction: Any) -> None:
+            sizes.append(truth.shape)
+            sheet.keep(sample, image, truth, prediction)
+
         progress.phase("evaluating", len(samples))
         result = evaluate_samples(
-            trained.model, trained.normalisation, found, samples, progress.advance, boundary_id, sheet.keep
+            trained.model, trained.normalisation, found, samples, progress.advance, boundary_id, keep
         )
+    if said := in_tiles(sizes, tiles(trained.model)):
+        echo(f"note: {said}")
     echo(*result.scores.table(found.classes).split("\n"))
     if result.boundaries is not None:
         echo(*_boundary_text(result.boundaries).split("\n"))

@@ -20,7 +20,8 @@ from minidl.segmentation.files import read_image, write_png
 from minidl.segmentation.folder import match_channels
 from minidl.segmentation.pairing import list_images
 from minidl.segmentation.pictures import overlay
-from minidl.train.inference import Run, load_run, predict_image
+from minidl.train.continued import in_tiles
+from minidl.train.inference import Run, load_run, predict_image, tiles
 
 
 @click.command(
@@ -74,7 +75,7 @@ def command(
     paths = _all_images(images)
     names = _names(paths, out, overlays)
     _outputs.check(out, names, overwrite, [*images, *paths])
-    bad: list[Path] = []
+    bad, sizes = list[Path](), list[tuple[int, int]]()
     with Progress() as progress:
         if strict:
             progress.phase("checking", len(paths))
@@ -92,10 +93,13 @@ def command(
                     bad.append(path)
                     _tell(progress, f"{error}{_earlier(out, path)}")
                 else:
+                    sizes.append((image.shape[1], image.shape[2]))
                     _predict(trained, image, path, out, overlays)
                 progress.advance()
             if len(bad) == len(paths):
                 raise InputError(f"{out}: no mask was made; none of the {len(bad)} images can be used")
+    if said := in_tiles(sizes, tiles(trained.model)):
+        echo(f"note: {said}")
     done = len(paths) - len(bad)
     echo(f"{done} mask{'s' if done != 1 else ''} in {out}")
     if bad:

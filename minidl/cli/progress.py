@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import Any
@@ -18,6 +19,8 @@ from minidl.kernels import compiling
 WORTH_A_LINE = 1.0
 #: Seconds after which a log gets a line where nothing else was said.
 SILENCE = 60.0
+#: Seconds between two looks of a bar while kernels are compiled.
+TICK = 0.5
 #: Columns that are left to the bar itself, at least, before figures beside it are left out.
 LEAST_BAR = 4
 
@@ -46,6 +49,7 @@ class Progress:
         self._compiled, self._compiling_since = 0.0, 0.0
         self._said_compiling = False
         self._watch = contextlib.ExitStack()
+        self._ended = threading.Event()
 
     def __enter__(self) -> Progress:
         self._watch.enter_context(compiling.watching(self._told_of_compiling))
@@ -55,6 +59,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._watch.close()
+        self._ended.set()
         self.close()
 
     def close(self) -> None:
@@ -150,12 +155,23 @@ class Progress:
         self.compiling = begins
         if not self._said_compiling:
             self._said_compiling = True
-            self._say(_about_compiling())
-        elif begins and self.bar is not None:
-            self.bar.refresh()
+            self._say(about_compiling())
+            if self.bar is not None and not self.bar.disable:
+                threading.Thread(target=self._tick, name="minidl-compiling", daemon=True).start()
+
+    def _tick(self) -> None:
+        """Let the seconds of compiling be seen to pass: one kernel can take ten of them."""
+        while not self._ended.wait(TICK):
+            if self.compiling and self.bar is not None:
+                self.bar.refresh()
+
+    @property
+    def compiled(self) -> float:
+        """Seconds of compiling so far."""
+        return self._compiled + (time.monotonic() - self._compiling_since if self.compiling else 0.0)
 
 
-def _about_compiling() -> str:
+def about_compiling() -> str:
     """Whether it is once depends on whether the code can be kept; why not, a note of its own says."""
     from minidl.kernels.cpu import kept_for_good
 
@@ -164,7 +180,7 @@ def _about_compiling() -> str:
     return "compiling kernels (half a minute or so)"
 
 
-class _Bar(tqdm):  # type: ignore[type-arg]
+class _Bar(tqdm):
     """tqdm's bar, with the figures of a :class:`Progress` beside it: as many as there is room for."""
 
     def __init__(self, owner: Progress, **options: Any) -> None:
@@ -188,15 +204,20 @@ class _Bar(tqdm):  # type: ignore[type-arg]
         """What stands behind the bar, the longest first."""
         owner = self.owner
         if owner.compiling:
-            return [f"| {count} [compiling kernels]", "| compiling kernels", "| compiling"]
+            spent = clock_time(owner.compiled)
+            full = f"| {count} [compiling kernels, {spent}]"
+            return [full, f"| compiling kernels, {spent}", f"| compiling, {spent}", f"| {spent}", "|"]
         rate = owner.pace.rate
         # Always images/s, where tqdm would turn slow rates around into s/images.
         speed = f"{'?' if rate is None else f'{rate * owner.images:5.2f}'}{owner.unit}/s"
-        left = f"{clock_time(owner.left('training'))} left"
+        time_left = clock_time(owner.left("training"))
+        left = f"{time_left} left"
         figures = f", {self.figures}" if self.figures else ""
         return [
             f"| {count} [{speed}, {left}{figures}]",
             f"| {count} [{left}{figures}]",
             f"| {count} [{left}]",
             f"| {left}",
+            f"| {time_left}",
+            "|",
         ]

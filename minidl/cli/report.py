@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minidl._atomic import atomic_write
+from minidl.cli.progress import Progress
 from minidl.segmentation.files import write_png
 from minidl.segmentation.folder import DataSet
 from minidl.segmentation.pairing import Sample
@@ -73,11 +74,14 @@ def legend(classes: Sequence[str], colours: np.ndarray[Any, Any], width: int) ->
     return np.concatenate(filled)
 
 
-def write_overlays(out: Path, data: DataSet, split: str) -> Path:
+def write_overlays(out: Path, data: DataSet, split: str, progress: Progress | None = None) -> Path:
     """``out/SPLIT.png``: predictions of the best checkpoint beside the truth."""
     run = load_run(out)
-    sheet = Sheet(data, split)
-    evaluate_samples(run.model, run.normalisation, data, sheet.samples, keep=sheet.keep)
+    sheet, tick = Sheet(data, split), (lambda: None)
+    if progress is not None:
+        progress.phase("drawing", len(sheet.samples))
+        tick = progress.advance
+    evaluate_samples(run.model, run.normalisation, data, sheet.samples, tick, keep=sheet.keep)
     path = out / f"{split}.png"
     sheet.write(path)
     return path

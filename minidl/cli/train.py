@@ -225,8 +225,8 @@ def command(ctx: click.Context, data: Path, out: Path, resume: bool, overwrite: 
             go_on = ["minidl", "train", str(data), "--out", str(out), "--resume", *where(options["device"])]
             if not train_or_stop(trainer, stop, go_on, progress):
                 return stop.exit_code
-    with _outputs.writing(out, [run_folder.PICTURES], overwrite, note):
-        write_overlays(out, found, "val")
+        with _outputs.writing(out, [run_folder.PICTURES], overwrite, note):
+            write_overlays(out, found, "val", progress)
     best = f"{trainer.best:.4f}" if np.isfinite(trainer.best) else "-"
     echo(f"best validation IoU {best}; weights in {out / 'best.safetensors'}; pictures in {out / 'val.png'}")
     command_line = shlex.join(["minidl", "evaluate", str(out), str(data)])

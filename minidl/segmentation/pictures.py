@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minidl._text import LINE, one_line, visible
 from minidl.errors import InputError
+from minidl.segmentation.levels import for_display
 
 Picture = NDArray[np.uint8]
 
@@ -159,6 +160,8 @@ def overlay(
 ) -> Picture:
     """The image with its mask laid over it: (1 - alpha) image + alpha colour, uint8 (H, W, 3).
 
+    An image that uses little of 0..1 is stretched first (`minidl.segmentation.levels.for_display`).
+
     Args:
         image: (1 or 3, H, W) in 0..1.
         mask: class ids (H, W).
@@ -173,7 +176,7 @@ def overlay(
     array([[[128, 128, 128],
             [242, 207, 128]]], dtype=uint8)
     """
-    below, above = to_picture(image), colourise(mask, colours, ignore_index)
+    below, above = to_picture(for_display(image)), colourise(mask, colours, ignore_index)
     if below.shape != above.shape:
         raise InputError(
             f"image is {below.shape[:2]} and mask {above.shape[:2]} (height, width): they must be equal"
@@ -196,6 +199,8 @@ def side_by_side(
 ) -> Picture:
     """Panels beside each other: image, truth over image (left out if None), prediction over image.
 
+    The image is stretched as by `overlay`.
+
     Args:
         titles: one caption per panel, drawn above it and cut to its width; None leaves no room for captions.
         alpha: as `overlay`; 1 shows the masks alone.
@@ -207,7 +212,7 @@ def side_by_side(
     >>> side_by_side(np.zeros((1, 10, 20)), mask, mask, palette(2)).shape
     (10, 68, 3)
     """
-    panels = [to_picture(image)]
+    panels = [to_picture(for_display(image))]
     if truth is not None:
         panels.append(overlay(image, truth, colours, alpha, ignore_index))
     panels.append(overlay(image, prediction, colours, alpha, ignore_index))

@@ -19,6 +19,7 @@ import numpy as np
 
 from minidl.segmentation.augment import Augmentation
 from minidl.segmentation.folder import DataSet
+from minidl.segmentation.levels import used_range
 from minidl.segmentation.pairing import Sample
 
 Array = np.ndarray[Any, Any]
@@ -44,12 +45,17 @@ class Statistics:
         mean, std: of each channel over all pixels (images in 0..1).
         pixels: labelled pixels of each class.
         largest: greatest height and width.
+        sizes: height and width of each image.
+        low, high: between which all images lie, but for a few pixels (`minidl.segmentation.levels`).
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     pixels: tuple[int, ...]
     largest: tuple[int, int]
+    sizes: tuple[tuple[int, int], ...] = ()
+    low: float = 0.0
+    high: float = 1.0
 
     def class_weights(self) -> Array:
         """Median-frequency weights (Eigen and Fergus 2015): the median class's share over the class's own.
@@ -102,7 +108,8 @@ def statistics(
     channels, classes = cache.data.in_channels, cache.data.num_classes
     total, squares, count = np.zeros(channels), np.zeros(channels), 0
     pixels = np.zeros(classes, np.int64)
-    largest = (0, 0)
+    sizes: list[tuple[int, int]] = []
+    low, high = np.inf, -np.inf
     for done, sample in enumerate(samples, 1):
         image, mask = cache.load(sample)
         with np.errstate(all="ignore"):  # infinities and NaN travel silently
@@ -110,13 +117,17 @@ def statistics(
             squares += np.square(image, dtype=np.float64).sum(axis=(1, 2))
         count += mask.size
         pixels += np.bincount(mask[mask != cache.data.ignore_index], minlength=classes)
-        largest = (max(largest[0], mask.shape[0]), max(largest[1], mask.shape[1]))
+        sizes.append((mask.shape[0], mask.shape[1]))
+        darkest, brightest = used_range(image)
+        low, high = min(low, darkest), max(high, brightest)
         if progress is not None:
             progress(done, len(samples))
     with np.errstate(all="ignore"):
         mean = total / count
         std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
-    return Statistics(tuple(mean.tolist()), tuple(std.tolist()), tuple(pixels.tolist()), largest)
+    largest = (max((h for h, _ in sizes), default=0), max((w for _, w in sizes), default=0))
+    counts = tuple(pixels.tolist())
+    return Statistics(tuple(mean.tolist()), tuple(std.tolist()), counts, largest, tuple(sizes), low, high)
 
 
 @dataclass(frozen=True)

@@ -124,8 +124,6 @@ def _probabilities(
 ) -> Any:
     """:func:`probabilities`, as an array of the device ``blended_on``."""
     model.eval()
-    size = model.valid_size(model.multiple * 4)
-    margin = (size - model.output_size(size)) // 2
     device = next(model.parameters()).device
 
     def forward(tiles: Array) -> Any:
@@ -137,13 +135,21 @@ def _probabilities(
         forward,
         image,
         model.num_classes,
-        multiple=model.multiple,
-        tile=tile,
-        overlap=min(OVERLAP, tile // 4),
-        margin=margin,
-        valid_size=model.valid_size,
+        **tiles(model, tile),
         progress=progress,
     )
+
+
+def tiles(model: UNet, tile: int = TILE) -> dict[str, Any]:
+    """How `minidl.segmentation.tiling` is to cut pictures for a network."""
+    size = model.valid_size(model.multiple * 4)
+    return {
+        "multiple": model.multiple,
+        "tile": tile,
+        "overlap": min(OVERLAP, tile // 4),
+        "margin": (size - model.output_size(size)) // 2,
+        "valid_size": model.valid_size,
+    }
 
 
 @dataclass

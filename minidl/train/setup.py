@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from minidl.models.unet import convolution_weights
 from minidl.optim import lr_scheduler
 from minidl.segmentation.augment import Augmentation
 from minidl.segmentation.folder import DataSet
+from minidl.segmentation.levels import white
 from minidl.train.batches import Statistics
 from minidl.train.config import TrainConfig
 
@@ -99,6 +101,9 @@ def build_augmentation(
     Crops are as given; else as large as the pictures, but at most DEFAULT_CROP, made to fit the network: with
     padding "valid" that is the size of what comes *out*.
 
+    Brightness changes by fractions of what is white to these pictures: 12 bits train alike in files of 8 bits
+    and of 16 (`minidl.segmentation.levels.white`).
+
     Raises:
         InputError: the crop does not fit the network, or an option is out of range.
     """
@@ -117,7 +122,8 @@ def build_augmentation(
         )
     _check_batch_norm(config, model, fitting)
     options = {"rotate90": fitting[0] == fitting[1], **given, "ignore_index": data.ignore_index}
-    return Augmentation.from_dict({**options, "crop": fitting}), margin
+    made = Augmentation.from_dict({**options, "crop": fitting})
+    return replace(made, brightness=made.brightness * white(found.low, found.high)), margin
 
 
 def margin_of(model: UNet) -> int:

@@ -19,7 +19,7 @@ from minidl.nn.utils import clip_grad_norm_
 from minidl.segmentation.folder import DataSet
 from minidl.segmentation.metrics import Scores, confusion_matrix
 from minidl.train import checkpoint as checkpoints
-from minidl.train import history, run_folder
+from minidl.train import continued, history, run_folder
 from minidl.train.batches import Batches, Cache, Normalisation, Statistics, statistics
 from minidl.train.config import TrainConfig
 from minidl.train.feed import feed
@@ -340,6 +340,8 @@ class Trainer:
     def _batches(self, found: Statistics) -> Batches:
         augmentation, margin = build_augmentation(self.config, self.model, self.data, found)
         check_batch(self.config, self.architecture, augmentation.crop)
+        if note := continued.in_crops(found.sizes, augmentation.crop, margin):
+            self.reporter.message(f"note: {note}")
         size, seed = self.config.batch_size, self.config.seed
         return Batches(self.cache, self.train_samples, size, augmentation, self.normalisation, seed, margin)
 

@@ -14,7 +14,10 @@ EVERY = [*COMMANDS, "bench kernels"]
 
 def options(command: click.Command) -> list[str]:
     names = [
-        name for p in command.params if isinstance(p, click.Option) for name in (*p.opts, *p.secondary_opts)
+        name
+        for p in command.params
+        if isinstance(p, click.Option) and not p.hidden
+        for name in (*p.opts, *p.secondary_opts)
     ]
     return [name for name in names if name.startswith("--")]
 

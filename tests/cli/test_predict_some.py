@@ -61,7 +61,7 @@ def test_the_others_get_their_masks(call, trained, tmp_path, spoil, which):
     out = tmp_path / "out"
     arguments = ("predict", trained / "run", tmp_path / "in", "--out", out, "--picture-memory", "1")
     said = call(*arguments)
-    assert said.code == 1 and said.out == f"3 masks in {out}\n"
+    assert said.code == 1 and said.out.endswith(f"3 masks in {out}\n")
     named, count = said.err.splitlines()
     assert named.startswith(f"minidl: error: {paths[which]}: ") and reason in named and ";" in named
     assert count == f"minidl: error: 1 of 4 images have no mask: {paths[which].name}"

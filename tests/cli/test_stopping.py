@@ -219,17 +219,6 @@ def test_the_bar_on_a_terminal(data, tmp_path):
     assert not (tmp_path / "run" / "history.csv").read_text().count("\x1b")
 
 
-def test_slow_rates_are_images_per_second_too():
-    from tqdm import tqdm
-
-    from minidl.cli.progress import BAR
-
-    shown = tqdm.format_meter(
-        2, 10, elapsed=10.0, ncols=100, prefix="training", unit=" images", bar_format=BAR
-    )
-    assert "2/10 [ 0.20 images/s, 00:40 left]" in shown
-
-
 def test_an_error_on_a_terminal_is_red_unless_asked_otherwise(tmp_path, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     code, shown = on_a_terminal("evaluate", "none", "none", cwd=tmp_path)
