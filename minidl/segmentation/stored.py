@@ -80,16 +80,20 @@ def stored(picture: Image.Image, samples: Samples, path: Path) -> tuple[np.ndarr
 
 def _gray(values: np.ndarray, samples: Samples) -> np.ndarray:
     """uint8 as Pillow gives it, 0..255 from black to white."""
-    if samples.inverted:
-        values = 255 - values
-    if samples.white < 255:  # exact: whites apart lie farther apart than the rounding
-        values = np.rint(values * (samples.white / 255)).astype(np.uint8)
+    if samples.inverted or samples.white < 255:
+        shown = np.arange(256)[::-1] if samples.inverted else np.arange(256)
+        values = _unstretched(shown, samples.white, 255).astype(np.uint8)[values]
     return values.view(np.int8).astype(np.int32) if samples.signed else values
+
+
+def _unstretched(shown: np.ndarray, white: int, full: int) -> np.ndarray:
+    """What is stored of what Pillow shows: exact, because it lies farther apart than the rounding."""
+    return np.rint(shown * (min(white, full) / full)).astype(np.int32)
 
 
 def _wide(values: np.ndarray, stretched: bool, samples: Samples, path: Path) -> np.ndarray:
     if stretched and samples.white < 65535:
-        return np.rint(values * (samples.white / 65535)).astype(np.int32)
+        return _unstretched(np.arange(65536), samples.white, 65535)[values]
     if samples.bits == 32 and not samples.signed and values.min(initial=0) < 0:
         large = int(values.min()) + 2**32
         raise InputError(f"{path}: holds the value {large}, and class ids end at 65535; {_SAVE}")

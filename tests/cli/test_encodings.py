@@ -43,13 +43,14 @@ def named(data: Path) -> None:
             first.rename(first.with_name(f"жилой{first.suffix}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("train", "evaluate", "predict", "plan"),
     [
         ("cp1252", "ascii", "latin-1", "utf-16"),
-        pytest.param("ascii", "latin-1", "utf-16", "cp1252", marks=pytest.mark.slow),
-        pytest.param("latin-1", "utf-16", "cp1252", "ascii", marks=pytest.mark.slow),
-        pytest.param("utf-16", "cp1252", "ascii", "cp437", marks=pytest.mark.slow),
+        ("ascii", "latin-1", "utf-16", "cp1252"),
+        ("latin-1", "utf-16", "cp1252", "ascii"),
+        ("utf-16", "cp1252", "ascii", "cp437"),
     ],
 )
 def test_commands_do_their_work_in_any_encoding(

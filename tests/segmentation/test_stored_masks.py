@@ -40,7 +40,7 @@ def test_masks_come_back_as_they_were_stored_or_are_refused_with_the_cause(
 
 
 def test_the_page_has_the_table_of_what_is_tested() -> None:
-    assert PLACE.search(PAGE.read_text(encoding="utf-8"))[0] == table()
+    assert PLACE.search(PAGE.read_text(encoding="utf-8"))[0] == table(KINDS)
 
 
 # --- pictures: by their own white ---------------------------------------------------------------------------
@@ -132,5 +132,5 @@ def test_a_header_is_all_that_is_read_before_the_memory_is_asked_for(tmp_path: P
 
 
 if __name__ == "__main__":
-    text = PLACE.sub(lambda _: table(), PAGE.read_text(encoding="utf-8"))
+    text = PLACE.sub(lambda _: table(KINDS), PAGE.read_text(encoding="utf-8"))
     PAGE.write_text(text, encoding="utf-8", newline="\n")
