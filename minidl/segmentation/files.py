@@ -5,7 +5,7 @@ What the many kinds of image file become:
 ===========================================  ================================================================
 file                                         image: float32 (C, H, W) in 0..1
 ===========================================  ================================================================
-8-bit gray, 1-bit                            C = 1, value / 255 (1-bit: 0 and 1)
+8-bit gray, 1-bit, a palette of grays only   C = 1, value / 255 (1-bit: 0 and 1)
 16-bit gray                                  C = 1, value / 65535
 gray with a white of its own (1 to 15 bits)  C = 1, value / white
 floating-point gray, already within 0..1     C = 1, as it is
@@ -35,7 +35,7 @@ from minidl.errors import InputError
 from minidl.segmentation.decoding import FORMATS, MASK_FORMATS, decoded
 from minidl.segmentation.memory import MEMORY
 from minidl.segmentation.samples import Samples
-from minidl.segmentation.stored import Stored, stored
+from minidl.segmentation.stored import Stored, grays_of, stored
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pgm", ".ppm"}
+    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pbm", ".pgm", ".ppm", ".pnm"}
 )
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg"})
 
@@ -86,6 +86,8 @@ def _image(picture: Image.Image, samples: Samples, path: Path) -> np.ndarray:
         if samples.signed and pixels.max(initial=0) > 127:
             raise InputError(f"{path}: signed values below 0 have no known black; save it as 8-bit PNG")
         return _gray(pixels, 127 if samples.signed else 255)
+    if mode in ("P", "PA") and grays_of(picture) is not None:
+        return _gray(np.asarray(picture.convert("L")), 255)
     if mode.startswith("I"):
         return _wide_integers(np.asarray(picture), picture.format == "TIFF", samples, path)
     if mode == "F":

@@ -9,6 +9,7 @@ before anything is decoded, how the samples lie in the file, and `minidl.segment
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ def samples_of(picture: Image.Image, file: IO[bytes], path: Path) -> Samples:
         return Samples(head[24], 2 ** head[24] - 1, alpha_beside_gray=head[25] == 4)
     if picture.format == "BMP":
         return _bmp(picture, head, path)
-    if picture.format == "PPM" and picture.mode in ("L", "I", "RGB"):
+    if picture.format == "PPM" and picture.mode in ("1", "L", "I", "RGB"):
         return _netpbm(picture, file, path)
     bits = 1 if picture.mode == "1" else 8
     return Samples(bits, 2**bits - 1)
@@ -144,13 +145,27 @@ def _bmp(picture: Any, head: bytes, path: Path) -> Samples:
 
 def _netpbm(picture: Any, file: IO[bytes], path: Path) -> Samples:
     decoder, _, offset, parameters = tuple(picture.tile[0])
-    if decoder == "raw":  # 8 bits, or 16
-        bits = 16 if picture.mode == "I" else 8
-        return Samples(bits, 2**bits - 1)
-    white = int(parameters[-1])
+    bits = {"1": 1, "I": 16}.get(picture.mode, 8)
+    scaled = decoder != "raw" and bits > 1
+    white = int(parameters[-1]) if scaled else 2**bits - 1
+    bits = bits if white < 256 else 16
+    if decoder != "ppm_plain":
+        row = picture.size[0] * len(picture.getbands()) * bits
+        _check_last(file, path, offset + picture.size[1] * -(-row // 8))
     if decoder == "ppm":
         _check_white(picture, file, path, offset, white)
-    return Samples(8 if white < 256 else 16, white)
+    return Samples(bits, white)
+
+
+def _check_last(file: IO[bytes], path: Path, end: int) -> None:
+    """These files may follow each other in one, of which Pillow sees the first."""
+    before = file.tell()
+    try:
+        file.seek(end)
+        if re.match(rb"P[1-7]\s", file.read(3)):
+            raise InputError(f"{path}: holds several images; save each to a file of its own")
+    finally:
+        file.seek(before)
 
 
 def _check_white(picture: Any, file: IO[bytes], path: Path, offset: int, white: int) -> None:

@@ -117,19 +117,31 @@ def _colours(picture: Image.Image, samples: Samples, path: Path) -> np.ndarray:
     return pixels[..., :3].copy()
 
 
+def grays_of(picture: Image.Image) -> np.ndarray | None:
+    """The grays of a palette that has no other colours, uint8 (K,); None if it has any.
+
+    Of all of it, also of what is not used: among the colours of Pascal VOC there is a gray, of index 7.
+    """
+    palette = _palette(picture)
+    return None if (palette != palette[:, :1]).any() else palette[:, 0]
+
+
+def _palette(picture: Image.Image) -> np.ndarray:
+    return np.array(picture.getpalette("RGB") or (), dtype=np.uint8).reshape(-1, 3)
+
+
 def _by_palette(
     indices: np.ndarray, picture: Image.Image, samples: Samples, path: Path
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    palette = np.array(picture.getpalette("RGB") or (), dtype=np.uint8).reshape(-1, 3)
+    palette = _palette(picture)
     highest = int(indices.max(initial=0))
     if highest >= len(palette):
         raise InputError(
             f"{path}: holds the index {highest}, but its palette has {len(palette)} colours; {_SAVE}"
         )
-    # All of it, also what is not used: among the colours of VOC there is a gray, of index 7.
-    if (palette != palette[:, :1]).any():
+    grays = grays_of(picture)
+    if grays is None:
         return indices, palette
-    grays = palette[:, 0]
     if picture.format == "BMP" and samples.bits == 1 and set(grays.tolist()) == {0, 255}:
         grays = grays // 255  # the format has no 1-bit gray but this
     return grays[indices], None

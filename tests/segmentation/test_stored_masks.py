@@ -5,6 +5,7 @@ To write the table of docs/data.md: ``cd tests; PYTHONPATH=..:. python -m segmen
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from minidl.errors import InputError
 from minidl.segmentation.files import read_image, read_mask, write_png
 from minidl.segmentation.samples import samples_of
 from oracles.mask_kinds import Kind, grays, kinds, table, values
-from oracles.picture_files import DEFLATE, bmp, png, pnm, tiff
+from oracles.picture_files import DEFLATE, bmp, gif, png, pnm, tiff
 
 KINDS = list(kinds())
 NAMES = [f"{kind.container}, {kind.stored}, {kind.bits}" for kind in KINDS]
@@ -81,6 +82,19 @@ def test_netpbm_pictures_with_values_above_their_white_are_refused(tmp_path: Pat
         read_image(tmp_path / "a.pgm")
 
 
+@pytest.mark.parametrize("read", [read_image, read_mask])
+@pytest.mark.parametrize(
+    ("kind", "white"), [(4, 1), (5, 3), (5, 255), (5, 4095), (5, 65535), (6, 255), (6, 15), (6, 1000)]
+)
+def test_several_netpbm_pictures_in_one_file_are_refused(
+    tmp_path: Path, read: Callable[[Path], np.ndarray], kind: int, white: int
+) -> None:
+    one = pnm(values(white + 1, 3 if kind == 6 else 0), kind, white)
+    (tmp_path / "a.pgm").write_bytes(one + one)
+    with pytest.raises(InputError, match=r"a.pgm: holds several images; save each to a file of its own"):
+        read(tmp_path / "a.pgm")
+
+
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("run_lengths", [False, True])
 def test_bmp_pictures_in_few_grays(tmp_path: Path, bits: int, run_lengths: bool) -> None:
@@ -91,6 +105,21 @@ def test_bmp_pictures_in_few_grays(tmp_path: Path, bits: int, run_lengths: bool)
         expected = np.array(palette)[v].transpose(2, 0, 1) / 255
         found = read_image(tmp_path / "a.bmp")
         np.testing.assert_allclose(np.broadcast_to(found, expected.shape), expected, rtol=2**-22)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "GIF"])
+def test_pictures_with_a_palette_of_grays_are_gray(tmp_path: Path, kind: str) -> None:
+    """As their neighbours are in which all grays occur, so that the palette is left away."""
+    v, palette = values(16), grays(16, 16, 15)
+    encode = {
+        "PNG": lambda: png(v, 8, 3, palette),
+        "TIFF": lambda: tiff(v, 8, 3, palette=palette),
+        "BMP": lambda: bmp(v, 8, palette),
+        "GIF": lambda: gif(v, palette),
+    }[kind]
+    (tmp_path / "a.png").write_bytes(encode())
+    expected = np.array(palette)[v][None, ..., 0] / 255
+    np.testing.assert_allclose(read_image(tmp_path / "a.png"), expected, rtol=2**-22)
 
 
 def test_signed_gray_pictures(tmp_path: Path) -> None:
