@@ -1,24 +1,27 @@
-"""Run one kernel in check mode over NumPy arrays: what ``minidl cuda-check`` and the pytest fixture do."""
+"""Run one kernel in check mode over NumPy arrays: what ``minidl cuda-check`` and the pytest fixture do.
+
+The source may be anybody's: its code runs in a process of its own (``confined.py``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minidl.kernels.sim import launching
+from minidl.kernels.sim.confined import ConfinedKernel
 from minidl.kernels.sim.counts import Counts
 from minidl.kernels.sim.findings import Finding, KernelFault
-from minidl.kernels.sim.modes import checked
-from minidl.kernels.sim.module import RawKernel, RawModule
+from minidl.kernels.sim.module import RawModule
+from minidl.kernels.sim.processes import Limits
+from minidl.kernels.sim.source import read_file
 
 #: C types of scalar parameters, as the signature's letters name them.
 NUMBERS = "fd?bBhHiIqQ"
-#: Bytes between two arrays, and what their addresses are multiples of.
-APART, ALIGNMENT = 65536, 256
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,13 @@ class Checked:
         kernel: its name.
         findings: what is wrong, over all orders; empty: nothing was found.
         counts: accesses to memory in the first order.
+        printed: by ``printf`` in the kernel, over all orders.
     """
 
     kernel: str
     findings: tuple[Finding, ...]
     counts: Counts
+    printed: str = ""
 
     def report(self) -> str:
         """The findings and counts as text."""
@@ -43,31 +48,47 @@ class Checked:
         return f"{said}\n{self.counts}"
 
 
-def the_kernel(source: str | Path, name: str | None, options: Sequence[str] = ()) -> RawKernel:
+def the_kernel(
+    source: str | Path,
+    name: str | None,
+    options: Sequence[str] = (),
+    limits: Limits | None = None,
+    read: Callable[[Path], str] = read_file,
+) -> ConfinedKernel:
     """A kernel of a ``.cu`` file (a Path) or of a source text; ``name`` may be left out if it has but one.
+
+    Args:
+        source: the file, or its text.
+        name: of the kernel.
+        options: NVRTC's.
+        limits: of compiling it and of each run.
+        read: the text of a file: of the source, and of what it includes.
 
     Raises:
         ValueError: there is no such kernel, or several to choose from.
+        CompileError, NoCompiler, SourceError: it cannot be compiled.
     """
     if isinstance(source, Path):
-        module = RawModule(path=str(source), options=tuple(options), host_arrays=True)
+        module = RawModule(path=str(source), options=tuple(options), read=read)
     else:
-        module = RawModule(source, options=tuple(options), host_arrays=True)
+        module = RawModule(source, options=tuple(options), read=read)
     names = list(module.source.kernels)
     if name is None and len(names) != 1:
         what = f"it has {', '.join(names)}: name one" if names else "it has no __global__ function"
         raise ValueError(f"{module.file}: {what}")
-    return module.get_function(names[0] if name is None else name)
+    return ConfinedKernel(module, names[0] if name is None else name, limits or Limits())
 
 
-def fitting(kernel: RawKernel, args: Sequence[Any]) -> tuple[Any, ...]:
+def fitting(kernel: ConfinedKernel, args: Sequence[Any]) -> tuple[Any, ...]:
     """The arguments, with Python's numbers as NumPy scalars of the parameters' types.
 
     Raises:
         ValueError: a number does not fit.
     """
     fit = []
-    for name, letter, value in zip(kernel.parameters, kernel.letters, args, strict=False):
+    for name, (letter, _, _), value in zip(
+        kernel.parameters, kernel.description.signature, args, strict=False
+    ):
         if letter in NUMBERS and type(value) in (int, float, bool):
             dtype = np.dtype(letter)
             whole = dtype.kind in "iu"
@@ -79,7 +100,7 @@ def fitting(kernel: RawKernel, args: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def check_kernel(
-    kernel: RawKernel,
+    kernel: ConfinedKernel,
     grid: Any,
     block: Any,
     args: Sequence[Any],
@@ -87,7 +108,6 @@ def check_kernel(
     shared_mem: int = 0,
     orders: Sequence[int] = (0,),
     unset: Sequence[str] = (),
-    time_limit: float = 60.0,
 ) -> Checked:
     """Run a kernel in check mode, in several orders of threads and blocks.
 
@@ -98,54 +118,32 @@ def check_kernel(
         shared_mem: bytes of dynamic shared memory.
         orders: 0 ascending, 1 descending, n >= 2 shuffled with seed n.
         unset: parameters whose arrays count as never written.
-        time_limit: seconds for each order; 0: none.
 
     Raises:
         TypeError, ValueError: an argument does not fit.
+        LoadError: the compiled code cannot be loaded.
     """
-    with checked():
-        values = fitting(kernel, args)
-    before = _apart(values)
+    values = fitting(kernel, args)
+    blocks = launching.extents(f"{kernel.name}: grid", grid, launching.MAX_GRID)
+    threads = launching.extents(f"{kernel.name}: block", block, launching.MAX_BLOCK)
     findings: list[Finding] = []
-    counts: list[Counts] = []
-    for number, order in enumerate(orders):
-        given = _apart(before)
-        with checked(order, time_limit=time_limit, count=number == 0) as records:
-            try:
-                kernel(grid, block, given, shared_mem=shared_mem, unset=unset)
-            except KernelFault as fault:
-                findings += fault.findings
-        counts += records
-        if number == 0:
-            _give_back(given, values)
-    return Checked(kernel.name, _once(findings), counts[0])
-
-
-def _apart(args: Sequence[Any]) -> list[Any]:
-    """Copies that lie far from one another, so that an index that misses its array hits no other.
-
-    They begin where a GPU's arrays may: at multiples of 256 bytes. Arrays that share memory stay what they
-    are, and so do those that a launch refuses.
-    """
-    arrays = {id(a): a for a in args if isinstance(a, np.ndarray) and a.flags.c_contiguous}
-    if any(np.may_share_memory(a, b) for a, b in combinations(arrays.values(), 2)):
-        return list(args)
-    copies = {}
-    for key, array in arrays.items():
-        room = np.empty(array.nbytes + 2 * APART + ALIGNMENT, np.uint8)
-        start = APART + -(room.ctypes.data + APART) % ALIGNMENT
-        copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-        copy[...] = array
-        copy.flags.writeable = array.flags.writeable
-        copies[key] = copy
-    return [copies.get(id(a), a) for a in args]
-
-
-def _give_back(results: Sequence[Any], args: Sequence[Any]) -> None:
-    """What a kernel wrote, into the arrays of its caller."""
-    for result, array in zip(results, args, strict=True):
-        if result is not array and isinstance(array, np.ndarray) and array.flags.writeable:
-            array[...] = result
+    printed: list[str] = []
+    counts = Counts(kernel.name, (), 0)
+    for number, order in reversed(list(enumerate(orders))):  # the first order last: it changes the arrays
+        found, counted, said = kernel.run(
+            blocks,
+            threads,
+            values,
+            shared_mem=int(shared_mem),
+            order=order,
+            count=number == 0,
+            unset=unset,
+            keep=number == 0,
+        )
+        findings = [*found, *findings]
+        printed = [said, *printed]
+        counts = counted or counts
+    return Checked(kernel.name, _once(findings), counts, "".join(printed))
 
 
 def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:

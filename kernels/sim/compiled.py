@@ -13,6 +13,7 @@ import numpy as np
 
 from minidl.kernels import forks
 from minidl.kernels.sim import compiler, counts, launching
+from minidl.kernels.sim.arguments import check_launch
 from minidl.kernels.sim.findings import Index, KernelFault
 from minidl.kernels.sim.launching import Buffer, Launch, RawFinding, Reader
 from minidl.kernels.sim.modes import Mode
@@ -96,19 +97,7 @@ class Ready:
         unset: Sequence[str],
     ) -> None:
         """Check everything, run, raise what was found."""
-        if (threads := block[0] * block[1] * block[2]) > self.max_threads:
-            raise ValueError(
-                f"{self.name}: {threads} threads in a block; at most {self.max_threads} are allowed"
-            )
-        if len(args) != len(self.signature):
-            raise TypeError(
-                f"{self.name}: {len(args)} arguments for {len(self.signature)} parameters:"
-                f" {', '.join(self.names)}"
-            )
-        if unknown := [name for name in unset if name not in self.names]:
-            raise ValueError(
-                f"{self.name}: unset={unknown[0]!r} is no parameter; they are {', '.join(self.names)}"
-            )
+        check_launch(self.name, self.names, self.signature, self.max_threads, (grid, block), args, unset)
         values, arrays = self._values(args, host_arrays)
         # Each argument in 8 bytes of its own, and a table of where each of them is.
         packed = ctypes.create_string_buffer(b"".join(v.ljust(8, b"\0") for v in values), 8 * len(values) + 8)

@@ -2,7 +2,8 @@
 
 A file in the cache is named after a hash of everything that enters it: the text with all it includes, the
 runtime, the options, the compiler and the processor. It is written under another name and renamed, so several
-processes may compile the same thing at once.
+processes may compile the same thing at once. A source may keep a compiler busy for ever (templates that make
+templates, a file without an end that is included), so that has limits, too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minidl.kernels import caching, compiling
+from minidl.kernels.sim import processes
+from minidl.kernels.sim.processes import Limits
 from minidl.kernels.sim.source import Translated
 
 RUNTIME = Path(__file__).parent / "runtime"
@@ -34,6 +37,7 @@ COMMON = (
     "-fno-exceptions",
     "-fno-strict-aliasing",
     "-fvisibility=hidden",
+    "-fmax-errors=20",
 )
 KERNEL = ("-x", "c++", "-ffp-contract=fast", "-fno-rtti", "-fno-threadsafe-statics", "-w")
 #: By mode. The sanitizers put a call before each access and each doubtful step; the runtime answers them
@@ -67,6 +71,10 @@ class NoCompiler(RuntimeError):
 
 class CompileError(RuntimeError):
     """The compiler refuses the source. The message has its own, whose lines are those of the ``.cu`` file."""
+
+
+class CompileLimit(CompileError):
+    """The compiler was ended, since it took longer, or more memory, than it may. The message is one line."""
 
 
 @functools.cache
@@ -122,7 +130,7 @@ def cache_folder() -> Path:
 @functools.cache
 def _forget_old(folder: Path) -> None:
     """Remove what was not used for a month (a file that is loaded is touched)."""
-    for path in folder.glob("*.so"):
+    for path in (*folder.glob("*.so"), *folder.glob("*.program")):
         try:
             if time.time() - path.stat().st_mtime > 30 * 24 * 3600:
                 path.unlink()
@@ -130,14 +138,47 @@ def _forget_old(folder: Path) -> None:
             continue
 
 
-def _run(command: Sequence[str], folder: Path | None = None) -> str:
+#: What the compiler writes when its limits end it, or a program of its own.
+_ENDED = re.compile(
+    r"^(?:\S*(?:cc1plus|g\+\+|as|ld|collect2|sh)\S*: .*|virtual )"
+    r"(?:out of memory|memory exhausted|Killed|CPU time limit|File size limit|File too large|bad_alloc)",
+    re.M,
+)
+#: Of what a compiler says, so many bytes are read; it writes files of so many at most.
+_MESSAGES, _FILES = 2**20, 2**30
+
+
+def _run(command: Sequence[str], folder: Path | None = None, limits: Limits | None = None) -> str:
+    """What a program writes; with a folder, it is the compiler at work there, within limits."""
     environment = {**os.environ, "LC_ALL": "C"}
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=folder, env=environment, stdin=subprocess.DEVNULL
-    )
-    if done.returncode:
-        raise CompileError(done.stderr.strip() or f"{command[0]} ended with status {done.returncode}")
-    return done.stdout
+    if folder is None:
+        done = processes.run(command, seconds=60, most=2**26, environment=environment)
+    else:
+        limits = limits or Limits()
+        seconds = limits.compile_seconds or None
+        # The shell sets what the compiler's own programs inherit: KiB, blocks of 512 bytes, seconds.
+        sets = f"ulimit -c 0; ulimit -v {limits.memory // 1024}; ulimit -f {_FILES // 512}"
+        if seconds is not None:
+            sets += f"; ulimit -t {int(seconds) + 2}"
+        done = processes.run(
+            ["/bin/sh", "-c", f'{sets}; exec "$@"', "sh", *command],
+            seconds=seconds,
+            most=_MESSAGES,
+            errors=subprocess.STDOUT,
+            folder=folder,
+            environment=environment,
+        )
+        if done.overran:
+            raise CompileLimit(f"compiling took longer than {limits.compile_seconds:g} s and was ended")
+    text = done.output.decode(errors="replace")
+    if done.status and folder is not None and (done.status < 0 or _ENDED.search(text)):
+        memory = "" if limits is None else f" of {limits.memory // 2**20} MiB"
+        raise CompileLimit(
+            f"the compiler was ended by its limits: memory{memory}, time, or the size of a file"
+        )
+    if done.status or done.overran:
+        raise CompileError(text.strip() or f"{command[0]} ended with status {done.status}")
+    return text
 
 
 @functools.cache
@@ -156,7 +197,9 @@ def _name(*parts: object) -> str:
     return hashlib.sha256(text.encode() + _runtime_digest()).hexdigest()[:24]
 
 
-def _kept(name: str, build: Sequence[Sequence[str]], files: dict[str, str]) -> Path:
+def _kept(
+    name: str, build: Sequence[Sequence[str]], files: dict[str, str], limits: Limits | None = None
+) -> Path:
     """The file of that name in the cache; if it is not there, made by commands that write ``out.so``."""
     target = cache_folder() / name
     if caching.read(target) is not None:
@@ -169,7 +212,7 @@ def _kept(name: str, build: Sequence[Sequence[str]], files: dict[str, str]) -> P
             (folder / file).write_text(text, encoding="utf-8")
         with compiling.under_way():
             for command in build:
-                _run(command, folder)
+                _run(command, folder, limits)
         made = (folder / "out.so").read_bytes()  # the checksum behind it does not matter to who loads it
     if not caching.write(target, made):
         target = caching.private() / name
@@ -197,11 +240,26 @@ def runtime_library() -> Path:
     return _kept(name, [command], {})
 
 
-def kernel_library(source: Translated, options: Sequence[str], mode: str) -> Path:
+def runner_program() -> Path:
+    """The program that runs a kernel in a process of its own (runtime/process)."""
+    flags = [*COMMON, "-O2", "-fno-rtti"]
+    name = f"kernel-{_name(flags)}.program"
+    sources = [str(path) for path in sorted((RUNTIME / "process").glob("*.cpp"))]
+    # Its functions come before the C library's for what it loads: -rdynamic.
+    target = _kept(name, [[compiler(), *flags, "-rdynamic", *sources, "-ldl", "-o", "out.so"]], {})
+    if not os.access(target, os.X_OK):
+        target.chmod(0o700)
+    return target
+
+
+def kernel_library(
+    source: Translated, options: Sequence[str], mode: str, limits: Limits | None = None
+) -> Path:
     """The compiled kernels of a source.
 
     Raises:
         CompileError: the compiler's message, with the lines of the ``.cu`` file.
+        CompileLimit: the compiler has come to its limits.
         NoCompiler: there is none.
     """
     flags = [*COMMON, *KERNEL, *MODES[mode], *native(), *options]
@@ -211,7 +269,7 @@ def kernel_library(source: Translated, options: Sequence[str], mode: str) -> Pat
     compile_ = [compiler(), *flags, f"-I{RUNTIME}", "-I.", *header, "-c", "kernels.cu", "-o", "kernels.o"]
     # Not linked with any sanitizer's library: whatever is undefined is the runtime's.
     link = [compiler(), "-shared", "-nostartfiles", "kernels.o", str(runtime), "-lm", "-o", "out.so"]
-    return _kept(name, [compile_, link], {"kernels.cu": source.text, **source.headers})
+    return _kept(name, [compile_, link], {"kernels.cu": source.text, **source.headers}, limits)
 
 
 def compiler_options(options: Sequence[str]) -> tuple[tuple[str, ...], tuple[Path, ...]]:
@@ -248,34 +306,7 @@ def compiler_options(options: Sequence[str]) -> tuple[tuple[str, ...], tuple[Pat
     return (*kept, *(f"-I{folder.absolute()}" for folder in folders)), tuple(folders)
 
 
-#: A file name that is not absolute is given in the folder where it was compiled.
-_WORK = re.compile(r"^.*/minidl-sim-[^/]+/")
-
-
 @functools.cache
 def load_runtime(path: Path) -> ctypes.CDLL:
     """Load the runtime. Kernels find it by its name, since it is loaded before them."""
     return ctypes.CDLL(str(path))
-
-
-def lines_of(library: Path, offsets: Sequence[int]) -> list[tuple[str, int]]:
-    """File and line of code at offsets from the library's start, which stand behind the instruction meant."""
-    if not offsets:
-        return []
-    tool = shutil.which("addr2line") or shutil.which("llvm-addr2line")
-    if tool is None:
-        return [("", 0)] * len(offsets)
-    places: list[tuple[str, int]] = []
-    # -a: a line with the address before those of its place; -i: the place, then where that was inlined, and
-    # so on. Wanted is the first that is not in this simulator's own headers.
-    found = False
-    for line in _run([tool, "-a", "-i", "-e", str(library), *(hex(o - 1) for o in offsets)]).splitlines():
-        if line.startswith("0x"):
-            places.append(("", 0))
-            found = False
-            continue
-        file, _, number = line.split(" (discriminator")[0].rpartition(":")
-        if not found and number.isdigit() and not file.startswith(str(RUNTIME)):
-            places[-1] = (_WORK.sub("", file), int(number))
-            found = True
-    return places

@@ -49,7 +49,7 @@ class Finding:
 
     Attributes:
         kind: one of :data:`KINDS`.
-        first: who did it.
+        first: who did it; None if the process ended without saying so.
         other: of a race, who did the other half of it, earlier; else None.
         array: name of the array (the kernel's parameter, or the shared variable), or ``""``.
         shared: whether that is a shared array.
@@ -61,7 +61,7 @@ class Finding:
     """
 
     kind: str
-    first: Party
+    first: Party | None
     other: Party | None
     array: str
     shared: bool
@@ -72,7 +72,9 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        text = f"{self.kind}: {self.message}\n    {_action(self.first)}at {self.first}"
+        text = f"{self.kind}: {self.message}"
+        if self.first is not None:
+            text += f"\n    {_action(self.first)}at {self.first}"
         if self.other is not None:
             text += f"\n    {_action(self.other)}at {self.other}"
         if self.count > 1:

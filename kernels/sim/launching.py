@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.sim.compiler import lines_of
 from minidl.kernels.sim.findings import KINDS, Finding, Index, Party
+from minidl.kernels.sim.lines import lines_of
 
 #: Limits of a launch, as of every GPU since 2012.
 MAX_BLOCK, MAX_GRID, MAX_THREADS = (1024, 1024, 64), (2**31 - 1, 65535, 65535), 1024
@@ -162,7 +162,7 @@ class Reader:
         if raw.array >= 0:
             name = self.arrays[raw.array]
         elif raw.array == SHARED_ARRAY:
-            name = raw.shared_name.decode()
+            name = raw.shared_name.decode(errors="replace")
         return Finding(
             KINDS[raw.kind],
             self._party(raw.first),
@@ -177,7 +177,11 @@ class Reader:
         )
 
     def _party(self, raw: RawParty) -> Party:
-        file, line = self.lines.get(raw.pc, ("", 0)) if raw.pc else ((raw.file or b"").decode(), raw.line)
+        file, line = (
+            self.lines.get(raw.pc, ("", 0))
+            if raw.pc
+            else ((raw.file or b"").decode(errors="replace"), raw.line)
+        )
         action = "atomic" if raw.is_atomic else ("", "read", "write")[raw.writes]
         return Party(file, line, _index(raw.block, self.grid), _index(raw.thread, self.block), action)
 

@@ -15,7 +15,7 @@ array([0., 2., 4., 6.], dtype=float32)
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from minidl.kernels import forks
 from minidl.kernels.sim import compiler, launching
 from minidl.kernels.sim.compiled import MAX_STATIC_SHARED, Library, Ready
 from minidl.kernels.sim.modes import Mode, mode
-from minidl.kernels.sim.source import Translated, translate
+from minidl.kernels.sim.processes import Limits
+from minidl.kernels.sim.source import Translated, read_file, translate
 
 
 class RawModule:
@@ -40,6 +41,7 @@ class RawModule:
         jitify: makes no difference.
         file: what the findings and messages call ``code``.
         host_arrays: let kernels take NumPy arrays, too.
+        read: the text of a file: of ``path``, and of what a source includes.
 
     Raises:
         SourceError: the source has something that cannot be run here.
@@ -58,6 +60,7 @@ class RawModule:
         jitify: bool | None = None,
         file: str | None = None,
         host_arrays: bool = False,
+        read: Callable[[Path], str] = read_file,
     ) -> None:
         if (code is None) == (path is None):
             raise TypeError("RawModule: exactly one of code and path must be given")
@@ -70,8 +73,9 @@ class RawModule:
         self.backend, self.options, self.file_path, self.name_expressions = backend, options, path, None
         self.enable_cooperative_groups = False
         self.host_arrays = host_arrays
-        self.code = code if code is not None else Path(str(path)).read_text(encoding="utf-8")
+        self.code = code if code is not None else read(Path(str(path)))
         self.file = file or path or "kernel.cu"
+        self._read = read
         self._flags, self._folders = compiler.compiler_options(options)
         self._translated: Translated | None = None
         self._libraries: dict[str, Library] = {}
@@ -81,12 +85,16 @@ class RawModule:
     def source(self) -> Translated:
         """The source as C++."""
         if self._translated is None:
-            self._translated = translate(self.code, self.file, self._folders)
+            self._translated = translate(self.code, self.file, self._folders, self._read)
         return self._translated
 
     def compile(self, log_stream: Any = None) -> None:
         """Compile for the mode that holds now, unless that was done."""
         self._library(mode())
+
+    def built(self, mode_name: str, limits: Limits | None = None) -> Path:
+        """The compiled file for ``"fast"`` or ``"check"`` mode, which is not loaded."""
+        return compiler.kernel_library(self.source, self._flags, mode_name, limits)
 
     def get_function(self, name: str) -> RawKernel:
         """A kernel of this module.
@@ -109,8 +117,7 @@ class RawModule:
         name = "check" if how.check else "fast"
         with self._lock:
             if name not in self._libraries:
-                built = compiler.kernel_library(self.source, self._flags, name)
-                self._libraries[name] = Library(built)
+                self._libraries[name] = Library(self.built(name))
             return self._libraries[name]
 
 

@@ -11,9 +11,12 @@ file on disk.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from minidl.kernels.sim import shared_variables
+from minidl.kernels.sim.texts import Text, split, without_comments
 
 
 class SourceError(ValueError):
@@ -44,42 +47,48 @@ class Translated:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.S)
 _KERNEL = re.compile(
     r"__global__\s+(?:void\s+)?(?:__launch_bounds__\s*\((?P<bounds>[^()]*(?:\([^()]*\)[^()]*)*)\)\s*)?"
     r"(?:void\s+)?(?P<name>\w+)\s*\("
 )
-_TEMPLATE = re.compile(r"template\s*<[^;{}()]*>\s*(?:(?:static|inline|extern)\s+)*__global__")
-_SHARED = re.compile(
-    r"(?P<extern>extern\s+)?\b__shared__\s+(?P<statement>[^;{}]*(?:\{[^;]*\})?[^;{}]*);"
-    r"|(?P<late>extern\s+[^;{}]*\b__shared__[^;{}]*);"
-)
-_ALIGN = re.compile(r"(?:__align__|alignas)\s*\(\s*[\w() ]+?\s*\)|__attribute__\s*\(\(.*?\)\)")
-_DECLARATOR = re.compile(r"(?P<stars>[*\s]*)(?P<name>\w+)\s*(?P<extents>(?:\[[^\]]*\]\s*)*)")
-_INCLUDE = re.compile(r'^([ \t]*#[ \t]*include[ \t]*)"([^"\n]+)"', re.M)
+_OPENING = re.compile(r"\s*\{")
+_TEMPLATE = re.compile(r"template\s*<[^()]*>\s*(?:(?:static|inline|extern)\s+)*__global__")
+_FOREIGN = re.compile(r"\b(texture|surface)\s*<|\btex[123]D(fetch)?\b|\b(asm|__asm__|__asm)\b")
+_INCLUDE = re.compile(r'^([ \t]*#[ \t]*include[ \t]*)(?:"([^"\n]+)"|<([^>\n]+)>)', re.M)
+
+#: Of a file's text, so many bytes are read; so many files may be included, and so deep in one another.
+FILE_BYTES, HEADERS, DEPTH = 2**20, 200, 32
 
 
-def without_comments(text: str) -> str:
-    """The text with spaces for comments: everything else, and every line, stays where it was.
+def read_file(path: Path) -> str:
+    """The text of a file, if it is one, and of no more than :data:`FILE_BYTES`.
 
-    >>> without_comments('a = "/*"; // b')
-    'a = "/*";     '
+    Raises:
+        SourceError: it is something else, or larger.
+        UnicodeDecodeError: it is no text.
+        OSError: it cannot be read.
     """
+    if not path.is_file():  # a pipe would be waited for, a device has no end
+        raise SourceError(f"{path}: no regular file; give the name of a CUDA C source")
+    with path.open("rb") as file:
+        data = file.read(FILE_BYTES + 1)
+    if len(data) > FILE_BYTES:
+        raise SourceError(
+            f"{path}: more than {FILE_BYTES} bytes, which is no CUDA C source; is it the right file?"
+        )
+    return data.decode("utf-8")
 
-    def blank(match: re.Match[str]) -> str:
-        found = match.group()
-        return found if found[0] in "\"'" else re.sub(r"[^\n]", " ", found)
 
-    return _COMMENT.sub(blank, text)
-
-
-def translate(text: str, file: str, folders: Sequence[Path] = ()) -> Translated:
+def translate(
+    text: str, file: str, folders: Sequence[Path] = (), read: Callable[[Path], str] = read_file
+) -> Translated:
     """Make C++ of a ``.cu`` source.
 
     Args:
         text: the source.
         file: its name, for messages.
         folders: where quoted includes are looked for.
+        read: the text of a file that is included.
 
     Raises:
         SourceError: the source has what cannot be run here.
@@ -87,181 +96,124 @@ def translate(text: str, file: str, folders: Sequence[Path] = ()) -> Translated:
     >>> translate("__global__ void f(const float* x, int n) {}", "f.cu").kernels["f"].parameters
     ('x', 'n')
     """
-    headers: dict[str, str] = {}
-    code, kernels = _translate_file(text, file, folders, headers)
-    launchers = "".join(f"CUDA_KERNEL({k.name}, {k.bounds})\n" for k in kernels)
+    reading = _Reading(folders, read)
+    code = reading.translated(text, file, 0)
+    launchers = "".join(f"CUDA_KERNEL({k.name}, {k.bounds})\n" for k in reading.kernels)
     code += f'\n#line 1 "launchers"\n{launchers}CUDA_SHARED_TABLE\n'
-    return Translated(code, {kernel.name: kernel for kernel in kernels}, headers)
+    return Translated(code, {kernel.name: kernel for kernel in reading.kernels}, reading.headers)
 
 
-def _translate_file(
-    text: str, file: str, folders: Sequence[Path], headers: dict[str, str]
-) -> tuple[str, list[Kernel]]:
-    code = without_comments(text)
-    _refuse(code, file)
-    kernels = list(_kernels(code, file))
-    bodies = [(begin, end, kernel.name) for kernel, begin, end in kernels]
-    code = _rewrite_shared(code, file, bodies)
-    found = [kernel for kernel, _, _ in kernels]
-    code = _follow_includes(code, file, folders, headers, found)
-    return f"#line 1 {_quoted(file)}\n{code}", found
+class _Reading:
+    """A source and the files that it includes."""
+
+    def __init__(self, folders: Sequence[Path], read: Callable[[Path], str]) -> None:
+        self.folders, self.read = folders, read
+        self.kernels: list[Kernel] = []
+        self.headers: dict[str, str] = {}
+        self._names: dict[str, str] = {}  # of headers, by their paths
+
+    def translated(self, code: str, file: str, depth: int) -> str:
+        """A file's text as C++."""
+        text = Text(without_comments(code))
+        _refuse(text, file)
+        kernels = list(_kernels(text, file))
+        bodies = [(begin, end, kernel.name) for kernel, begin, end in kernels]
+        try:
+            new = shared_variables.rewrite(text, bodies)
+        except shared_variables.Misunderstood as error:
+            raise SourceError(f"{file}:{text.line(error.place)}: {error.message}") from None
+        self.kernels += [kernel for kernel, _, _ in kernels]
+        new = _INCLUDE.sub(lambda match: self._followed(match, file, depth), new)
+        return f"#line 1 {_quoted(file)}\n{new}"
+
+    def _followed(self, match: re.Match[str], file: str, depth: int) -> str:
+        """A quoted include that is found, translated; the compiler says which others it misses."""
+        quoted = match[2] is not None
+        name = match[2] or match[3]
+        own = [Path(file).parent] if quoted or Path(name).is_absolute() else []
+        path = next((p for folder in (*own, *self.folders) if _is_there(p := folder / name)), None)
+        if path is None:
+            return match.group()
+        if not quoted:  # the compiler's to read, but it would wait for a pipe, and read a device for ever
+            if not path.is_file():
+                self.read(path)
+            return match.group()
+        if str(path) not in self._names:
+            if len(self.headers) >= HEADERS or depth >= DEPTH:
+                raise SourceError(
+                    f"{path}: more than {HEADERS} files are included, or more than {DEPTH} deep"
+                )
+            name = f"{len(self.headers)}-{re.sub(r'[^A-Za-z0-9_.]', '_', path.name[-80:])}"
+            self._names[str(path)] = name
+            self.headers[name] = ""  # before its own includes: they may come back to it
+            self.headers[name] = self.translated(self.read(path), str(path), depth + 1)
+        return f'{match[1]}"{self._names[str(path)]}"'
+
+
+def _is_there(path: Path) -> bool:
+    """Whether anything but a folder has this name."""
+    try:
+        return path.exists() and not path.is_dir()
+    except (OSError, ValueError):  # no file can have it
+        return False
 
 
 def _quoted(file: str) -> str:
-    return '"' + file.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    seen = "".join(c if c.isprintable() else "?" for c in file)
+    return '"' + seen.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _line(code: str, position: int) -> int:
-    return code.count("\n", 0, position) + 1
-
-
-def _refuse(code: str, file: str) -> None:
-    if match := _TEMPLATE.search(code):
+def _refuse(text: Text, file: str) -> None:
+    code = text.bare
+    if (place := _template_kernel(code)) is not None:
         raise SourceError(
-            f"{file}:{_line(code, match.start())}: a template cannot be a kernel here; write a __global__ "
+            f"{file}:{text.line(place)}: a template cannot be a kernel here; write a __global__ "
             "function that is no template and call a template __device__ function from it, or use a macro "
             "for the type"
         )
-    if match := re.search(r"<<<", code):
+    if (place := code.find("<<<")) >= 0:
         raise SourceError(
-            f"{file}:{_line(code, match.start())}: a launch (<<<...>>>) is the host's code; the simulator "
+            f"{file}:{text.line(place)}: a launch (<<<...>>>) is the host's code; the simulator "
             "takes kernels only: leave the host's code out, or keep it in a file of its own"
         )
-    if match := re.search(r"\b(texture|surface)\s*<|\btex[123]D(fetch)?\b|\basm\s*(volatile)?\s*\(", code):
-        raise SourceError(f"{file}:{_line(code, match.start())}: textures and PTX assembly are not simulated")
+    if match := _FOREIGN.search(code):
+        raise SourceError(f"{file}:{text.line(match.start())}: textures and PTX assembly are not simulated")
 
 
-def _kernels(code: str, file: str) -> Iterator[tuple[Kernel, int, int]]:
+def _template_kernel(code: str) -> int | None:
+    """Where a kernel that is a template begins. Each statement is looked at once."""
+    begin = 0
+    for statement in re.split(r"[;{}]", code):
+        word = statement.find("__global__")
+        template = statement.rfind("template", 0, word) if word >= 0 else -1
+        if template >= 0 and _TEMPLATE.match(statement, template):
+            return begin + template
+        begin += len(statement) + 1
+    return None
+
+
+def _kernels(text: Text, file: str) -> Iterator[tuple[Kernel, int, int]]:
     """Kernels with the extent of their bodies."""
+    code = text.bare
     for match in _KERNEL.finditer(code):
-        closing = _closing(code, match.end() - 1, file)
-        opening = re.compile(r"\s*\{").match(code, closing + 1)
+        closing = _closing(text, match.end() - 1, file)
+        opening = _OPENING.match(code, closing + 1)
         if opening is None:
             continue  # a declaration
-        end = _closing(code, opening.end() - 1, file)
+        end = _closing(text, opening.end() - 1, file)
         parameters = tuple(_parameter_names(code[match.end() : closing]))
         yield Kernel(match["name"], parameters, (match["bounds"] or "1024").strip()), opening.end(), end
 
 
-def _closing(code: str, opening: int, file: str) -> int:
-    """Where the bracket at ``opening`` is closed."""
-    depth = 0
-    for match in re.compile(r"[()\[\]{}]").finditer(code, opening):
-        depth += 1 if match.group() in "([{" else -1
-        if depth == 0:
-            return match.start()
-    raise SourceError(f"{file}:{_line(code, opening)}: the bracket {code[opening]!r} is never closed")
+def _closing(text: Text, opening: int, file: str) -> int:
+    closing = text.closing(opening)
+    if closing is None:
+        raise SourceError(f"{file}:{text.line(opening)}: the bracket {text.code[opening]!r} is never closed")
+    return closing
 
 
 def _parameter_names(text: str) -> Iterator[str]:
-    for parameter in _split(text):
+    for parameter in split(text):
         words = re.findall(r"\w+", parameter.split("=")[0])
         if words and words != ["void"]:
             yield words[-1]
-
-
-def _split(text: str) -> list[str]:
-    """Split at commas that are in no bracket."""
-    parts, depth, begin = [], 0, 0
-    for position, sign in enumerate(text):
-        depth += (sign in "([{<") - (sign in ")]}>")
-        if sign == "," and depth == 0:
-            parts.append(text[begin:position])
-            begin = position + 1
-    return [*parts, text[begin:]]
-
-
-def _rewrite_shared(code: str, file: str, bodies: Sequence[tuple[int, int, str]]) -> str:
-    def rewrite(match: re.Match[str]) -> str:
-        line = _line(code, match.start())
-        kernel = next((name for begin, end, name in bodies if begin <= match.start() < end), None)
-        if match["late"]:
-            statement, dynamic = re.sub(r"\b(extern|__shared__)\b", " ", match["late"]), True
-        else:
-            statement, dynamic = match["statement"], match["extern"] is not None
-        inside = kernel is not None or code.count("{", 0, match.start()) > code.count("}", 0, match.start())
-        new = _shared_variables(statement, f"{file}:{line}", line, kernel, dynamic, inside)
-        return new + "\n" * match.group().count("\n")
-
-    code = _SHARED.sub(rewrite, code)
-    if match := re.search(r"\b__shared__\b", code):
-        raise SourceError(
-            f"{file}:{_line(code, match.start())}: this __shared__ declaration is not understood; write one"
-            " array in a statement: __shared__ float name[16][16];"
-        )
-    return code
-
-
-def _shared_variables(
-    statement: str, place: str, line: int, kernel: str | None, dynamic: bool, inside: bool
-) -> str:
-    declarators = _split(_ALIGN.sub(" ", statement))
-    first = re.fullmatch(
-        r"\s*(?P<type>.*?[\w>])(?P<rest>[\s*]+\w+\s*(?:\[[^\]]*\]\s*)*)", declarators[0], re.S
-    )
-    if first is None or "=" in statement:
-        why = "a shared variable cannot have an initial value" if "=" in statement else "not understood"
-        raise SourceError(f"{place}: __shared__ {' '.join(statement.split())}: {why}")
-    ctype = " ".join(re.sub(r"\b(volatile)\b", "", first["type"]).split())
-    qualifier = "volatile " if re.search(r"\bvolatile\b", first["type"]) else ""
-    new = []
-    for text in (first["rest"], *declarators[1:]):
-        match = _DECLARATOR.fullmatch(text)
-        if match is None:
-            raise SourceError(f"{place}: __shared__ {' '.join(text.split())}: not understood")
-        full = qualifier + ctype + re.sub(r"\s", "", match["stars"])
-        name, extents = match["name"], "".join(match["extents"].split("\n"))
-        if dynamic:
-            new.append(_dynamic(full, name, inside))
-        elif not inside:
-            raise SourceError(
-                f"{place}: the shared array {name} stands outside of all functions; move it into the kernel"
-            )
-        else:
-            new.append(_static(full, name, extents, line, kernel))
-    return " ".join(new)
-
-
-def _dynamic(ctype: str, name: str, inside: bool) -> str:
-    if inside:
-        return f"{ctype}* const {name} = ({ctype}*)cuda_on_cpu_dynamic_shared();"
-    return (  # outside of functions it is asked for at each use
-        f"static struct {{ operator {ctype}*() const "
-        f"{{ return ({ctype}*)cuda_on_cpu_dynamic_shared(); }} }} {name};"
-    )
-
-
-def _static(ctype: str, name: str, extents: str, line: int, kernel: str | None) -> str:
-    kept = '__attribute__((section("cuda_shared"), used)) ' if kernel else ""
-    return (
-        f"typedef {ctype} cuda_type_of_{name} {extents}; "
-        f"static const cuda_on_cpu::SharedVariable cuda_place_of_{name} {kept}= "
-        f'{{"{kernel or ""}", "{name}", sizeof(cuda_type_of_{name}), '
-        f"sizeof(std::remove_all_extents_t<cuda_type_of_{name}>), {line}}}; "
-        f"cuda_type_of_{name}& {name} = *(cuda_type_of_{name}*)cuda_on_cpu_shared(&cuda_place_of_{name});"
-    )
-
-
-def _follow_includes(
-    code: str, file: str, folders: Sequence[Path], headers: dict[str, str], kernels: list[Kernel]
-) -> str:
-    """Translate quoted includes that are found; the compiler says which others it misses."""
-    own = Path(file).parent
-
-    def follow(match: re.Match[str]) -> str:
-        for folder in (own, *folders):
-            path = folder / match[2]
-            if path.is_file():
-                break
-        else:
-            return match.group()
-        name = f"{len(headers)}-{path.name}"
-        for known, text in headers.items():
-            if text.startswith(f"#line 1 {_quoted(str(path))}\n"):
-                return f'{match[1]}"{known}"'
-        headers[name] = f"#line 1 {_quoted(str(path))}\n"  # before its own includes: they may come back to it
-        headers[name], more = _translate_file(path.read_text(encoding="utf-8"), str(path), folders, headers)
-        kernels.extend(more)
-        return f'{match[1]}"{name}"'
-
-    return _INCLUDE.sub(follow, code)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +14,25 @@ import click
 import numpy as np
 
 from minidl._atomic import atomic_write
+from minidl._inputs import is_folder, read_text
 from minidl._outputs import check_file
-from minidl.cli.cuda_arguments import ELEMENTS, NUMBER, arguments, signature, text_of
+from minidl._text import shown
+from minidl.cli.cuda_arguments import ELEMENTS, NUMBER, arguments, text_of
 from minidl.cli.numbers import SEED, Real, Whole
 from minidl.cli.options import overwrite_option
 from minidl.cli.screen import echo
+from minidl.cli.stopping import Stop, stops_at_once
 from minidl.cli.threads import common_options
 from minidl.errors import InputError
 
 if TYPE_CHECKING:
-    from minidl.kernels.sim.module import RawKernel
+    from minidl.kernels.sim.confined import ConfinedKernel
+    from minidl.kernels.sim.processes import Limits
+
+#: As of `minidl.kernels.sim.Limits`, which is imported when it is needed.
+SECONDS, COMPILE_SECONDS, MEBIBYTES = 60.0, 300.0, 8192
+#: Of a source, and of each file that it includes.
+SOURCE_BYTES = 2**20
 
 
 @click.command(
@@ -77,7 +84,28 @@ Examples:
     "--save", "saves", metavar="NAME=FILE.npy", multiple=True, help="Write an array as the kernel left it."
 )
 @click.option("--seed", type=Whole(0, SEED), default=0, show_default=True, help="Of random arrays.")
-@click.option("--time-limit", type=Real(0, 10**7), default=60.0, show_default=True, help="Seconds; 0: none.")
+@click.option(
+    "--time-limit",
+    type=Real(0, 10**7),
+    default=SECONDS,
+    show_default=True,
+    help="Seconds of each run of the file's code, which is ended then; 0: none.",
+)
+@click.option(
+    "--compile-limit",
+    type=Real(0, 10**7),
+    default=COMPILE_SECONDS,
+    show_default=True,
+    help="Seconds of the compiler; 0: none.",
+)
+@click.option(
+    "--memory-limit",
+    type=Whole(1024, 2**30),
+    default=MEBIBYTES,
+    show_default=True,
+    metavar="MIB",
+    help="MiB that the compiler, and the file's code with what is remembered of its accesses, may ask for.",
+)
 @common_options
 @overwrite_option
 @click.option("--no-counts", is_flag=True, help="Leave out the table of accesses to memory.")
@@ -94,6 +122,8 @@ def command(
     saves: tuple[str, ...],
     seed: int,
     time_limit: float,
+    compile_limit: float,
+    memory_limit: int,
     overwrite: bool,
     no_counts: bool,
 ) -> int:
@@ -103,33 +133,37 @@ def command(
     unwritten shared memory, barriers and shuffles that not all threads reach, each with its line, block and
     thread; and how much memory each line moves, how well coalesced, with how many bank conflicts.
 
-    The file's code runs in this process, with all of your rights: check only what you would run.
+    The file's code runs with your rights (its global objects are made as soon as it is loaded), in processes
+    of its own, which end after --time-limit, have no more than --memory-limit, and can, where the system lets
+    them give that up, neither start programs nor write files nor use the network. They can read what you can.
+    Check only what you would run.
 
     Exit code 1: there are findings.
     """
+    from minidl.kernels.sim import Limits
     from minidl.kernels.sim.checking import check_kernel
 
-    options = (*(f"-D{d}" for d in defines), *(f"-I{i}" for i in includes))
-    with _one_line(file):
-        chosen = _kernel(file, kernel, options)
+    limits = Limits(time_limit, compile_limit, memory_limit * 2**20)
+    with stops_at_once() as stop, _one_line(file, stop):
+        chosen = _kernel(file, kernel, _options(defines, includes), limits)
         chosen_specs = _named(specs, "--arg", chosen.parameters)
+        threads = _extents("--block", block) if block is not None else None
+        blocks = _extents("--grid", grid) if grid is not None else None
+        echo(
+            f"note: the code of {shown(file)} now runs, with your rights; check only what you would run",
+            err=True,
+        )
         targets = _targets(saves, chosen, overwrite, [file, *_read(specs)])
         args, unset, said = arguments(chosen, chosen_specs, np.random.default_rng(seed))
-        threads = _extents("--block", block) if block else (min(256, chosen.max_threads_per_block),)
-        blocks = _extents("--grid", grid) if grid else _cover(args, threads)
+        threads = threads or (min(256, chosen.description.max_threads),)
+        blocks = blocks or _cover(args, threads)
         shape = f"grid {text_of(blocks)}, block {text_of(threads)}"
         echo(f"{chosen.name}: {shape}, {', '.join(said) or 'no arguments'}")
-        with _interruptible():
-            found = check_kernel(
-                chosen,
-                blocks,
-                threads,
-                args,
-                shared_mem=shared,
-                orders=orders or (0,),
-                unset=unset,
-                time_limit=time_limit,
-            )
+        found = check_kernel(
+            chosen, blocks, threads, args, shared_mem=shared, orders=orders or (0,), unset=unset
+        )
+    if found.printed:
+        echo(*found.printed.removesuffix("\n").split("\n"))
     report = found.report() if not no_counts else found.report().removesuffix(f"\n{found.counts}")
     echo(*report.split("\n"))
     for name, path in targets.items():
@@ -139,51 +173,51 @@ def command(
 
 
 @contextmanager
-def _one_line(file: Path) -> Iterator[None]:
-    """What the simulator says of a wrong file or argument, as the user's error."""
-    from minidl.kernels.sim import CompileError, NoCompiler, SourceError
+def _one_line(file: Path, stop: Stop) -> Iterator[None]:
+    """What the simulator says of a wrong file or argument, as the user's error; a signal's exit code."""
+    from minidl.kernels.sim import CompileError, CompileLimit, LoadError, MemoryLimit, NoCompiler, SourceError
 
     try:
         yield
+    except KeyboardInterrupt:
+        echo("minidl: stopped", err=True)
+        raise click.exceptions.Exit(stop.exit_code) from None
+    except CompileLimit as error:
+        raise InputError(f"{file}: {error}; see --compile-limit and --memory-limit") from None
     except CompileError as error:
         lines = [line for line in str(error).splitlines() if re.search(r"\berror\b", line)]
         first = lines[0] if lines else str(error).splitlines()[0]
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         raise InputError(f"the compiler refuses {first}{more}; correct it") from None
-    except (NoCompiler, SourceError) as error:
+    except MemoryLimit as error:
+        raise InputError(f"{error} (--memory-limit)") from None
+    except (LoadError, NoCompiler, SourceError) as error:
         raise InputError(str(error)) from None
     except InputError:
         raise
     except (TypeError, ValueError, NotImplementedError) as error:
-        raise InputError(f"{file}: {error}") from None
+        said = str(error)
+        raise InputError(said if said.startswith(f"{file}") else f"{file}: {said}") from None
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C ends the process while compiled code runs, in which Python would not notice it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _options(defines: tuple[str, ...], includes: tuple[Path, ...]) -> tuple[str, ...]:
+    """-D and -I as the compiler takes them."""
+    for text in defines:
+        if not re.fullmatch(r"[A-Za-z_]\w*(\([\w, .]*\))?(=[^\n\0]*)?", text, re.ASCII):
+            raise InputError(f"--define {text}: write NAME or NAME=VALUE")
+    for folder in includes:
+        if not is_folder(folder):
+            raise InputError(f"--include {folder}: no such folder; give a folder of headers")
+    return (*(f"-D{d}" for d in defines), *(f"-I{i}" for i in includes))
 
 
-def _kernel(file: Path, name: str | None, options: tuple[str, ...]) -> RawKernel:
-    from minidl.kernels.sim import checked
+def _kernel(file: Path, name: str | None, options: tuple[str, ...], limits: Limits) -> ConfinedKernel:
     from minidl.kernels.sim.checking import the_kernel
 
-    if not file.is_file():
-        raise InputError(f"{file}: no such file; give a CUDA C source (.cu)")
-    try:
-        kernel = the_kernel(file, name, options)
-    except UnicodeDecodeError:
-        raise InputError(f"{file}: not a text file; give a CUDA C source (.cu)") from None
-    with checked():
-        kernel.compile()
-    return kernel
+    def read(path: Path) -> str:
+        return read_text(path, "a CUDA C source", "give a CUDA C source (.cu)", most=SOURCE_BYTES)
+
+    return the_kernel(file, name, options, limits, read)
 
 
 def _named(given: tuple[str, ...], option: str, known: tuple[str, ...]) -> dict[str, str]:
@@ -209,10 +243,12 @@ def _read(specs: tuple[str, ...]) -> list[Path]:
 
 
 def _targets(
-    saves: tuple[str, ...], kernel: RawKernel, overwrite: bool, inputs: list[Path]
+    saves: tuple[str, ...], kernel: ConfinedKernel, overwrite: bool, inputs: list[Path]
 ) -> dict[str, Path]:
     arrays = tuple(
-        n for n, (letter, _, _) in zip(kernel.parameters, signature(kernel), strict=True) if letter == "P"
+        n
+        for n, (letter, _, _) in zip(kernel.parameters, kernel.description.signature, strict=True)
+        if letter == "P"
     )
     targets = {name: Path(value) for name, value in _named(saves, "--save", arrays).items()}
     for path in targets.values():
@@ -231,9 +267,12 @@ def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
 
 
 def _extents(option: str, text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"\d{1,10}(x\d{1,10}){0,2}", text):
+    if not re.fullmatch(r"\d{1,10}(x\d{1,10}){0,2}", text, re.ASCII):
         raise InputError(f"{option} {text}: write one to three numbers, as 256 or 16x16")
-    return tuple(int(number) for number in text.split("x"))
+    extents = tuple(int(number) for number in text.split("x"))
+    if 0 in extents:
+        raise InputError(f"{option} {text}: each number must be at least 1")
+    return extents
 
 
 def _cover(args: list[Any], threads: tuple[int, ...]) -> tuple[int]:

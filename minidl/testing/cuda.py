@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from minidl.kernels.sim import Limits
 from minidl.kernels.sim.checking import check_kernel, the_kernel
 from minidl.kernels.sim.counts import Counts
 
@@ -28,7 +29,8 @@ def cuda_check() -> Callable[..., Counts]:
     ``source`` is a ``.cu`` file, or the text of one; ``args`` are NumPy arrays, in which the kernel leaves
     its results, and numbers. Further arguments: ``kernel`` (its name, if there are several), ``shared_mem``,
     ``options`` (``("-DTILE=16",)``), ``orders`` (of threads and blocks; by default ascending, descending and
-    one shuffled), ``unset`` and ``time_limit`` (seconds). The result is the launch's counts.
+    one shuffled), ``unset``, ``time_limit`` (seconds of each run) and ``memory_limit`` (MiB). The result is
+    the launch's counts. The source's code runs in processes of its own, as ``minidl cuda-check`` runs it.
     """
 
     def check(
@@ -41,11 +43,13 @@ def cuda_check() -> Callable[..., Counts]:
         options: Sequence[str] = (),
         orders: Sequence[int] = (0, 1, 2),
         unset: Sequence[str] = (),
-        time_limit: float = 60.0,
+        time_limit: float = Limits.seconds,
+        memory_limit: int = Limits.memory // 2**20,
     ) -> Counts:
         __tracebackhide__ = True
         is_file = isinstance(source, Path) or source.endswith((".cu", ".cuh"))
-        chosen = the_kernel(Path(source) if is_file else source, kernel, options)
+        limits = Limits(seconds=time_limit, memory=memory_limit * 2**20)
+        chosen = the_kernel(Path(source) if is_file else source, kernel, options, limits)
         found = check_kernel(
             chosen,
             grid,
@@ -54,8 +58,8 @@ def cuda_check() -> Callable[..., Counts]:
             shared_mem=shared_mem,
             orders=orders,
             unset=unset,
-            time_limit=time_limit,
         )
+        print(found.printed, end="")
         if found.findings:
             pytest.fail(found.report(), pytrace=False)
         return found.counts

@@ -9,7 +9,14 @@ from minidl.kernels.sim import KernelFault, checked, compiler
 from minidl.kernels.sim.module import RawKernel, RawModule
 
 #: What is not listed (the stand-in for CuPy) compiles nothing, or says itself what it needs.
-COMPILING = ("test_cuda_check.py", "test_features.py", "test_module.py", "test_page.py", "test_planted.py")
+COMPILING = (
+    "test_cuda_check.py",
+    "test_cuda_check_hostile.py",
+    "test_features.py",
+    "test_module.py",
+    "test_page.py",
+    "test_planted.py",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -7,17 +7,6 @@
 #include "scheduler.h"
 #include "shared.h"
 
-// Also in ../counts.py. One for each place in the code.
-struct CountRow {
-    uint64_t pc;
-    int shared, writes, atomic, bytes;  // bytes: of one lane's access
-    uint64_t accesses;                  // of single lanes
-    uint64_t requests;                  // of warps
-    uint64_t pieces;                    // global: 32-byte sectors touched; shared: passes through the banks
-    uint64_t least_pieces;              // were all of it side by side, or free of conflicts
-    uint64_t worst;                     // most pieces of one request
-};
-
 namespace {
 
 constexpr int SECTOR = 32, BANKS = 32, BANK_BYTES = 4;

@@ -11,12 +11,13 @@
 #include "report.h"
 #include "scheduler.h"
 
-static const int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE};
-static struct sigaction before[3];
+static const int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+static const int N_SIGNALS = sizeof SIGNALS / sizeof SIGNALS[0];
+static struct sigaction before[N_SIGNALS];
 static stack_t stack_before;
 static pthread_t launching;
 
-static const void* program_counter(const void* context) {
+const void* program_counter(const void* context) {
 #if defined(__x86_64__)
     return (const void*)((const ucontext_t*)context)->uc_mcontext.gregs[REG_RIP];
 #elif defined(__aarch64__)
@@ -29,7 +30,7 @@ static const void* program_counter(const void* context) {
 
 static void on_fault(int signal, siginfo_t* info, void* context) {
     if (running_thread() == NOBODY || !pthread_equal(pthread_self(), launching)) {
-        for (int i = 0; i < 3; i++)  // not ours: back to where it would have gone, by happening again
+        for (int i = 0; i < N_SIGNALS; i++)  // not ours: back to where it would have gone, by happening again
             if (SIGNALS[i] == signal) sigaction(signal, &before[i], nullptr);
         return;
     }
@@ -41,6 +42,8 @@ static void on_fault(int signal, siginfo_t* info, void* context) {
     f.other.thread = NOBODY;
     if (signal == SIGFPE)
         snprintf(f.text, sizeof f.text, "an integer was divided by zero (or the least one by -1)");
+    else if (signal == SIGILL || signal == SIGTRAP)
+        snprintf(f.text, sizeof f.text, "a place that is never to be reached");
     else if (fibers::in_guard(info->si_addr))
         snprintf(f.text, sizeof f.text, "the thread's stack (%zu KiB) is full", fibers::STACK_BYTES >> 10);
     else
@@ -60,10 +63,10 @@ void catch_faults() {
     struct sigaction action = {};
     action.sa_sigaction = on_fault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-    for (int i = 0; i < 3; i++) sigaction(SIGNALS[i], &action, &before[i]);
+    for (int i = 0; i < N_SIGNALS; i++) sigaction(SIGNALS[i], &action, &before[i]);
 }
 
 void release_faults() {
-    for (int i = 0; i < 3; i++) sigaction(SIGNALS[i], &before[i], nullptr);
+    for (int i = 0; i < N_SIGNALS; i++) sigaction(SIGNALS[i], &before[i], nullptr);
     sigaltstack(&stack_before, nullptr);
 }

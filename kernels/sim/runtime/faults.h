@@ -4,3 +4,6 @@
 
 void catch_faults();
 void release_faults();
+
+// Where the code was that a signal has interrupted; `context` is the third argument of its handler.
+const void* program_counter(const void* context);

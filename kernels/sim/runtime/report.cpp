@@ -15,6 +15,9 @@ static std::string printed;
 // A kernel with a hundred different mistakes has one that matters.
 static const size_t MAX_FINDINGS = 100;
 
+// As much as a GPU keeps of what its kernels print.
+static const size_t MAX_PRINTED = 1 << 20;
+
 void forget_findings() {
     findings.clear();
     printed.clear();
@@ -67,6 +70,7 @@ extern "C" const Finding* cuda_on_cpu_findings() { return findings.data(); }
 extern "C" const char* cuda_on_cpu_printed() { return printed.c_str(); }
 
 int cuda_on_cpu_printf(const char* format, ...) {
+    if (printed.size() >= MAX_PRINTED) return 0;
     char line[4096];
     va_list arguments;
     va_start(arguments, format);
