@@ -153,7 +153,7 @@ def test_the_gpus_part_of_the_record(monkeypatch):
     assert record["gpu"] == {
         "about": {"name": "NVIDIA H100 80GB HBM3", "sms": "132"},
         "copy": 3e12,
-        "data_sheet": {"name": "H100 SXM", "flops": 67e12, "bandwidth": 3350e9},
+        "data_sheet": {"name": "H100 SXM", "flops": 67e12, "bandwidth": 3350e9, "source": "data sheet"},
         "flushed": 1,
     }
 

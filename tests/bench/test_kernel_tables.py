@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from minidl.bench.kernels import tables
+from minidl.bench.kernels.cards import CARDS, derived
 from minidl.bench.kernels.figures import Limits, best, figures, limits
 from minidl.bench.kernels.plots import write_plots
 
@@ -151,11 +152,44 @@ def test_with_a_gpu_nothing_is_predicted(with_gpu):
     assert "prediction" not in tables.lines(with_gpu["cases"][0], with_gpu)
 
 
-def test_a_card_that_is_not_in_the_table_has_shares_of_its_copy_rate_only(with_gpu):
+def test_a_card_that_is_not_in_the_table_is_held_to_what_it_says_of_itself(with_gpu, tmp_path):
+    l40s = {"MultiProcessorCount": 142, "ClockRate": 2520000}
+    l40s |= {"MemoryClockRate": 9001000, "GlobalMemoryBusWidth": 384}
+    card = derived("NVIDIA L40S", 89, l40s)
+    assert card.flops == pytest.approx(91.6e12, rel=1e-3) and card.bandwidth == pytest.approx(864e9, rel=1e-3)
+    sheet = {"name": card.name, "flops": card.flops, "bandwidth": card.bandwidth, "source": card.source}
+    with_gpu["gpu"]["data_sheet"] = sheet
+    said = tables.gpu_line(with_gpu)
+    assert "91.6 TFLOP/s in float32 (worked out from the device's own attributes)" in said
+    assert "data sheet" not in said
+    assert {p.name for p in write_plots(with_gpu, tmp_path)} >= {"roofline-gpu.png", "shares-gpu.png"}
+
+
+@pytest.mark.parametrize("lacking", ["MultiProcessorCount", "ClockRate"])
+def test_a_driver_that_does_not_tell_the_clock_leaves_the_peak_open(lacking):
+    attributes = {"MultiProcessorCount": 142, "ClockRate": 2520000} | {lacking: 0}
+    assert derived("x", 89, attributes) is None and derived("x", 20, {**attributes, lacking: 9}) is None
+    del attributes[lacking]
+    assert derived("x", 120, attributes) is None
+
+
+def test_units_of_every_architecture_give_the_data_sheets_peaks():
+    """Processors and boost clock as the white papers have them; the table's own peaks are the expected."""
+    for name, processors, mhz in [
+        ("V100 SXM2", 80, 1530), ("T4", 40, 1590), ("A100 SXM 80GB", 108, 1410), ("RTX 3090", 82, 1695),
+        ("A10", 72, 1695), ("L4", 58, 2040), ("RTX 4090", 128, 2520), ("H100 SXM", 132, 1980),
+        ("RTX 5090", 170, 2407),
+    ]:  # fmt: skip
+        card = next(card for card in CARDS if card.name == name)
+        found = derived(name, card.architecture, {"MultiProcessorCount": processors, "ClockRate": mhz * 1000})
+        assert found.flops == pytest.approx(card.flops, rel=0.01), name
+
+
+def test_a_card_of_which_nothing_is_known_has_shares_of_its_copy_rate_only(with_gpu):
     with_gpu["gpu"]["data_sheet"] = None
     allowed = limits(with_gpu)
     shares = {f.name: f.share for m in with_gpu["cases"] for f in figures(m, allowed) if f.place == "gpu"}
-    assert shares["cuda winograd"] is None and "not in the table" in tables.gpu_line(with_gpu)
+    assert shares["cuda winograd"] is None and "not known" in tables.gpu_line(with_gpu)
     assert "| winograd | – |" in tables.render(with_gpu)
 
 

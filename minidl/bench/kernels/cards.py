@@ -7,6 +7,7 @@ comes to it is what only a GPU can tell.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from minidl.bench.costs import Cost
@@ -72,6 +73,42 @@ def card_named(name: str) -> Card | None:
     """
     words = " ".join(word for word in name.split() if word not in ("NVIDIA", "GeForce", "Tesla"))
     return next((card for card in CARDS if f"{words}-".startswith(f"{card.known_as}-")), None)
+
+
+#: Units for float32 in a multiprocessor, by compute capability (CUDA C Programming Guide, "Arithmetic
+#: Instructions"); later ones have as many as the last.
+UNITS = {50: 128, 60: 64, 61: 128, 70: 64, 80: 64, 86: 128}
+#: Where the figures come from that a record holds of a card.
+SHEET, DERIVED = "data sheet", "worked out from the device's own attributes"
+
+
+def derived(name: str, architecture: int, attributes: Mapping[str, int]) -> Card | None:
+    """A card that is not in the table, from what it says of itself: peak = processors x units x 2 x clock.
+
+    The clock is the highest that the driver names, of which a card at its limit of power may fall short; and
+    memory is written to and read on both edges of its clock.
+
+    Args:
+        name: as the driver gives it.
+        architecture: its compute capability, 90 for 9.0.
+        attributes: by the names of CUDA's, without the prefix; clocks are in kHz, the bus in bits.
+
+    Returns:
+        None if the driver does not tell.
+
+    >>> a100 = {"MultiProcessorCount": 108, "ClockRate": 1410000}
+    >>> a100 |= {"MemoryClockRate": 1593000, "GlobalMemoryBusWidth": 5120}
+    >>> card = derived("A100 80GB", 80, a100)
+    >>> f"{card.flops / 1e12:.1f} TFLOP/s, {card.bandwidth / 1e9:.0f} GB/s, {card.source}"
+    "19.5 TFLOP/s, 2039 GB/s, worked out from the device's own attributes"
+    """
+    processors, clock = attributes.get("MultiProcessorCount", 0), attributes.get("ClockRate", 0)
+    known = [capability for capability in UNITS if capability <= architecture]
+    if not known or processors <= 0 or clock <= 0:
+        return None
+    bus, memory_clock = attributes.get("GlobalMemoryBusWidth", 0), attributes.get("MemoryClockRate", 0)
+    flops = processors * UNITS[max(known)] * 2 * clock * 1e3
+    return Card(name, architecture, flops, 2 * memory_clock * 1e3 * bus / 8, DERIVED, name)
 
 
 def bounds(least: Cost, products: float = 1.0) -> dict[str, float]:

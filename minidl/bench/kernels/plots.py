@@ -8,6 +8,7 @@ from typing import Any
 
 from minidl._atomic import atomic_write
 from minidl.bench.canvas import figure, label_points, plain_numbers, quiet, where
+from minidl.bench.kernels.cards import SHEET
 from minidl.bench.kernels.figures import Figure, best, figures, limits, reference
 from minidl.bench.plots import DPI
 
@@ -46,6 +47,13 @@ def _head(record: Record, place: str) -> str:
         return where(record)
     quick = "  QUICK RUN: these figures mean nothing" if record["quick"] else ""
     return f"{record['gpu']['about']['name']}, {record['date'][:10]}{quick}"
+
+
+def _limits_from(record: Record, place: str) -> str:
+    """Where the two limits come from."""
+    if place == "cpu":
+        return "SGEMM and copy rate, measured"
+    return f"peak: {record['gpu']['data_sheet'].get('source', SHEET)}; copy rate: measured"
 
 
 def _found(record: Record, place: str) -> list[tuple[Record, list[Figure]]]:
@@ -102,7 +110,7 @@ def _roofline(record: Record, place: str) -> Any:
         [left, knee, right],
         [left * allowed.bandwidth / 1e9, allowed.flops / 1e9, allowed.flops / 1e9],
         color="0.35",
-        label={"cpu": "SGEMM and copy rate, measured", "gpu": "data sheet's peak, measured copy rate"}[place],
+        label=_limits_from(record, place),
     )
     for x, (_, mine, other) in zip(intensity, cases, strict=True):
         if other is not None:

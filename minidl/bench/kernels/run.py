@@ -11,7 +11,7 @@ from typing import Any
 
 from minidl.bench import machine
 from minidl.bench.kernels import known
-from minidl.bench.kernels.cards import CARDS, card_named
+from minidl.bench.kernels.cards import CARDS, DERIVED, SHEET, card_named, derived
 from minidl.bench.kernels.case import Case, Draw
 from minidl.bench.kernels.check import Expected
 from minidl.bench.kernels.clocks import Clock, DeviceClock, HostClock
@@ -101,7 +101,7 @@ def run(
     with _on_gpu(plan.gpu) as xp:
         if xp is not None:
             clocks["gpu"] = clock = DeviceClock(xp)  # type: ignore[assignment]
-            record["gpu"] = _describe(plan.gpu, clock)
+            record["gpu"] = _describe(xp, plan.gpu, clock)
         for case in plan.cases:
             measured = measure(case, plan.backends, clocks, plan.turns(), plan.quick, xp)
             measured["gauge"] = {name: [rate] for name, rate in gauge().items()}
@@ -154,13 +154,20 @@ def _on_gpu(number: int | None) -> Iterator[Any]:
         yield xp
 
 
-def _describe(number: int | None, clock: DeviceClock) -> dict[str, Any]:
-    """The GPU for the record: what it is, how fast it copies, and what its data sheet says."""
+def _describe(xp: Any, number: int | None, clock: DeviceClock) -> dict[str, Any]:
+    """The GPU for the record: what it is, how fast it copies, and its highest rates, with their source."""
     from minidl import cuda
 
     about = {key: str(value) for key, value in cuda.describe(f"cuda:{number}").items()}
-    card = card_named(about.get("name", ""))
-    sheet = None if card is None else {"name": card.name, "flops": card.flops, "bandwidth": card.bandwidth}
+    name = about.get("name", "")
+    known = card_named(name)
+    card = known or derived(name, int(about.get("compute_capability", 0)), xp.cuda.Device(number).attributes)
+    sheet = card and {
+        "name": card.name,
+        "flops": card.flops,
+        "bandwidth": card.bandwidth,
+        "source": SHEET if known else DERIVED,
+    }
     return {"about": about, "copy": clock.copy_rate(), "data_sheet": sheet, "flushed": clock.size}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minidl.bench.kernels.cards import LABEL, Card
+from minidl.bench.kernels.cards import LABEL, SHEET, Card
 from minidl.bench.kernels.figures import Figure, Limits, best, figures, limits, reference
 from minidl.bench.kernels.known import Known, from_record
 from minidl.bench.kernels.run import MEASURED, VIEWS, faults
@@ -79,9 +79,9 @@ def gpu_line(record: Record) -> str:
         return f"No GPU was measured ({why}). What is said of GPUs is a {LABEL}."
     sheet = gpu["data_sheet"]
     peak = (
-        f"{sheet['flops'] / 1e12:g} TFLOP/s in float32 (data sheet)"
+        f"{sheet['flops'] / 1e12:.3g} TFLOP/s in float32 ({sheet.get('source', SHEET)})"
         if sheet
-        else "its highest rate is not in the table of data sheets: shares only where there are no FLOPs"
+        else "its highest rate is not known: shares only where there are no FLOPs"
     )
     return f"GPU: {gpu['about']['name']}; copying {gpu['copy'] / 1e9:,.0f} GB/s (measured), {peak}."
 
