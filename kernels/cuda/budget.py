@@ -35,8 +35,8 @@ THREADS = 256
 #: Registers that a kernel may take more than its budget, as long as the occupancy stays.
 SLACK = 4
 
-#: Architectures for which 64-bit indices, the exception, are compiled: the oldest, a middle one, the newest.
-WIDE_INDEX = (70, 80, 120)
+#: Architectures for which 64-bit indices, the exception, are compiled: one of each kind.
+WIDE_INDEX = (70, 80, 90, 100, 120)
 
 
 class Use(NamedTuple):

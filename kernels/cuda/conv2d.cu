@@ -20,14 +20,19 @@
 // start; the fast ones for large problems are in conv2d_implicit.cu and conv2d_winograd.cu.
 #include "common.cuh"
 
+//
+// `only_if`: a kernel does nothing where this number is 0. So it is launched behind a quicker algorithm that is right for
+// finite numbers only, and computes the result anew where others were seen (conv2d_winograd.py, conv2d_implicit.py).
+
 // v1: one thread for each output. A warp's threads are neighbours in a row, so their loads of x are neighbours, too, and
 // the weight is the same word for all of them. Two loads for each multiply-add.
 // next: a thread computes 4 filters for its pixel, so that one load of x serves 4 multiply-adds
 extern "C" __global__ void __launch_bounds__(256, 2) conv2d_forward_v1(
     const REAL* __restrict__ x, const REAL* __restrict__ weight, const REAL* __restrict__ bias /* or null */,
-    REAL* __restrict__ y, INDEX count, int c, int h, int w, int k, int kh, int kw, int oh, int ow, int sh, int sw,
-    int ph, int pw, int dh, int dw, int groups, int relu)
+    const int* __restrict__ only_if /* or null */, REAL* __restrict__ y, INDEX count, int c, int h, int w, int k,
+    int kh, int kw, int oh, int ow, int sh, int sw, int ph, int pw, int dh, int dw, int groups, int relu)
 {
+    if (only_if && *only_if == 0) return;
     const int channels = c / groups, filters = k / groups;
     for (INDEX e = first_index(); e < count; e += index_step()) {
         const int j = (int)(e % ow), i = (int)(e / ow % oh), filter = (int)(e / ow / oh % k);
@@ -57,9 +62,10 @@ extern "C" __global__ void __launch_bounds__(256, 2) conv2d_forward_v1(
 // `count` is the number of (image, group, four filters, pixel).
 extern "C" __global__ void __launch_bounds__(256) conv2d_forward_v2(
     const REAL* __restrict__ x, const REAL* __restrict__ weight, const REAL* __restrict__ bias /* or null */,
-    REAL* __restrict__ y, INDEX count, int c, int h, int w, int k, int kh, int kw, int oh, int ow, int sh, int sw,
-    int ph, int pw, int dh, int dw, int groups, int relu)
+    const int* __restrict__ only_if /* or null */, REAL* __restrict__ y, INDEX count, int c, int h, int w, int k,
+    int kh, int kw, int oh, int ow, int sh, int sw, int ph, int pw, int dh, int dw, int groups, int relu)
 {
+    if (only_if && *only_if == 0) return;
     const int channels = c / groups, filters = k / groups, fours = (filters + FILTERS - 1) / FILTERS;
     const int taps = channels * kh * kw;
     for (INDEX e = first_index(); e < count; e += index_step()) {
@@ -95,7 +101,6 @@ extern "C" __global__ void __launch_bounds__(256) conv2d_forward_v2(
 
 // The gradient of x: one thread for each pixel gathers, over the filters of its group and the taps, the outputs that read
 // it: of tap u the output i with i*sh + u*dh - ph = row, if there is one. No atomics, a fixed order.
-// `only_if`: the kernel does nothing where this number is 0 (see conv2d_implicit.py).
 extern "C" __global__ void __launch_bounds__(256, 4) conv2d_backward_data_v1(
     const REAL* __restrict__ g, const REAL* __restrict__ weight, const int* __restrict__ only_if /* or null */,
     REAL* __restrict__ dx, INDEX count, int c, int h, int w, int k, int kh, int kw, int oh, int ow, int sh, int sw,

@@ -20,7 +20,7 @@
 //     x[image, c, i*sh - ph + u*dh, j*sw - pw + v*dw]
 //
 // The tap's part of that address is looked up in a table, which costs one load where computing it takes two divisions.
-// The grid is (tiles, groups). `only_if`: the kernel does nothing where this number is 0 (see conv2d_winograd.py).
+// The grid is (tiles, groups).
 #include "common.cuh"
 #include "gemm_tile.cuh"
 
@@ -81,12 +81,11 @@ __device__ __forceinline__ REAL read(const Window& at, int4 tap, int h, int w) {
 // next: 8 x 8 outputs for each thread, 128-bit loads, and the next tile is on its way while this one is used
 extern "C" __global__ void __launch_bounds__(256, 4) conv2d_implicit_v1(
     const REAL* __restrict__ x, const REAL* __restrict__ weight, const REAL* __restrict__ bias /* or null */,
-    const int4* __restrict__ table, const int* __restrict__ only_if /* or null */, REAL* __restrict__ y, int n, int c,
-    int h, int w, int k, int taps, int oh, int ow, int sh, int sw, int ph, int pw, int groups, int relu)
+    const int4* __restrict__ table, REAL* __restrict__ y, int n, int c, int h, int w, int k, int taps, int oh, int ow,
+    int sh, int sw, int ph, int pw, int groups, int relu)
 {
     __shared__ REAL tile_w[SIDE][SIDE];
     __shared__ REAL tile_x[SIDE][SIDE];
-    if (only_if && *only_if == 0) return;
     const int filters = k / groups, group = blockIdx.y, down = threadIdx.x / SIDE, across = threadIdx.x % SIDE;
     const int tiles_down = (filters + SIDE - 1) / SIDE;
     const int row = blockIdx.x % tiles_down * SIDE + down;
@@ -123,12 +122,11 @@ __device__ __forceinline__ void gather(
 // gathers are coalesced but for the ends of rows.
 extern "C" __global__ void __launch_bounds__(256, 1) conv2d_implicit_v2(
     const REAL* __restrict__ x, const REAL* __restrict__ weight, const REAL* __restrict__ bias /* or null */,
-    const int4* __restrict__ table, const int* __restrict__ only_if /* or null */, REAL* __restrict__ y, int n, int c,
-    int h, int w, int k, int taps, int oh, int ow, int sh, int sw, int ph, int pw, int groups, int relu)
+    const int4* __restrict__ table, REAL* __restrict__ y, int n, int c, int h, int w, int k, int taps, int oh, int ow,
+    int sh, int sw, int ph, int pw, int groups, int relu)
 {
     __shared__ __align__(16) REAL tiles_w[2][DEPTH][PADDED];
     __shared__ __align__(16) REAL tiles_x[2][DEPTH][PADDED];
-    if (only_if && *only_if == 0) return;
     const int filters = k / groups, group = blockIdx.y, tiles_down = (filters + TILE - 1) / TILE;
     const int down = threadIdx.x / 16 * VECTOR_WIDTH, across = threadIdx.x % 16 * VECTOR_WIDTH;
     const int row = blockIdx.x % tiles_down * TILE;  // the tile's first filter of the group
@@ -177,7 +175,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) conv2d_implicit_v2(
 
 // The gradient of the weight, dW = G Xt: filters by taps, summed over all pixels of all images. That sum is long and the
 // matrix small, so the pixels are cut into shares (blockIdx.z), each of which is summed into a matrix of its own;
-// the host adds them up in a fixed order. partial is (shares, groups, filters, taps). `only_if`: as above.
+// the host adds them up in a fixed order. partial is (shares, groups, filters, taps). `only_if`: as in conv2d.cu.
 // A thread fetches for one pixel in each step, which it finds once for both matrices; 8 neighbouring pixels are 32 bytes,
 // the least that memory gives.
 extern "C" __global__ void __launch_bounds__(256, 1) conv2d_implicit_backward_weight_v1(

@@ -58,16 +58,13 @@ def forward(
     s: Geometry,
     relu: bool = False,
     version: str | None = None,
-    only_if: Any = None,
-    y: Any = None,
 ) -> Any:
-    """y, or nothing happens to the given ``y`` where the number ``only_if`` (int32, on the device) is 0."""
+    """y."""
     version = pick(version, "v2", VERSIONS)
-    if y is None:
-        y = namespace(x).empty(s.y_shape, x.dtype)
+    y = namespace(x).empty(s.y_shape, x.dtype)
     side = tile("v5", x.itemsize) if version == "v2" else 16
     grid = (-(-s.filters // side) * -(-s.pixels // side), s.groups)
-    arguments = (x, weight, bias, _table(s, x), only_if, y, *_window_sizes(s), int(relu))
+    arguments = (x, weight, bias, _table(s, x), y, *_window_sizes(s), int(relu))
     MODULE.launch(f"conv2d_implicit_{version}", grid, THREADS, *arguments, like=x)
     return y
 

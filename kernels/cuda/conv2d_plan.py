@@ -13,8 +13,8 @@ from typing import NamedTuple
 from minidl.kernels.cuda import conv2d, gemm, unfold
 from minidl.kernels.cuda.conv2d_geometry import Geometry
 
-#: The gradient of x is a forward with turned filters, and where one of these is not finite the last kernel
-#: computes it anew.
+#: The gradient of x is a forward with turned filters. The last kernel, as Winograd's forward has one, too,
+#: computes anew what is not right because some number is not finite.
 FLIPPED, ANEW = "conv2d_flipped", "conv2d_backward_data_v1"
 IMPLICIT_WEIGHT = ("conv2d_taps", "conv2d_implicit_backward_weight_v1")
 
@@ -83,7 +83,7 @@ def _winograd(direction: str, s: Geometry, itemsize: int) -> tuple[str, ...]:
     product = _product(s.filters, tiles, s.channels, itemsize)
     forward = ("winograd_filters_v1", "winograd_tiles_v1", product, "winograd_outputs_v1")
     if direction == "forward":
-        return (*forward, "conv2d_taps", "conv2d_implicit_v2")
+        return (*forward, *_direct("forward", s, itemsize))
     return (FLIPPED, *forward, ANEW)
 
 

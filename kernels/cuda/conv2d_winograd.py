@@ -33,7 +33,7 @@ def forward(
 ) -> Any:
     """y; ``version`` is that of the product."""
     y, flag = _convolve(x, weight, bias, s, relu, version)
-    return conv2d_implicit.forward(x, weight, bias, s, relu, only_if=flag, y=y)
+    return conv2d_direct.forward(x, weight, bias, s, relu, only_if=flag, y=y)
 
 
 def backward_data(g: Any, weight: Any, s: Geometry, version: str | None = None) -> Any:

@@ -119,6 +119,8 @@ def direct() -> Iterator[Case]:
         yield bad.forward(version, relu=True, bias=False)
     yield from (bad.backward_data(), bad.backward_weight())
     yield from _repeated(bad, "backward_data", "dx")
+    for version in conv2d_direct.VERSIONS:
+        yield from _repeated(bad, "forward", "y", version)
 
     def bias(draw: Draw) -> Any:
         return (draw(3, 5, 17, 18),), {}
@@ -165,10 +167,7 @@ def implicit() -> Iterator[Case]:
             of.backward_weight(),
         )
     yield Convolution(conv2d_implicit, TAPS).backward_weight()
-    padded = Convolution(conv2d_implicit, PADDED)
-    for version in conv2d_implicit.VERSIONS:
-        yield from _repeated(padded, "forward", "y", version)
-    yield from _repeated(padded, "backward_weight", "dw")
+    yield from _repeated(Convolution(conv2d_implicit, PADDED), "backward_weight", "dw")
     whole = plain.backward_weight()
 
     def shares(g: Any, x: Any) -> Any:
