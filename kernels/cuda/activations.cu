@@ -14,22 +14,22 @@
 // activations_bias_relu_v2                40 (32-46)       0       75%      12        9      2
 // activations_leaky_relu_v1               22 (16-26)       0      100%       8        8      2
 // activations_leaky_relu_backward_v1      25 (16-30)       0      100%      12    15.95      2
-// activations_hardswish_v1                23 (22-27)       0      100%       8        8      5
-// activations_hardswish_backward_v1       25 (19-32)       0      100%      12    12.02      5
-// activations_sigmoid_v1                  21 (21-24)       0      100%       8        8      4
+// activations_hardswish_v1                21 (21-28)       0      100%       8        8      5
+// activations_hardswish_backward_v1       26 (16-32)       0      100%      12    12.02      5
+// activations_sigmoid_v1                  20 (20-24)       0      100%       8        8      4
 // activations_sigmoid_backward_v1         26 (26-32)       0      100%      12       12      3
 // activations_tanh_v1                     28 (28-34)       0      100%       8        8      1
 // activations_tanh_backward_v1            26 (26-32)       0      100%      12       12      3
-// activations_silu_v1                     23 (22-25)       0      100%       8        8      5
-// activations_silu_backward_v1            24 (24-29)       0      100%      12       12      9
+// activations_silu_v1                     21 (21-25)       0      100%       8        8      5
+// activations_silu_backward_v1            23 (23-29)       0      100%      12       12      9
 // activations_elu_v1                      19 (18-21)       0      100%       8        8      3
-// activations_elu_backward_v1             28 (18-32)       0      100%      12    15.95      4
-// activations_softplus_v1                 20 (20-24)       0      100%       8        8      7
-// activations_softplus_backward_v1        24 (20-28)       0      100%      12       12      7
-// activations_gelu_v1                     25 (20-28)       0      100%       8        8      4
-// activations_gelu_backward_v1            31 (25-32)       0      100%      12       12     10
+// activations_elu_backward_v1             26 (18-32)       0      100%      12    15.95      4
+// activations_softplus_v1                 19 (18-24)       0      100%       8        8      7
+// activations_softplus_backward_v1        23 (20-28)       0      100%      12       12      7
+// activations_gelu_v1                     26 (20-28)       0      100%       8        8      4
+// activations_gelu_backward_v1            30 (26-32)       0      100%      12       12     10
 // activations_gelu_tanh_v1                28 (17-32)       0      100%       8        8      9
-// activations_gelu_tanh_backward_v1       32 (21-32)       0      100%      12       12     19
+// activations_gelu_tanh_backward_v1       21 (19-24)       0      100%      12       12     19
 // ---- end of versions ----------------------------------------------------------------------------
 // Activations, element by element, and what their cotangents become; a bias and a ReLU in one pass.
 //

@@ -3,11 +3,11 @@
 // of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
 // the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// adam_step_v1                            27 (27-32)       0      100%      32       32     16
+// adam_step_v1                            28 (26-32)       0      100%      32       32     16
 //     next: one launch for all parameters, which finds them through a table
-// adam_step_v2                            40 (32-41)       0       75%    45.6     40.9     16
+// adam_step_v2                            36 (32-40)       0       75%    45.6     40.9     16
 //     next: 128-bit loads and stores
-// adam_step_v3                            60 (60-66)       0       50%    33.6     28.9     16
+// adam_step_v3                            56 (56-64)       0       50%    33.6     28.9     16
 // ---- end of versions ----------------------------------------------------------------------------
 // One step of Adam or AdamW.
 //

@@ -3,14 +3,14 @@
 // of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
 // the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// adaptive_avg_pool2d_forward_v1          40 (36-44)       0       75%    2196 1.653e+04    513
+// adaptive_avg_pool2d_forward_v1          40 (35-44)       0       75%    2196 1.653e+04    513
 //     next: a warp for each output, whose lanes read neighbouring pixels
 // adaptive_avg_pool2d_forward_v2          38 (37-40)       0       75%    2564     2208    513
 //     next: a block for each output, so that even few outputs keep many threads busy
-// adaptive_avg_pool2d_forward_v3          28 (27-32)     128      100%    6148     3104    513
-// adaptive_avg_pool2d_backward_v1         29 (23-30)       0      100%   8.414    36.41  1.002
+// adaptive_avg_pool2d_forward_v3          28 (28-32)     128      100%    6148     3104    513
+// adaptive_avg_pool2d_backward_v1         29 (24-30)       0      100%   8.414    36.41  1.002
 //     next: every pixel gathers its shares: no atomics, a fixed order, each pixel written once
-// adaptive_avg_pool2d_backward_v2         37 (37-56)       0       75%      40       19  1.002
+// adaptive_avg_pool2d_backward_v2         38 (37-55)       0       75%      40       19  1.002
 // ---- end of versions ----------------------------------------------------------------------------
 // Averages over windows that differ in size: output i of an axis looks at the pixels [first[i], last[i]).
 //

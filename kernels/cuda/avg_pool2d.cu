@@ -7,10 +7,10 @@
 //     next: no divisions to find the window, and no test for each tap
 // avg_pool2d_forward_v2                   32 (32-55)       0      100%   37.78       44     10
 //     next: pixels that windows share are brought to shared memory once
-// avg_pool2d_forward_v3                   48 (47-58)       0       62%     8.5      8.5     10
+// avg_pool2d_forward_v3                   48 (45-58)       0       62%     8.5      8.5     10
 // avg_pool2d_backward_v1                  25 (25-32)       0      100%   37.78       44     10
 //     next: every pixel gathers its shares: no atomics, a fixed order, each pixel written once
-// avg_pool2d_backward_v2                  34 (33-47)       0       75%   37.78       44     10
+// avg_pool2d_backward_v2                  32 (32-43)       0      100%   37.78       44     10
 // ---- end of versions ----------------------------------------------------------------------------
 // Average pooling: the pixels of each window are summed (padding as zeros) and divided by a given number.
 //

@@ -6,10 +6,10 @@
 
 A kernel that needs more registers than it did lets fewer warps run at a time; one that spills keeps variables
 in memory; both are slower without any test failing. So the figures are committed, and ``--check`` fails if a
-kernel spills, or takes more than the budget says by :data:`SLACK` registers, by any shared memory, or so
-much that a multiprocessor holds fewer warps. Whoever means to spend more writes the budget anew, and the
-commit shows it. Compiling everything takes some minutes; ``--files conv2d gemm`` and ``--architectures 80``
-narrow it down.
+kernel spills (but for :data:`SPILLS_THAT_PAY`), or takes more than the budget says by :data:`SLACK`
+registers, by any shared memory, or so much that a multiprocessor holds fewer warps. Whoever means to spend
+more writes the budget anew, and the commit shows it. Compiling everything takes some minutes;
+``--files conv2d gemm`` and ``--architectures 80`` narrow it down.
 """
 
 from __future__ import annotations
@@ -37,6 +37,18 @@ SLACK = 4
 
 #: Architectures for which 64-bit indices, the exception, are compiled: one of each kind.
 WIDE_INDEX = (70, 80, 90, 100, 120)
+
+
+#: Spills that pay, all of them in builds for arrays of 2^31 elements and more: (kernel, types, architecture):
+#: (bytes stored and loaded, occupancy with more registers instead). Given as many registers as it likes
+#: (``__launch_bounds__(256, 2)``), the compiler spills nothing there, and fewer warps run at a time to hide
+#: the latency of memory; a few bytes, which stay in the first-level cache, should cost less (not measured).
+SPILLS_THAT_PAY = {
+    ("activations.cu: activations_hardswish_v1", "double, long long", 90): (32, 0.625),
+    ("gemm.cu: gemm_v1", "double, long long", 90): (8, 0.25),
+    ("gemm.cu: gemm_v2", "double, long long", 90): (8, 0.25),
+    ("normalize.cu: normalize_input_v2", "float, long long", 100): (8, 0.625),
+}
 
 
 class Use(NamedTuple):
@@ -171,12 +183,13 @@ def faults(measured: Table, budget: Table) -> list[str]:
             for architecture, use in uses.items():
                 known = budget[kernel].get(types, {}).get(architecture)
                 where = f"{kernel} ({types}, sm_{architecture})"
-                found += [f"{where}: {fault}" for fault in _faults_of(use, known)]
+                allowed, _ = SPILLS_THAT_PAY.get((kernel, types, architecture), (0, 0.0))
+                found += [f"{where}: {fault}" for fault in _faults_of(use, known, allowed)]
     return found
 
 
-def _faults_of(use: Use, known: Use | None) -> Iterator[str]:
-    if use.spills:
+def _faults_of(use: Use, known: Use | None, spills: int) -> Iterator[str]:
+    if use.spills > spills:
         yield f"spills {use.spills} bytes of registers to memory"
     if known is None:
         yield "not in the budget"

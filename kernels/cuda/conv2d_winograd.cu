@@ -4,8 +4,8 @@
 // the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
 // winograd_filters_v1                     32 (32-64)       0      100%   5.625     13.5  7.875
-// winograd_tiles_v1                       56 (56-64)       0       56%   4.141    12.88   8.25
-// winograd_cotangents_v1                  40 (40-64)       0       75%   46.22    88.89     80
+// winograd_tiles_v1                       78 (56-80)       0       38%   4.141    12.88   8.25
+// winograd_cotangents_v1                  32 (32-64)       0      100%   46.22    88.89     80
 // winograd_weights_v1                     40 (32-61)       0       75%      20       48     28
 // winograd_outputs_v1                     48 (48-64)       0       62%      13       25   22.5
 // ---- end of versions ----------------------------------------------------------------------------

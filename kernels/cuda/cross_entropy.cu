@@ -3,11 +3,11 @@
 // of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
 // the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// cross_entropy_forward_v1                46 (46-64)       0       62%    22.5    21.25  7.375
+// cross_entropy_forward_v1                48 (45-64)       0       62%    22.5    21.25  7.375
 //     next: maximum and sum in one pass: the logits are read twice instead of three times
-// cross_entropy_forward_v2                48 (46-56)       0       62%    18.5    17.25  7.375
+// cross_entropy_forward_v2                46 (46-56)       0       62%    18.5    17.25  7.375
 //     next: where a sample has one label, a warp shares its logits and reads neighbours
-// cross_entropy_forward_v3                40 (40-50)       0       75%   23.06       21  7.023
+// cross_entropy_forward_v3                40 (40-49)       0       75%   23.06       21  7.023
 // cross_entropy_backward_v1               32 (24-40)       0      100%      12       12      1
 //     next: a thread keeps the cotangent of its pixel for all classes
 // cross_entropy_backward_v2               32 (32-64)       0      100%     8.5      8.5      1

@@ -3,16 +3,16 @@
 // of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
 // the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// normalize_statistics_v1                 32 (31-48)       0      100%   8.008    64.01      4
+// normalize_statistics_v1                 31 (31-48)       0      100%   8.008    64.01      4
 //     next: a block for each group, whose threads read neighbours
 // normalize_statistics_v2                 23 (23-29)     128      100%   8.008    8.062      4
 //     next: one pass instead of two, and several blocks for each group
-// normalize_moments_v3                    31 (31-37)       0      100%   4.094     4.75      4
-// normalize_statistics_v3                 31 (31-37)       0      100%  0.1016   0.3438 0.0781
+// normalize_moments_v3                    30 (30-38)       0      100%   4.094     4.75      4
+// normalize_statistics_v3                 30 (30-38)       0      100%  0.1016   0.3438 0.0781
 // normalize_apply_v1                      32 (32-45)       0      100%      24       12      4
 //     next: a block stays in one plane: its channel and group are found once
 // normalize_apply_v2                      32 (32-40)       0      100%      24       12      4
-// normalize_means_v1                      40 (40-53)       0       75%   20.01    76.01      6
+// normalize_means_v1                      40 (40-54)       0       75%   20.01    76.01      6
 //     next: a block for each group, whose threads read neighbours
 // normalize_means_v2                      32 (32-40)     128      100%   20.01    11.06      6
 // normalize_parameters_v1                 32 (32-40)     128      100%   16.01    10.06      5

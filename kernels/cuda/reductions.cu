@@ -3,12 +3,12 @@
 // of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
 // the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// reductions_sum_v1                       32 (31-40)       0      100%    8196 6.554e+04   2048
+// reductions_sum_v1                       28 (25-38)       0      100%    8196 6.554e+04   2048
 //     next: a block for each sum, whose threads read neighbours (rows and columns apart)
-// reductions_rows_v2                      21 (21-24)    1024      100%    8196     8224   2048
+// reductions_rows_v2                      23 (22-24)    1024      100%    8196     8224   2048
 //     next: sums meet by shuffles: two barriers instead of ten, and four loads on their way at a time
-// reductions_rows_v3                      29 (28-34)     128      100%    8196     8224   2048
-// reductions_columns_v2                   31 (30-34)    1024      100%    1028     1028    256
+// reductions_rows_v3                      29 (28-33)     128      100%    8196     8224   2048
+// reductions_columns_v2                   32 (30-34)    1024      100%    1028     1028    256
 // ---- end of versions ----------------------------------------------------------------------------
 // Sums over a run of axes: an array (a, r, b) becomes (a, b).
 //

@@ -3,30 +3,30 @@
 // of a workload (workloads/): bytes that threads load from and store to global memory, bytes of
 // the sectors that their warps touch for them, FLOPs of the definition.
 // kernel                                   registers  shared occupancy   bytes  sectors  FLOPs
-// softmax_forward_v1                      32 (32-47)       0      100%      16       16      5
+// softmax_forward_v1                      32 (32-46)       0      100%      16       16      5
 //     next: maximum and sum in one pass: z is read twice instead of three times
 // softmax_log_forward_v1                  61 (56-86)       0       50%      16       16  5.125
 //     next: the same
-// softmax_forward_v2                      25 (25-32)       0      100%      12       12      5
+// softmax_forward_v2                      24 (24-32)       0      100%      12       12      5
 //     next: a warp for each contiguous line, whose lanes read neighbours
 // softmax_log_forward_v2                  56 (56-72)       0       50%      12       12  5.125
 //     next: the same
-// softmax_forward_v3                      26 (25-33)       0      100%      12       12      5
+// softmax_forward_v3                      24 (24-33)       0      100%      12       12      5
 //     next: a block for each line, so that few long lines keep many threads busy
-// softmax_log_forward_v3                  26 (26-32)       0      100%      12       12  5.008
+// softmax_log_forward_v3                  30 (28-32)       0      100%      12       12  5.008
 //     next: the same
-// softmax_forward_v4                      23 (22-26)     128      100%      12       12      5
-// softmax_log_forward_v4                  20 (20-24)     128      100%      12       12      5
+// softmax_forward_v4                      22 (22-24)     128      100%      12       12      5
+// softmax_log_forward_v4                  20 (19-24)     128      100%      12       12      5
 // softmax_backward_v1                     32 (32-63)       0      100%      20       20      4
 //     next: a warp for each contiguous line, whose lanes read neighbours
 // softmax_log_backward_v1                 32 (32-64)       0      100%      16       16      4
 //     next: the same
-// softmax_backward_v2                     55 (44-57)       0       50%      20       20      4
+// softmax_backward_v2                     55 (43-57)       0       50%      20       20      4
 //     next: a block for each line, so that few long lines keep many threads busy
-// softmax_log_backward_v2                 40 (38-40)       0       75%      16       16      4
+// softmax_log_backward_v2                 34 (34-39)       0       75%      16       16      4
 //     next: the same
-// softmax_backward_v3                     21 (18-22)     128      100%      20       20      4
-// softmax_log_backward_v3                 21 (18-22)     128      100%      16       16      4
+// softmax_backward_v3                     22 (19-23)     128      100%      20       20      4
+// softmax_log_backward_v3                 21 (18-21)     128      100%      16       16      4
 // ---- end of versions ----------------------------------------------------------------------------
 // Softmax and its logarithm along one axis, and their cotangents.
 //
