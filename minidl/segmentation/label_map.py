@@ -143,12 +143,9 @@ def _nearest(values: Array, table: Mapping[int, int], is_rgb: bool) -> Array:
     best = np.full(values.shape, np.iinfo(np.int64).max)
     ids = np.zeros(values.shape, np.int32)
     for value in sorted(table):
+        away = np.abs(values.astype(np.int64) - value)
         if is_rgb:
-            away = sum(
-                (((values >> s) & 255) - ((value >> s) & 255)).astype(np.int64) ** 2 for s in (16, 8, 0)
-            )
-        else:
-            away = np.abs(values.astype(np.int64) - value)
+            away = np.sum([((values >> s & 255) - (value >> s & 255)) ** 2 for s in (16, 8, 0)], axis=0)
         nearer = away < best
         best[nearer], ids[nearer] = away[nearer], table[value]
     return ids

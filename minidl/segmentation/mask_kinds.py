@@ -93,7 +93,8 @@ class _Tally:
 
     @classmethod
     def of(cls, values: list[int], masks: Sequence[MaskValues], read: Read) -> _Tally:
-        tally = cls(*(dict.fromkeys(values, 0) for _ in range(3)))
+        none = dict.fromkeys(values, 0)
+        tally = cls(dict(none), dict(none), dict(none))
         equal = pairs = 0
         for mask in masks:
             raw = read(mask)
