@@ -8,7 +8,7 @@
         dataset.toml (optional)      test/images/   (no labels: for prediction only)
 
 The masks' folder is called ``labels`` or ``masks``. A mask belongs to the image of the same stem; the stem
-may end in ``_mask``, ``_label``, ``_labels`` or ``_gt``. What the values in masks mean:
+may end in ``_mask`` and the like (`minidl.segmentation.pairing.MASK_ENDINGS`). What the values in masks mean:
 `minidl.segmentation.labels`; what ``dataset.toml`` can say: `minidl.segmentation.dataset_config`.
 
 A flat folder is one split, ``train``. Where there is no ``val``, images are moved there from ``train``: those
@@ -33,9 +33,12 @@ from minidl._text import shown
 from minidl.errors import InputError
 from minidl.segmentation.dataset_config import FILE_NAME, DatasetConfig, read_config
 from minidl.segmentation.files import read_stored, read_turned
+from minidl.segmentation.folder_names import SPLITS
+from minidl.segmentation.foreign_files import file_given
+from minidl.segmentation.foreign_folders import explained
 from minidl.segmentation.labels import LabelMap, MaskValues, distinct, resolve
 from minidl.segmentation.memory import MEMORY
-from minidl.segmentation.pairing import SPLITS, Sample, composed, layout, pair
+from minidl.segmentation.pairing import NotArrangedError, Sample, composed, layout, pair
 from minidl.segmentation.pictures import palette
 from minidl.segmentation.turning import agreed, laid, placing
 
@@ -155,15 +158,15 @@ def scan(
     root = Path(root)
     if not is_folder(root):
         what = "a file, not a folder" if is_there(root) else "no such folder"
-        raise InputError(f"{root}: {what}; give the folder that holds images/ and labels/")
+        said = file_given(root) if is_there(root) else None
+        raise InputError(f"{root}: {said or f'{what}; give the folder that holds images/ and labels/'}")
     settings = _settings(root, config, val, num_classes, ignore_index)
     notes: list[str] = []
-    splits = {name: pair(images, masks, notes) for name, images, masks in layout(root)}
+    try:
+        splits = _find(root, notes)
+    except NotArrangedError as error:
+        raise explained(error, root) from None
     everything = [sample for samples in splits.values() for sample in samples]
-    if all(sample.mask_path is None for sample in everything):
-        raise InputError(
-            f"{root}: images, but no masks; add a folder labels/ beside images/, one mask for each image"
-        )
     _split_off_val(root, splits, settings.val, notes)
 
     channels, seen, placings = _read_all(everything, settings.mask_orientation, progress, memory)
@@ -186,6 +189,16 @@ def scan(
         mask_orientation=mask_orientation,
         notes=notes + label_notes,
     )
+
+
+def _find(root: Path, notes: list[str]) -> dict[str, list[Sample]]:
+    """Every split's samples, of which some have masks."""
+    splits = {name: pair(images, masks, notes) for name, images, masks in layout(root)}
+    if all(sample.mask_path is None for samples in splits.values() for sample in samples):
+        raise NotArrangedError(
+            f"{root}: images, but no masks; add a folder labels/ beside images/, one mask for each image"
+        )
+    return splits
 
 
 def read_settings(root: Path, config: str | os.PathLike[str] | None = None) -> DatasetConfig:

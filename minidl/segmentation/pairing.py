@@ -12,10 +12,14 @@ from minidl._inputs import is_folder, is_there
 from minidl._text import shown
 from minidl.errors import InputError
 from minidl.segmentation.files import IMAGE_SUFFIXES
+from minidl.segmentation.folder_names import SPLITS, quoted, role
 
-SPLITS = ("train", "val", "test")
 MASK_FOLDERS = ("labels", "masks")
-MASK_ENDINGS = ("_mask", "_label", "_labels", "_gt")
+MASK_ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation", "_annotation")
+
+
+class NotArrangedError(InputError):
+    """Folders are not where they are looked for: the data set may be arranged for another program."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,14 @@ def layout(root: Path) -> list[tuple[str, Path, Path | None]]:
     flat = _is_folder(root / "images")
     if flat and nested:
         raise InputError(f"{root}: has images/ and {nested[0]}/ side by side; keep the one or the other")
-    if not flat and not nested:
+    for name in _other_splits(root, nested):
+        split = role(name)[0]
         raise InputError(
+            f"{root}: has {name}/ beside {nested[0]}/, which would be left out under this name; rename it by"
+            f" mv {quoted(root / name)} {quoted(root / str(split))}"
+        )
+    if not flat and not nested:
+        raise NotArrangedError(
             f"{root}: has neither images/ nor train/, val/, test/; put images into images/, and"
             " masks into labels/"
         )
@@ -47,12 +57,22 @@ def layout(root: Path) -> list[tuple[str, Path, Path | None]]:
     for name, folder in [(name, root / name) for name in nested] or [("train", root)]:
         images = folder / "images"
         if not _is_folder(images):
-            raise InputError(f"{folder}: has no folder images/; put the images of this split there")
+            raise NotArrangedError(f"{folder}: has no folder images/; put the images of this split there")
         masks = [folder / kind for kind in MASK_FOLDERS if _is_folder(folder / kind)]
         if len(masks) > 1:
             raise InputError(f"{folder}: has labels/ and masks/; keep the one that is meant")
         result.append((name, images, masks[0] if masks else None))
     return result
+
+
+def _other_splits(root: Path, nested: list[str]) -> list[str]:
+    """Folders beside train/ that are splits, too, under other names."""
+    if not nested:
+        return []
+    names = [
+        path.name for path in sorted(root.iterdir()) if path.name not in SPLITS and (path / "images").is_dir()
+    ]
+    return [name for name in names if role(name)[1] is None and role(name)[0] not in (None, *nested)]
 
 
 def _is_folder(path: Path) -> bool:
@@ -73,13 +93,15 @@ def pair(images: Path, masks: Path | None, notes: list[str]) -> list[Sample]:
     """
     pictures = _by_stem(images, notes)
     if not pictures:
-        raise InputError(f"{images}: no image files in it; put PNG, JPEG, TIFF, BMP or WebP files there")
+        raise NotArrangedError(
+            f"{images}: no image files in it; put PNG, JPEG, TIFF, BMP or WebP files there"
+        )
     stems = sorted(pictures, key=_natural)
     if masks is None:
         return [Sample(stem, pictures[stem], None) for stem in stems]
     labels: dict[str, Path] = {}
     for stem, path in _by_stem(masks, notes).items():
-        target = stem if stem in pictures else _without_ending(stem)
+        target = stem if stem in pictures else without_ending(stem)
         if target in labels:
             raise InputError(f"{path}: a second mask beside {labels[target].name} for one image; remove one")
         labels[target] = path
@@ -91,7 +113,8 @@ def pair(images: Path, masks: Path | None, notes: list[str]) -> list[Sample]:
             parts.append(f"{len(alone)} of {len(stems)} images have no mask in {masks.name}/ ({_few(alone)})")
         if spare:
             parts.append(f"{len(spare)} masks in {masks.name}/ have no image ({_few(spare)})")
-        raise InputError(
+        kind = InputError if labels else NotArrangedError
+        raise kind(
             f"{images.parent}: {' and '.join(parts)}; give each pair the same name, or remove the odd ones"
         )
     return [Sample(stem, pictures[stem], labels[stem]) for stem in stems]
@@ -135,8 +158,14 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _without_ending(stem: str) -> str:
-    return next((stem.removesuffix(ending) for ending in MASK_ENDINGS if stem.endswith(ending)), stem)
+def without_ending(stem: str) -> str:
+    """The stem of the image that a mask of this stem belongs to.
+
+    >>> without_ending("cell7_mask"), without_ending("cell7_MASK"), without_ending("cell7")
+    ('cell7', 'cell7', 'cell7')
+    """
+    ends = (ending for ending in MASK_ENDINGS if stem.lower().endswith(ending))
+    return next((stem[: -len(ending)] for ending in ends), stem)
 
 
 def _few(paths: Iterable[Path], count: int = 3) -> str:
