@@ -95,6 +95,7 @@ def _place(root: Path, listing: Listing) -> _Place | None:
 
 def _moves(base: Path, places: list[_Place]) -> str | None:
     """What lies where, and the commands; "" if all is well; None if images and masks cannot be told apart."""
+    found: dict[tuple[str | None, str | None], Listing]
     found = {(place.split, place.kind): place.listing for place in places}
     if len(found) < len(places):
         return None
@@ -103,10 +104,9 @@ def _moves(base: Path, places: list[_Place]) -> str | None:
             return None
         found[split, "images"] = found.pop((split, None))
     if any(split for split, _ in found):  # never both layouts at once
-        named = {(split or "train", kind): listing for (split, kind), listing in found.items()}
-        if len(named) < len(found):
+        if found.keys() & {("train", kind) for split, kind in found if split is None}:
             return None
-        found = named
+        found = {(split or "train", kind): listing for (split, kind), listing in found.items()}
     if not any(kind == "labels" and (split, "images") in found for split, kind in found):
         return None
     commands: list[str] = []
