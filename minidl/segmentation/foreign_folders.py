@@ -60,7 +60,7 @@ def _then(root: Path, base: Path) -> str:
 
 def _commands(base: Path, commands: list[str]) -> str:
     """One command for a shell, to be copied as it is."""
-    return f"(cd {quoted(base)} && {' && '.join(commands)})"
+    return f"(cd {quoted(base)} && {' && '.join(dict.fromkeys(commands))})"
 
 
 def _walk(root: Path) -> Iterator[Listing]:
