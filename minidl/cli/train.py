@@ -33,7 +33,7 @@ from minidl.errors import InputError
 from minidl.models import NETWORKS
 from minidl.train import run_folder
 from minidl.train.checkpoint import load as load_checkpoint
-from minidl.train.config import CLASS_WEIGHTS, OPTIMIZERS, SCHEDULES, TrainConfig
+from minidl.train.config import CLASS_WEIGHTS, HEAD_INITS, OPTIMIZERS, SCHEDULES, TrainConfig
 from minidl.train.trainer import Trainer
 
 #: The names that --network takes: what each sets of the network's options.
@@ -110,6 +110,14 @@ Examples:
     default="none",
     show_default=True,
     help="'balanced': rare classes weigh more.",
+)
+@click.option(
+    "--head-init",
+    type=click.Choice(HEAD_INITS),
+    default="prior",
+    show_default=True,
+    help="Where the last layer starts: at the classes' shares of the training masks ('prior'), or at random "
+    "weights ('network').",
 )
 @click.option(
     "--network",
@@ -256,7 +264,7 @@ def _config(ctx: click.Context, options: dict[str, Any]) -> TrainConfig:
         name: options[name]
         for name in (
             *("steps", "epochs", "batch_size", "optimizer", "lr", "weight_decay", "momentum", "schedule"),
-            *("clip_grad_norm", "warmup", "class_weights", "eval_every", "seed"),
+            *("clip_grad_norm", "warmup", "class_weights", "head_init", "eval_every", "seed"),
         )
     }
     return TrainConfig(model=model, augmentation=augmentation, **more)

@@ -12,6 +12,7 @@ from minidl.segmentation.augment import Augmentation
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("cosine", "poly", "constant")
 CLASS_WEIGHTS = ("none", "balanced")
+HEAD_INITS = ("prior", "network")
 #: What numbers of steps and images, and other numbers, may be at most.
 LARGEST, MOST = 2**40, 1e30
 
@@ -30,6 +31,8 @@ class TrainConfig:
         schedule: "cosine" (to zero), "poly" (power 0.9, to zero) or "constant"; counted in steps.
         warmup: steps in which the rate rises from a tenth to full.
         class_weights: "none" or "balanced" (median frequency: rare classes weigh more).
+        head_init: where the network's last layer starts: "prior" (every pixel has the classes' shares of the
+            training masks, see :mod:`minidl.train.prior`) or "network" (at weights drawn as all others).
         augmentation: options of :class:`minidl.segmentation.augment.Augmentation`, ``crop`` included.
         eval_every: steps between validations; by default one epoch, but at least 25 steps.
         seed: decides initial weights, data order, augmentation and dropout.
@@ -50,6 +53,7 @@ class TrainConfig:
     schedule: str = "cosine"
     warmup: int = 0
     class_weights: str = "none"
+    head_init: str = "prior"
     augmentation: dict[str, Any] = field(default_factory=dict)
     eval_every: int | None = None
     seed: int = 0
@@ -65,6 +69,7 @@ class TrainConfig:
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("schedule", self.schedule, SCHEDULES),
             ("class_weights", self.class_weights, CLASS_WEIGHTS),
+            ("head_init", self.head_init, HEAD_INITS),
         ):
             if value not in choices:
                 raise InputError(f"{name}: {reprlib.repr(value)} is not one of {', '.join(choices)}")
@@ -114,6 +119,9 @@ class TrainConfig:
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
         """The configuration that :meth:`to_dict` described.
 
+        One that was written before there was ``head_init`` is of a run that started with the network's own
+        weights.
+
         Raises:
             InputError: an unknown option.
         """
@@ -122,4 +130,4 @@ class TrainConfig:
             raise InputError(
                 f"configuration: unknown option {unknown[0]!r}; it was written by another version"
             )
-        return cls(**values)
+        return cls(**{"head_init": "network", **values})

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.train.history import CLASS_IOU, CLASS_RECALL
+
 Reader = Callable[[str, Any], None]
 
 #: Steps, counts of pixels: no training comes near; every float holds them exactly.
@@ -199,7 +201,9 @@ def _check_course(parts: Mapping[str, Any], classes: int) -> None:
     figures: dict[str, Reader] = {
         name: optional(real) for name in ("train_loss", "train_iou", "val_loss", "val_iou", "val_accuracy")
     }
-    row = table({"step": partial(whole, least=1, most=parts["step"])}, {**figures, "epoch": real, "lr": real})
+    each = items(optional(partial(real, low=0.0, high=1.0)), classes)
+    figures.update({CLASS_IOU: each, CLASS_RECALL: each, "epoch": real, "lr": real})
+    row = table({"step": partial(whole, least=1, most=parts["step"])}, figures)
     items(row)("history", parts["history"])
     steps = [row["step"] for row in parts["history"]]
     expect(steps == sorted(set(steps)), "the steps of history", steps, "ascending")

@@ -19,6 +19,7 @@ from minidl.segmentation.folder import DataSet
 from minidl.segmentation.levels import white
 from minidl.train.batches import Statistics
 from minidl.train.config import TrainConfig
+from minidl.train.prior import class_shares, start_at
 
 #: Side of the random crops, where pictures are larger and nothing else is asked for.
 DEFAULT_CROP = 256
@@ -66,6 +67,17 @@ def build_model(architecture: dict[str, Any]) -> UNet:
         return fuse(UNet(**architecture))
     except (TypeError, ValueError) as error:
         raise InputError(f"model: {one_line(error)}; correct this option") from None
+
+
+def start_head(
+    config: TrainConfig, model: UNet, found: Statistics, weights: np.ndarray[Any, Any] | None
+) -> None:
+    """Let the network begin at the classes' shares, if the configuration says so.
+
+    What is drawn for the other layers does not depend on it.
+    """
+    if config.head_init == "prior":
+        start_at(model.head, class_shares(found.pixels, weights))
 
 
 def build_optimizer(config: TrainConfig, model: UNet) -> optim.Optimizer:

@@ -19,7 +19,7 @@ from minidl.nn.utils import clip_grad_norm_
 from minidl.segmentation.folder import DataSet
 from minidl.segmentation.metrics import Scores, confusion_matrix
 from minidl.train import checkpoint as checkpoints
-from minidl.train import continued, history, run_folder
+from minidl.train import class_check, collapse, continued, history, run_folder
 from minidl.train.batches import Batches, Cache, Normalisation, Statistics, statistics
 from minidl.train.config import TrainConfig
 from minidl.train.feed import feed
@@ -33,6 +33,7 @@ from minidl.train.setup import (
     build_schedule,
     check_batch,
     check_weights,
+    start_head,
 )
 
 
@@ -91,16 +92,20 @@ class Trainer:
         self.config = self._saved_config(saved) if saved else config
         self.train_samples, self.val_samples = self._samples()
         self.cache = Cache(data)
-        found = self._statistics()
+        found, self.val_pixels = self._statistics(fresh=not saved)
+        self.train_pixels = found.pixels
         self.random = random.Stream(self.config.seed)
         options = {**self.config.model, "in_channels": data.in_channels, "num_classes": data.num_classes}
         self.architecture = saved.architecture if saved else options
         check_weights(self.architecture)
+        self.class_weights = found.class_weights() if self.config.class_weights == "balanced" else None
         with random.using(self.random):
-            self.model = build_model(self.architecture).to(self.device)
+            model = build_model(self.architecture)
+        if not saved:
+            start_head(self.config, model, found, self.class_weights)
+        self.model = model.to(self.device)
         self.normalisation = Normalisation(found.mean, found.std)
         self.batches = self._batches(found)
-        self.class_weights = found.class_weights() if self.config.class_weights == "balanced" else None
         self.total = self.config.total_steps(len(self.train_samples))
         self.interval = self.config.evaluation_interval(len(self.train_samples))
         self.optimizer = build_optimizer(self.config, self.model)
@@ -196,7 +201,9 @@ class Trainer:
             *(self.model, self.normalisation, self.data, self.val_samples, tick), weights=self.class_weights
         )
         scores = result.scores
-        if scores.support.sum() > 0 and not np.isfinite(result.loss):
+        weights = 1 if self.class_weights is None else self.class_weights
+        # Of classes that weigh nothing, or of no pixel, the mean loss is 0/0, which is no mistake.
+        if (scores.support * weights).sum() > 0 and not np.isfinite(result.loss):
             raise InputError(
                 f"the loss on the validation images became {result.loss} at step {self.step};"
                 " train again with a lower --lr"
@@ -212,10 +219,15 @@ class Trainer:
         # Always in the first row: a run that was killed before its first ``last`` may have left its ``best``.
         if better or len(self.rows) == 1 or not (self.out / "best.safetensors").exists():
             self.save("best")
-        history.write_csv(self.out / "history.csv", self.rows)
-        history.write_plot(self.out / "history.png", self.rows)
+        history.write_csv(self.out / "history.csv", self.rows, self.data.classes)
+        history.write_plot(self.out / "history.png", self.rows, self.data.classes)
         self.save("last")
-        self.reporter.message(history.line(row, self.total) + ("  (best so far)" if better else ""))
+        line = history.line(row, self.total, self.data.classes)
+        self.reporter.message(line + ("  (best so far)" if better else ""))
+        pixels = self.val_pixels, self.train_pixels
+        warning = collapse.warning(self.rows, *pixels, self.data.classes, self.config, self.total)
+        if warning is not None:
+            self.reporter.message(warning)
 
     def _row(self, result: Evaluation) -> dict[str, Any]:
         """See `minidl.train.history`."""
@@ -229,6 +241,8 @@ class Trainer:
             "val_loss": _number(result.loss),
             "val_iou": _number(scores.mean_iou),
             "val_accuracy": _number(scores.accuracy),
+            history.CLASS_IOU: _numbers(scores.iou),
+            history.CLASS_RECALL: _numbers(scores.recall),
         }
 
     def save(self, name: str) -> None:
@@ -328,14 +342,20 @@ class Trainer:
             )
         return self.data.samples("train"), self.data.samples("val")
 
-    def _statistics(self) -> Statistics:
-        self.reporter.phase("reading", len(self.train_samples))
+    def _statistics(self, fresh: bool) -> tuple[Statistics, tuple[int, ...]]:
+        """Of the training images, and how many pixels of each class validation has."""
+        self.reporter.phase("reading", len(self.train_samples) + len(self.val_samples))
         found = statistics(self.cache, self.train_samples, lambda done, total: self.reporter.advance(1))
         if sum(found.pixels) == 0:
             raise InputError(
                 f"{self.data.root}: no training pixel has a label; check the masks and the ignore index"
             )
-        return found
+        val = class_check.count_pixels(self.data, self.val_samples, lambda: self.reporter.advance(1))
+        if fresh:  # a run that an older version began is not given up for that
+            class_check.refuse(self.data, found.pixels, val)
+        for note in class_check.notes(self.data.classes, found.pixels, val):
+            self.reporter.message(f"note: {note}")
+        return found, val
 
     def _batches(self, found: Statistics) -> Batches:
         augmentation, margin = build_augmentation(self.config, self.model, self.data, found)
@@ -354,3 +374,8 @@ def _crop_like(masks: Any, size: tuple[int, ...]) -> Any:
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _numbers(values: Any) -> list[float | None]:
+    """Of each class; six digits are enough to read and to compare."""
+    return [None if value is None else round(value, 6) for value in map(_number, values)]

@@ -87,7 +87,7 @@ def test_the_options_arrive(call, data, tmp_path):
     given = (
         *("--steps", 3, "--batch-size", 3, "--lr", 0.5, "--optimizer", "sgd", "--momentum", 0.25),
         *("--weight-decay", 0.125, "--schedule", "poly", "--warmup", 1, "--class-weights", "balanced"),
-        *("--clip-grad-norm", 1.5),
+        *("--clip-grad-norm", 1.5, "--head-init", "network"),
         *("--base", 3, "--depth", 2, "--norm", "group", "--up", "bilinear", "--dropout", 0.5, "--crop", 8),
         *(
             "--no-flip",
@@ -121,6 +121,7 @@ def test_the_options_arrive(call, data, tmp_path):
         "schedule": "poly",
         "warmup": 1,
         "class_weights": "balanced",
+        "head_init": "network",
         "eval_every": 3,
         "seed": 9,
     }

@@ -9,6 +9,7 @@ import pytest
 
 from minidl.errors import InputError
 from minidl.segmentation.files import write_png
+from minidl.segmentation.folder import DataSet, scan
 from minidl.train.checkpoint import Checkpoint, load
 
 #: What a run leaves in its folder.
@@ -37,6 +38,41 @@ def write_squares(root: Path, counts: dict[str, int], size: int = SIZE) -> Path:
             write_png(root / split / "images" / f"{index:02}.png", image)
             write_png(root / split / "masks" / f"{index:02}.png", mask)
     return root
+
+
+def folder_of(root: Path, masks: list[np.ndarray], toml: str = "num_classes = 2\n") -> DataSet:
+    """One picture of noise for each mask; those of the first half train, the others validate."""
+    rng = np.random.default_rng(3)
+    for index, mask in enumerate(masks):
+        split = root / ("train" if index < (len(masks) + 1) // 2 else "val")
+        for kind, values in (("images", rng.integers(0, 256, mask.shape)), ("masks", mask)):
+            (split / kind).mkdir(parents=True, exist_ok=True)
+            write_png(split / kind / f"{index}.png", values.astype(np.uint8))
+    (root / "dataset.toml").write_text(toml)
+    return scan(root)
+
+
+def masks_of(shares: dict[int, float], count: int = 4, size: int = SIZE, seed: int = 0) -> list[np.ndarray]:
+    """Masks with so many pixels of each value: exactly these shares, in any places."""
+    values = np.repeat(list(shares), [round(share * size**2) for share in shares.values()])
+    rng = np.random.default_rng(seed)
+    return [rng.permutation(values).reshape(size, size) for _ in range(count)]
+
+
+class Lines:
+    """A reporter that keeps the messages."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def phase(self, name: str, total: int, done: int = 0) -> None:
+        pass
+
+    def advance(self, amount: int = 1, **figures: object) -> None:
+        pass
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
 
 
 def stop_after(count: int) -> Callable[[], bool]:

@@ -1,6 +1,6 @@
 """A data set that a tiny network learns in seconds, and trainings of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def train(squares: DataSet, tmp_path: Path, config: Callable[..., TrainConfig]) 
 def quick_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plot takes longer than a tiny run: its rows alone are written. test_history.py draws real ones."""
 
-    def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    def write(path: Path, rows: list[dict[str, Any]], classes: Sequence[str] = ()) -> None:
         atomic_write(path, repr(rows))
 
     monkeypatch.setattr("minidl.train.history.write_plot", write)

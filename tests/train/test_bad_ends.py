@@ -12,6 +12,9 @@ from oracles.runs import FILES, contents, refusal, write_squares
 
 pytestmark = pytest.mark.usefixtures("quick_plots")
 
+# From the class prior the first step moves the head alone, to a loss that is huge and finite.
+AT_ONCE = {"lr": 1e30, "schedule": "constant", "head_init": "network"}
+
 
 def test_a_folder_with_a_run_is_not_overwritten(train, squares, config):
     trainer = train()
@@ -21,7 +24,7 @@ def test_a_folder_with_a_run_is_not_overwritten(train, squares, config):
 
 
 def test_an_infinite_loss_at_once_leaves_nothing(squares, tmp_path, config):
-    trainer = Trainer(squares, config(lr=1e30, schedule="constant"), tmp_path / "a" / "run")
+    trainer = Trainer(squares, config(**AT_ONCE), tmp_path / "a" / "run")
     refusal(trainer.run, "the loss became", "lower --lr")
     assert list(tmp_path.iterdir()) == []
 
@@ -86,5 +89,5 @@ def test_files_of_others_in_the_folder_stay(squares, tmp_path, config):
     out = tmp_path / "run"
     out.mkdir()
     (out / "notes.txt").write_text("mine")
-    refusal(Trainer(squares, config(lr=1e30, schedule="constant"), out).run)
+    refusal(Trainer(squares, config(**AT_ONCE), out).run)
     assert [path.name for path in Path(out).iterdir()] == ["notes.txt"]
