@@ -54,6 +54,7 @@ _KERNEL = re.compile(
 _OPENING = re.compile(r"\s*\{")
 _TEMPLATE = re.compile(r"template\s*<[^()]*>\s*(?:(?:static|inline|extern)\s+)*__global__")
 _FOREIGN = re.compile(r"\b(texture|surface)\s*<|\btex[123]D(fetch)?\b|\b(asm|__asm__|__asm)\b")
+_OURS = re.compile(r"\b(?:cuda_on_cpu|__tsan_|__ubsan_)\w*")
 _INCLUDE = re.compile(r'^([ \t]*#[ \t]*include[ \t]*)(?:"([^"\n]+)"|<([^>\n]+)>)', re.M)
 
 #: Of a file's text, so many bytes are read; so many files may be included, and so deep in one another.
@@ -178,6 +179,9 @@ def _refuse(text: Text, file: str) -> None:
         )
     if match := _FOREIGN.search(code):
         raise SourceError(f"{file}:{text.line(match.start())}: textures and PTX assembly are not simulated")
+    if match := _OURS.search(code):
+        line, name = text.line(match.start()), match.group()[:80]
+        raise SourceError(f"{file}:{line}: {name} is a name of the simulator's own; use another")
 
 
 def _template_kernel(code: str) -> int | None:

@@ -172,6 +172,10 @@ def command(
     return 1 if found.findings else 0
 
 
+#: In what the compiler and the linker say; that the linker has failed says the last line, which is no help.
+_MISTAKE = re.compile(r"^(?!collect2:).*(\berror\b|undefined reference|relocation|hidden symbol)")
+
+
 @contextmanager
 def _one_line(file: Path, stop: Stop) -> Iterator[None]:
     """What the simulator says of a wrong file or argument, as the user's error; a signal's exit code."""
@@ -185,7 +189,7 @@ def _one_line(file: Path, stop: Stop) -> Iterator[None]:
     except CompileLimit as error:
         raise InputError(f"{file}: {error}; see --compile-limit and --memory-limit") from None
     except CompileError as error:
-        lines = [line for line in str(error).splitlines() if re.search(r"\berror\b", line)]
+        lines = [line for line in str(error).splitlines() if _MISTAKE.search(line)]
         first = lines[0] if lines else str(error).splitlines()[0]
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         raise InputError(f"the compiler refuses {first}{more}; correct it") from None

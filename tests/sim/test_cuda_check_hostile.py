@@ -202,6 +202,23 @@ def test_a_reply_that_is_none_is_a_finding(monkeypatch, what):
     assert [f.kind for f in found] == ["crash"] and "the process ended" in str(found[0])
 
 
+def test_a_launcher_that_launches_nothing_is_a_finding(call, tmp_path):
+    (tmp_path / "none.cu").write_text(
+        "#define PASTE(a, b) a##b\n#define NAMES PASTE(cuda_on, _cpu)\n"
+        'extern "C" int PASTE(cuda_on_, cpu_run)(void (*)(void*), void*, const NAMES::Launch*,\n'
+        "    const NAMES::Image*) { return 0; }\n"
+        'extern "C" __global__ void none(int* x) { x[threadIdx.x + 1000] = 1; }\n'
+    )
+    code, out, _ = call("none.cu", *SMALL)
+    assert code == 1 and "crash: the process ended before the kernel did" in out
+
+
+def test_what_the_linker_says_is_one_line(call, tmp_path):
+    (tmp_path / "much.cu").write_text(f"struct Global {{ ~Global() {{}} }} global;\n{FINE}")
+    code, _, err = call("much.cu", *SMALL)
+    assert code == 2 and err.count("\n") == 1 and "__dso_handle" in err
+
+
 def test_orders_do_not_see_one_another(call, tmp_path):
     (tmp_path / "adds.cu").write_text(
         'int before = 1;\nextern "C" __global__ void adds(int* x) { x[threadIdx.x] += before; before = 5; }\n'

@@ -99,6 +99,13 @@ def test_declarations_that_are_refused_with_their_line(statement, why):
         translate(f"__global__ void f() {{\n {statement}; }}", "f.cu")
 
 
+@pytest.mark.parametrize("name", ["cuda_on_cpu_run", "__tsan_write4", "__ubsan_handle_out_of_bounds"])
+def test_names_of_the_simulator_s_own_are_refused(name):
+    with pytest.raises(SourceError, match=rf"^f\.cu:2: {name} is a name of the simulator's own"):
+        translate(f'__global__ void f() {{}}\nextern "C" int {name}(void*) {{ return 0; }}', "f.cu")
+    assert translate(f"// {name}\n__global__ void f() {{}}", "f.cu").kernels
+
+
 def test_a_place_in_a_text():
     text = Text("a {\n b [ ( ] }\n}")
     assert [text.line(place) for place in (0, 3, 4, 14, 15)] == [1, 1, 2, 2, 3]

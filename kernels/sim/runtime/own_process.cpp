@@ -97,6 +97,9 @@ extern "C" void cuda_on_cpu_own_process(double seconds) {
     setitimer(ITIMER_REAL, &timer, nullptr);
 }
 
+// Launches that have ended: a file may have what it takes for a launcher.
+extern "C" int cuda_on_cpu_launches() { return launches_ended(); }
+
 extern "C" void cuda_on_cpu_stop_here(const char* what, const void* pc) {
     if (running_thread() == NOBODY) return;
     Finding f = at(STOPPED, pc);

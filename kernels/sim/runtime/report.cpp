@@ -67,6 +67,7 @@ void report(FindingKind kind, const cuda_on_cpu::Site* site, const char* format,
 // ---- for Python
 
 extern "C" const Finding* cuda_on_cpu_findings() { return findings.data(); }
+extern "C" int cuda_on_cpu_finding_count() { return finding_count(); }
 extern "C" const char* cuda_on_cpu_printed() { return printed.c_str(); }
 
 int cuda_on_cpu_printf(const char* format, ...) {

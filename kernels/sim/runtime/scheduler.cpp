@@ -45,6 +45,7 @@ fibers::Context scheduler_context;
 
 uint32_t block_number;
 bool given_up;                 // the launch is to end
+int ended_launches;
 uint64_t random_state;
 
 uint64_t random_number() {  // xorshift64*
@@ -192,6 +193,7 @@ void scheduling::leave(State state) {
 // ---- what the other parts ask
 
 const Launch& launch() { return *how; }
+int launches_ended() { return ended_launches; }
 bool checking() { return how->check; }
 bool counting() { return how->count; }
 uint32_t running_block() { return block_number; }
@@ -262,5 +264,6 @@ int cuda_on_cpu_run(void (*kernel)(void*), void* kernel_arguments, const Launch*
     release_faults();
     current = nullptr;
     if (how->check) stop_checking();
+    ended_launches++;
     return finding_count();
 }

@@ -10,6 +10,7 @@ constexpr uint32_t MAX_THREADS = 1024;
 
 // The launch under way.
 const cuda_on_cpu::Launch& launch();
+int launches_ended();  // since the runtime was loaded
 bool checking();
 bool counting();
 

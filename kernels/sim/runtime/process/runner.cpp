@@ -127,6 +127,8 @@ void* load(const std::string& path, int how) {
 void load_runtime(const std::string& path) {
     void* library = load(path, RTLD_GLOBAL);  // the .cu file's library looks for it by its name
     find(runtime.findings, library, "cuda_on_cpu_findings");
+    find(runtime.finding_count, library, "cuda_on_cpu_finding_count");
+    find(runtime.launches, library, "cuda_on_cpu_launches");
     find(runtime.printed, library, "cuda_on_cpu_printed");
     find(runtime.counts, library, "cuda_on_cpu_counts");
     find(runtime.stop_here, library, "cuda_on_cpu_stop_here");
@@ -204,8 +206,10 @@ Launch read_launch(Reader& request, double seconds) {
     find(launch, library, "cuda_launch_" + kernel);
     how.buffers = a.buffers.data();
     how.n_buffers = (int)a.buffers.size();
-    int n = launch(a.table.data(), &how);
+    launch(a.table.data(), &how);
     signal(SIGALRM, SIG_IGN);
+    if (runtime.launches() != 1) die("the kernel was not launched");
+    const int n = runtime.finding_count();
     Writer reply;
     reply.number<uint32_t>(RAN);
     reply.text(runtime.printed());

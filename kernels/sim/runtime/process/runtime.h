@@ -5,6 +5,8 @@
 
 struct Runtime {
     const Finding* (*findings)();
+    int (*finding_count)();
+    int (*launches)();
     const char* (*printed)();
     const CountRow* (*counts)(uint64_t* n, uint64_t* barriers);
     void (*stop_here)(const char* what, const void* pc);  // returns if no kernel is running
