@@ -28,14 +28,14 @@ class Pace:
     35.0
     """
 
-    def __init__(self, total: int, done: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
-        self.total, self.done, self.clock = total, done, clock
-        self._first: int | None = None  # units behind us when counting began,
+    def __init__(self, total: int, done: float = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total, self.done, self.clock = total, float(done), clock
+        self._first: float | None = None  # units behind us when counting began,
         self._began = 0.0  # and when that was
         self._lost = 0.0  # seconds of pauses since then
         self._paused: float | None = None
 
-    def advance(self, amount: int = 1) -> None:
+    def advance(self, amount: float = 1) -> None:
         """So many units more are done."""
         self.done += amount
         if self._first is None:
@@ -62,7 +62,7 @@ class Pace:
     @property
     def left(self) -> float | None:
         """Seconds that the rest will take; None while there is no telling."""
-        if self.done >= self.total:
+        if self.done > self.total - 1e-6:
             return 0.0
         rate = self.rate
         return None if rate is None else (self.total - self.done) / rate

@@ -91,11 +91,11 @@ def command(
                     if strict or len(paths) == 1:
                         raise
                     bad.append(path)
+                    progress.advance()
                     _tell(progress, f"{error}{_earlier(out, path)}")
                 else:
                     sizes.append((image.shape[1], image.shape[2]))
-                    _predict(trained, image, path, out, overlays)
-                progress.advance()
+                    _predict(trained, image, path, out, overlays, progress)
             if len(bad) == len(paths):
                 raise InputError(f"{out}: no mask was made; none of the {len(bad)} images can be used")
     if said := in_tiles(sizes, tiles(trained.model)):
@@ -129,8 +129,10 @@ def _earlier(out: Path, path: Path) -> str:
     return f" ({mask} is from an earlier call)" if mask.exists() else ""
 
 
-def _predict(trained: Run, image: np.ndarray, path: Path, out: Path, overlays: bool) -> None:
-    mask = predict_image(trained, image)
+def _predict(
+    trained: Run, image: np.ndarray, path: Path, out: Path, overlays: bool, progress: Progress
+) -> None:
+    mask = predict_image(trained, image, lambda done, total: progress.advance(1 / total))
     colours = trained.colours
     # A PNG palette holds 256 colours; with more classes the file holds 16-bit ids without colours.
     write_png(_mask_path(out, path), mask, colours if len(colours) <= 256 else None)

@@ -84,7 +84,7 @@ class Progress:
             leave=False,
             dynamic_ncols=True,
             file=sys.stderr,
-            miniters=1,
+            miniters=0,  # looked at with every part of a unit; drawn ten times a second at most
             disable=not sys.stderr.isatty(),
         )
 
@@ -93,8 +93,8 @@ class Progress:
         """What a unit of this phase is worth."""
         return self.images_per_step if self.name == "training" else 1
 
-    def advance(self, amount: int = 1, **figures: Any) -> None:
-        """Move the bar and show the figures beside it."""
+    def advance(self, amount: float = 1, **figures: Any) -> None:
+        """Move the bar, by parts of a unit, too, and show the figures beside it."""
         if self.bar is None:
             return
         self.pace.advance(amount)
@@ -104,7 +104,7 @@ class Progress:
             self.bar.figures = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
         self.bar.update(amount * self.images)
         if self.bar.disable and time.monotonic() - self._last_said > SILENCE:
-            self.message(f"{self.name} {self.pace.done}/{self.pace.total}")
+            self.message(f"{self.name} {_whole(self.pace.done)}/{self.pace.total}")
 
     def left(self, *phases: str) -> float | None:
         """Seconds that this phase will take, or in one of these phases the whole training."""
@@ -180,6 +180,11 @@ def about_compiling() -> str:
     return "compiling kernels (half a minute or so)"
 
 
+def _whole(done: float) -> int:
+    """Units that are done, of which parts were added up: three thirds may be a little less than one."""
+    return int(done + 1e-6)
+
+
 class _Bar(tqdm):
     """tqdm's bar, with the figures of a :class:`Progress` beside it: as many as there is room for."""
 
@@ -194,7 +199,7 @@ class _Bar(tqdm):
         done, total = values["n"], values["total"]
         head = f"{values['prefix']} {100 * done / max(total, 1):3.0f}% |"
         columns = values["ncols"] or 80
-        for tail in self._tails(f"{done}/{total}"):
+        for tail in self._tails(f"{_whole(done)}/{total}"):
             if len(head) + LEAST_BAR + len(tail) <= columns:
                 break
         values["bar_format"] = head + "{bar}" + tail

@@ -275,15 +275,17 @@ def evaluate_samples(
     )
 
 
-def predict_image(run: Run, image: Array) -> Array:
+def predict_image(run: Run, image: Array, progress: Callable[[int, int], None] | None = None) -> Array:
     """Class ids (H, W) of an image float32 (C, H, W) that has the network's channels.
+
+    ``progress`` is called with (tiles done, tiles in all) after each tile.
 
     uint8, or uint16 where a run has more than 256 classes.
 
     Raises:
         InputError: the network gives numbers that are not finite.
     """
-    found = probabilities(run.model, run.normalisation, image)
+    found = probabilities(run.model, run.normalisation, image, progress)
     if not np.isfinite(found).all():
         raise InputError(
             f"{run.path}: the network's results are not finite numbers, so there is no mask; use another"

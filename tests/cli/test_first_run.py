@@ -112,6 +112,19 @@ def test_pictures_that_are_smaller_than_what_the_network_takes_are_said(call, tr
     assert "note" not in call("predict", trained / "run", other, "--out", tmp_path / "out2").out
 
 
+def test_the_bar_of_a_large_picture_moves_with_its_tiles(call, trained, tmp_path, monkeypatch):
+    moved = []
+    monkeypatch.setattr(
+        "minidl.cli.progress.Progress.advance", lambda self, amount=1, **_: moved.append(amount)
+    )
+    Image.fromarray(np.zeros((16, 1100), np.uint8)).save(tmp_path / "wide.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    said = call(
+        "predict", trained / "run", tmp_path / "wide.png", tmp_path / "bad.png", "--out", tmp_path / "out"
+    )
+    assert said.code == 1 and moved == [pytest.approx(1 / 3)] * 3 + [1]
+
+
 # --- 12 bits ---
 
 

@@ -178,6 +178,18 @@ def test_validations_between_are_part_of_the_time_that_is_left(clock, capsys):
     assert second == "step 20  [00:50 elapsed, 00:51 left]"  # 49 s for 19 steps, times 20
 
 
+def test_a_single_large_picture_has_a_time_that_is_left(clock, terminal):
+    with Progress() as progress:
+        progress.phase("predicting", 1)
+        for _ in range(3):
+            clock.now += 60
+            progress.advance(1 / 3)
+    shown = bars(terminal.getvalue())
+    assert "33% |" in shown[-3] and "0/1 [" in shown[-3] and "? left" in shown[-3]
+    assert "67% |" in shown[-2] and "01:00 left" in shown[-2]
+    assert "100% |" in shown[-1] and "1/1 [" in shown[-1] and "00:00 left" in shown[-1]
+
+
 # --- lines in a log -----------------------------------------------------------------------------------------
 
 
