@@ -9,6 +9,7 @@ text in it must not be nested deeper than anyone would write it.
 from __future__ import annotations
 
 import errno
+import fnmatch
 import json
 import os
 import re
@@ -28,6 +29,8 @@ PathLike = str | os.PathLike[str]
 TEXT_BYTES = 4 * 2**20
 #: Brackets within brackets, and parts of a dotted key, of TOML and JSON.
 NESTING = 32
+#: Characters of a glob: the time to read one grows with their square.
+GLOB = 1000
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -165,6 +168,20 @@ def read_toml(path: PathLike, remedy: str = "give a TOML file") -> dict[str, Any
         raise InputError(
             f"{os.fspath(path)}: not valid TOML ({one_line(error)}); correct it there"
         ) from error
+
+
+def matches(glob: str, name: str, what: str) -> bool:
+    """Whether a name is one of those that a glob such as ``2[4-9]`` stands for; case counts.
+
+    Raises:
+        InputError: a glob that nobody writes by hand; ``what`` says where it was given.
+
+    >>> matches("2[4-9]", "27", "--val")
+    True
+    """
+    if len(glob) > GLOB:
+        raise InputError(f"{what}: has {len(glob):,} characters; give a glob of at most {GLOB}")
+    return fnmatch.fnmatchcase(name, glob)
 
 
 def parse_json(text: str) -> Any:

@@ -22,7 +22,6 @@ written is what is computed, so results are the same bits on every machine with 
 from __future__ import annotations
 
 import operator
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +29,8 @@ from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils, config
 from numba.extending import intrinsic, models, overload, register_model
+
+from minidl.kernels import environment
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
@@ -47,8 +48,8 @@ def _features() -> dict[str, bool]:
 
 def _vector_bytes() -> int:
     """Width of that CPU's registers; ``MINIDL_VECTOR_BYTES`` overrides."""
-    if given := os.environ.get("MINIDL_VECTOR_BYTES"):
-        return int(given)
+    if given := environment.vector_bytes():
+        return given
     if _features().get("avx512f"):
         return 64
     return 32 if _features().get("avx2") else 16  # NEON's width: generated, but untested here

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from minidl.kernels import environment
 from minidl.kernels.sim.counts import Counts
 
 
@@ -34,12 +34,7 @@ def from_environment() -> Mode:
     Raises:
         ValueError: they say something else.
     """
-    name, order = os.environ.get("MINIDL_SIM", "fast"), os.environ.get("MINIDL_SIM_ORDER", "0")
-    if name not in ("fast", "check"):
-        raise ValueError(f"MINIDL_SIM={name}: give fast or check")
-    if not order.isdecimal():
-        raise ValueError(f"MINIDL_SIM_ORDER={order}: give 0 (ascending), 1 (descending) or a seed from 2")
-    return Mode(name == "check", int(order))
+    return Mode(*environment.simulator())
 
 
 _mode: contextvars.ContextVar[Mode | None] = contextvars.ContextVar("minidl.kernels.sim.mode", default=None)

@@ -79,7 +79,12 @@ def cli() -> None:
     minidl cuda-check kernel.cu                   find the races in a CUDA kernel, without a GPU
     """
     from minidl import dispatch
+    from minidl.kernels import environment
 
+    try:
+        environment.check()
+    except ValueError as error:
+        raise InputError(str(error)) from None
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", dispatch.KernelFallbackWarning)
         dispatch.backend()  # a MINIDL_BACKEND that cannot be had is told before any work is done
@@ -92,7 +97,8 @@ def main(arguments: list[str] | None = None) -> int:
     streams.open_missing()
     streams.write_anything()
     try:
-        result: Any = cli.main(args=arguments, prog_name="minidl", standalone_mode=False)
+        with streams.libraries_silent():
+            result: Any = cli.main(args=arguments, prog_name="minidl", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as error:
         return error.exit_code

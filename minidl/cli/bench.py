@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from minidl import _outputs
+from minidl import _inputs, _outputs
 from minidl._atomic import atomic_write
 from minidl.bench.contestants import CONTESTANTS, OWN, PEERS
 from minidl.bench.plan import Plan, select
@@ -144,9 +144,7 @@ def _names(text: str | None) -> list[str]:
 
 
 def _matching(pattern: str, names: set[str]) -> bool:
-    from fnmatch import fnmatchcase
-
-    return any(fnmatchcase(name, pattern) for name in names)
+    return any(_inputs.matches(pattern, name, "--only") for name in names)
 
 
 def _peers(text: str | None) -> list[str]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import sys
+import warnings
+from collections.abc import Iterator
 
 
 def open_missing() -> None:
@@ -35,6 +38,22 @@ def write_anything() -> None:
         if getattr(stream, "errors", None) == "strict":
             with contextlib.suppress(AttributeError, OSError, ValueError):  # no file, or in use for reading
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+@contextlib.contextmanager
+def libraries_silent() -> Iterator[None]:
+    """What Pillow warns of and logs about a file stays off the screen: such a file gets one line of ours, or is
+    good enough. (Its warnings alone: what is told with `KernelFallbackWarning` and its kind goes on.)
+    """
+    heard = logging.NullHandler()  # without any handler, logging itself prints
+    log = logging.getLogger("PIL")
+    log.addHandler(heard)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
+            yield
+    finally:
+        log.removeHandler(heard)
 
 
 def leave_terminal() -> None:

@@ -32,8 +32,8 @@ from minidl._text import shown
 from minidl.errors import InputError
 
 FILE_NAME = "dataset.toml"
-#: Characters of a class's name, and of the glob ``val``.
-NAME, GLOB = 200, 1000
+#: Characters of a class's name.
+NAME = 200
 
 Colour = tuple[int, int, int]
 
@@ -86,8 +86,10 @@ def read_config(path: str | os.PathLike[str]) -> DatasetConfig:
         mask_orientation=_typed(table, "mask_orientation", str, path),
         **_labels(_typed(table, "labels", dict, path) or {}, path),
     )
-    if config.val is not None and len(config.val) > GLOB:
-        raise InputError(f"{path}: val has {len(config.val):,} characters; give a glob of at most {GLOB}")
+    if config.val is not None and len(config.val) > _inputs.GLOB:
+        raise InputError(
+            f"{path}: val has {len(config.val):,} characters; give a glob of at most {_inputs.GLOB}"
+        )
     if config.mask_orientation not in (None, "upright", "stored"):
         raise InputError(
             f'{path}: mask_orientation is {shown(repr(config.mask_orientation))}; give "upright" or "stored"'

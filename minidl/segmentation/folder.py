@@ -20,7 +20,6 @@ Gray images in a set that also has RGB ones are read as RGB, the channel repeate
 
 from __future__ import annotations
 
-import fnmatch
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -28,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minidl import _inputs
 from minidl._inputs import is_folder, is_there
 from minidl._text import shown
 from minidl.errors import InputError
@@ -240,11 +240,11 @@ def _split_off_val(root: Path, splits: dict[str, list[Sample]], glob: str | None
     """Move samples from train to val in place, as the module's docstring says."""
     train = splits.get("train", [])
     if glob is not None:
-        moved = [sample for sample in train if fnmatch.fnmatchcase(sample.stem, composed(glob))]
+        moved = [sample for sample in train if _inputs.matches(composed(glob), sample.stem, "val")]
         if not moved or len(moved) == len(train):
             how_many = "no" if not moved else "every"
             raise InputError(
-                f"val: {glob!r} matches {how_many} image of train in {root};"
+                f"val: {shown(repr(glob))} matches {how_many} image of train in {root};"
                 " give a glob for some of their stems"
             )
     elif "val" in splits or len(train) < 2 or train[0].mask_path is None:

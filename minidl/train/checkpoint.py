@@ -110,14 +110,17 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     if not is_there(path) or path.is_dir():
         raise InputError(f"{path}: no such checkpoint; {remedy}")
     check_regular(path, "a checkpoint", remedy)
-    if path.stat().st_size > memory():
+    # Its arrays are read, and copied into a network and an optimizer that are made for them.
+    if 2 * path.stat().st_size > memory():
         raise InputError(
-            f"{path}: {path.stat().st_size:,} bytes, more than this machine has memory; use another one"
+            f"{path}: {path.stat().st_size:,} bytes are more than this machine has memory to use; give another"
+            " checkpoint"
         )
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            names = file.keys()
+            ours = _KEY in metadata  # looked at first: somebody else's weights may be large
+            names = file.keys() if ours else []
             tensors = {name: file.get_tensor(name) for name in names}
     except (
         safetensors.SafetensorError,
@@ -131,7 +134,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         raise InputError(
             f"{path}: damaged, or not a checkpoint ({reason}); use another checkpoint or train again"
         ) from None
-    if _KEY not in metadata:
+    if not ours:
         raise InputError(
             f"{path}: a safetensors file, but not a checkpoint of minidl; give one that 'minidl train' wrote"
         )

@@ -72,7 +72,7 @@ class TrainConfig:
             ("head_init", self.head_init, HEAD_INITS),
         ):
             if value not in choices:
-                raise InputError(f"{name}: {reprlib.repr(value)} is not one of {', '.join(choices)}")
+                raise InputError(f"{name}: {reprlib.repr(value)} does not do; give {' or '.join(choices)}")
         optional = ("steps", "eval_every")
         for name, least in (
             *(("steps", 1), ("epochs", 1), ("batch_size", 1), ("eval_every", 1)),

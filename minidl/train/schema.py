@@ -80,11 +80,18 @@ def items(reader: Reader, count: int | None = None) -> Reader:
     return read
 
 
-def table(needed: Mapping[str, Reader], rest: Mapping[str, Reader] | None = None) -> Reader:
-    """A reader of a dictionary: what must be there, and what may be. Other keys are left alone."""
+def table(
+    needed: Mapping[str, Reader], rest: Mapping[str, Reader] | None = None, only: bool = False
+) -> Reader:
+    """A reader of a dictionary: what must be there, and what may be. Other keys are left alone, unless ``only``
+    these may be there: what becomes the arguments of a function.
+    """
 
     def read(name: str, value: Any) -> None:
         expect(isinstance(value, dict), name, value, "a table")
+        unknown = sorted(value.keys() - needed.keys() - (rest or {}).keys())
+        if only and unknown:
+            raise ValueError(f"{name} has an unknown {reprlib.repr(unknown[0])}")
         for key, reader in needed.items():
             if key not in value:
                 raise ValueError(f"{name} has no {key}")
@@ -144,6 +151,7 @@ def _network() -> Reader:
             "recompute": flag,
             "dropout": partial(real, low=0.0, high=1.0),
         },
+        only=True,
     )
 
 
@@ -162,7 +170,7 @@ def check(parts: Mapping[str, Any], model: Mapping[str, np.ndarray[Any, Any]]) -
     table(
         {"root": text, "classes": names, "colours": colours, "splits": _splits},
         {
-            "options": table({}, _OPTIONS),
+            "options": table({}, _OPTIONS, only=True),
             "ignore_index": partial(whole, least=-(2**31), most=2**31 - 1),
             "in_channels": exactly,
         },

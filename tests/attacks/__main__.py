@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from attacks.families import FAMILIES
 
 #: Seconds after which a family is ended: it hangs where no signal reaches.
 LIMIT = 900
+#: Bytes of addresses that a family may have.
+MEMORY = 8 * 2**30
 
 
 def arguments() -> argparse.Namespace:
@@ -32,7 +35,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--report", type=Path, help="write the table here, as markdown")
     parser.add_argument("--before", type=Path, help="--json of an earlier version, for a column of its own")
     parser.add_argument("--json", type=Path, help="write everything here")
-    parser.add_argument("--plant", help="a fault (attacks.planted): a run that does not notice it is worth nothing")
+    parser.add_argument("--seconds", type=float, default=30, help="that one attack may take")
+    parser.add_argument(
+        "--plant", help="a fault (attacks.planted): a run that does not notice it is worth nothing"
+    )
     parser.add_argument("--family", help=argparse.SUPPRESS)  # the child's work
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -46,11 +52,16 @@ def child(given: argparse.Namespace) -> None:
     if given.plant:
         from attacks import planted
 
-        planted.PLANTS[given.plant]()
         start = f"from attacks import planted; planted.PLANTS[{given.plant!r}]()"
         program = ("-c", f"{start}; from minidl.cli import entry; entry()")
     family = FAMILIES[given.family]
-    bench = Bench(given.folder / "bench", program=program, trace=given.folder / "trace")
+    # What fills the memory shall not fill the machine's; `Bench.memory` is the bound that counts.
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    bench = Bench(
+        given.folder / "bench", program=program, trace=given.folder / "trace", seconds=given.seconds
+    )
+    if given.plant:
+        planted.PLANTS[given.plant]()
     count = max(1, round(family.COUNT * given.share))
     family.attack(bench, random.Random(f"{given.seed} {given.family}"), count)
     found = {"tries": bench.tries, "failures": bench.failures, "peak": bench.peak}
@@ -62,11 +73,15 @@ def run(name: str, given: argparse.Namespace, work: Path) -> dict[str, Any]:
     folder = work / name
     (folder / "bench").mkdir(parents=True)
     command = [sys.executable, "-m", "attacks", "--family", name, "--folder", str(folder)]
-    command += ["--share", str(given.share), "--seed", str(given.seed)]
+    command += ["--share", str(given.share), "--seed", str(given.seed), "--seconds", str(given.seconds)]
     command += ["--plant", given.plant] if given.plant else []
     began = time.monotonic()
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     try:
         said = process.communicate(timeout=LIMIT)[1].decode("utf-8", "replace")
@@ -77,8 +92,18 @@ def run(name: str, given: argparse.Namespace, work: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / "found.json").read_text(encoding="utf-8"))
     except OSError:
-        last = (folder / "trace").read_text(encoding="utf-8") if (folder / "trace").exists() else "the beginning"
-        found = {"tries": 1, "failures": [[last, f"the process ended: {said[-2000:]}"]], "peak": 0, "died": True}
+        last = (
+            (folder / "trace").read_text(encoding="utf-8") if (folder / "trace").exists() else "the beginning"
+        )
+        found = {
+            "tries": 1,
+            "failures": [[last, f"the process ended: {' '.join(said.split())[-700:]}"]],
+            "peak": 0,
+            "died": True,
+        }
+    else:
+        if said:  # past Python's streams: what a library in C says
+            found["failures"].append(["standard error of the process", said[-1000:]])
     found["seconds"] = round(time.monotonic() - began)
     print(page.line(name, found), flush=True)
     return found

@@ -22,9 +22,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from oracles.commands import SMALL, environment
-from oracles.runs import write_squares
+from oracles.runs import stop_after, write_squares
 
 #: What stands before an error, and before what is no error.
 ERROR, NOTES = "minidl: error: ", ("note: ", "minidl: note: ")
@@ -118,8 +119,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.data, self.run = self.folder / "data", self.folder / "run"
         write_squares(self.data, {"train": 6, "val": 2, "test": 2})
-        ended = self._within(("train", self.data, "--out", self.run, *SMALL))
-        assert ended.code == 0, ended
+        self.prepare("train", self.data, "--out", self.run, *SMALL)
 
     def judge(self, name: str, why: str) -> None:
         """Count one attack; ``why`` says what went wrong."""
@@ -147,7 +147,7 @@ class Bench:
             expect: says what else is wrong with the end; "" if nothing is.
         """
         with self._judging(name, watched or self.folder, writes) as judged:
-            ended = self._within(arguments)
+            ended = self.within(arguments)
             judged(ended, complaint(ended, codes) or expect(ended))
         return ended
 
@@ -185,7 +185,11 @@ class Bench:
         return ended
 
     def attempt(
-        self, name: str, action: Callable[[], object], writes: Iterable[Path] = (), watched: Path | None = None
+        self,
+        name: str,
+        action: Callable[[], object],
+        writes: Iterable[Path] = (),
+        watched: Path | None = None,
     ) -> None:
         """Try something of the library: it may raise an InputError, and nothing else."""
         from minidl.errors import InputError
@@ -201,7 +205,13 @@ class Bench:
             ended = self._limited(run)
             judged(ended, complaint(ended, (0, 2)))
 
-    def _within(self, arguments: Iterable[object]) -> Ended:
+    def prepare(self, *arguments: object, code: int = 0) -> None:
+        """Run a command that is no attack, and must end with this code."""
+        ended = self.within(arguments, seconds=600)
+        assert ended.code == code and not ended.raised, ended
+
+    def within(self, arguments: Iterable[object], seconds: float | None = None) -> Ended:
+        """Run a command within this process; nothing is judged."""
         from minidl.cli import main
 
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
@@ -210,11 +220,11 @@ class Bench:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 return Ended(main([str(a) for a in arguments]))
 
-        ended = self._limited(run)
+        ended = self._limited(run, seconds)
         ended.out, ended.err = (s.buffer.getvalue().decode("utf-8", "replace") for s in (out, err))  # type: ignore[attr-defined]
         return ended
 
-    def _limited(self, action: Callable[[], Ended]) -> Ended:
+    def _limited(self, action: Callable[[], Ended], seconds: float | None = None) -> Ended:
         """Run it with a limit of time; whatever it raises becomes a text."""
 
         def hang(*_: object) -> None:
@@ -222,7 +232,7 @@ class Bench:
 
         before = {n: signal.getsignal(n) for n in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM)}
         signal.signal(signal.SIGALRM, hang)
-        signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        signal.setitimer(signal.ITIMER_REAL, seconds or self.seconds)
         try:
             return action()
         except Hang:
@@ -257,7 +267,10 @@ class Bench:
 
 
 def _changes(
-    before: dict[str, tuple[Any, ...]], now: dict[str, tuple[Any, ...]], allowed: tuple[str, ...], refused: bool
+    before: dict[str, tuple[Any, ...]],
+    now: dict[str, tuple[Any, ...]],
+    allowed: tuple[str, ...],
+    refused: bool,
 ) -> str:
     """What became of the files."""
     for path in now.keys() | before.keys():
@@ -307,6 +320,16 @@ def has(*path: str, option: str) -> bool:
 def limited(*path: str, mebibytes: int = 16) -> tuple[str, ...]:
     """``--picture-memory``, where there is one."""
     return (f"--picture-memory={mebibytes}",) if has(*path, option="--picture-memory") else ()
+
+
+@contextlib.contextmanager
+def stopping_after(count: int) -> Iterator[None]:
+    """Trainings are asked to stop when they ask for the count-th time, as by Ctrl-C."""
+    from minidl.train import Trainer
+
+    run = Trainer.run
+    with patch.object(Trainer, "run", lambda trainer, *_: run(trainer, stop_after(count))):
+        yield
 
 
 def drawn(rng: random.Random, cases: list[Any], count: int) -> list[Any]:

@@ -13,7 +13,7 @@ from attacks.bench import Bench, Ended
 from attacks.mutation import mutated
 
 MEANS = "the work is done all the same, with at most one note, and nothing in the cache is run that is not the user's own"
-COUNT = 40
+COUNT = 30
 
 #: What nobody but the user and root may own; any number that is no user's here.
 STRANGER = 54_321
@@ -97,13 +97,26 @@ def attack(bench: Bench, rng: random.Random, count: int) -> None:
     """Predict with each state of the cache, and each place for it."""
     whole, cache = bench.folder.parent / "whole", bench.folder.parent / "cache"
     arguments = ("predict", bench.run, bench.data / "test/images", "--out", bench.folder / "out")
-    bench.process("a new cache", *arguments, codes=[0], env={"NUMBA_CACHE_DIR": str(whole)}, writes=[bench.folder / "out"])
+    bench.process(
+        "a new cache",
+        *arguments,
+        codes=[0],
+        env={"NUMBA_CACHE_DIR": str(whole)},
+        writes=[bench.folder / "out"],
+    )
     cases: list[tuple[str, Callable[[random.Random, Path], object], dict[str, str | None], str]] = [
         (name, state, {"NUMBA_CACHE_DIR": str(cache)}, "") for name, state in STATES.items()
     ]
     cases += [(name, lambda rng, cache: None, *place) for name, place in PLACES.items()]
     # No room for a file: the results cannot be written either.
-    cases += [("a full disk", lambda rng, cache: shutil.rmtree(cache), {"NUMBA_CACHE_DIR": str(cache)}, "ulimit -f 0;")]
+    cases += [
+        (
+            "a full disk",
+            lambda rng, cache: shutil.rmtree(cache),
+            {"NUMBA_CACHE_DIR": str(cache)},
+            "ulimit -f 0;",
+        )
+    ]
     for number in range(count - 1):
         name, change, variables, before = cases[number] if number < len(cases) <= count else rng.choice(cases)
         shutil.copytree(whole, cache)

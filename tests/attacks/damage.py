@@ -30,7 +30,9 @@ def attack(bench: Bench, rng: random.Random, count: int) -> None:
                 return "was used"
             return "" if ended.code == 0 or str(path) in ended.error else f"does not name it: {ended.error}"
 
-        bench.call(name, "predict", path, picture, "--out", out, *limited("predict"), writes=[out], expect=expect)
+        bench.call(
+            name, "predict", path, picture, "--out", out, *limited("predict"), writes=[out], expect=expect
+        )
         shutil.rmtree(out, ignore_errors=True)
 
     headers = list(_headers(whole))
@@ -53,17 +55,45 @@ def _headers(whole: bytes) -> Iterator[tuple[str, bytes]]:
         raw = text if isinstance(text, bytes) else text.encode()
         return (len(raw) if length is None else length).to_bytes(8, "little") + raw + body
 
-    for key, values in (("data_offsets", _PLACES), ("shape", _SHAPES), ("dtype", ("F64", "X", "", None, 3, "BF16"))):
+    for key, values in (
+        ("data_offsets", _PLACES),
+        ("shape", _SHAPES),
+        ("dtype", ("F64", "X", "", None, 3, "BF16")),
+    ):
         for value in values:
             yield f"{key} {str(value)[:40]}", made(json.dumps({**header, name: {**header[name], key: value}}))
     for length in (0, 1, 2**20, 2**31, 2**63, 2**64 - 1, size - 1, size + 1):
         yield f"a header of {length} bytes", made(whole[8 : 8 + size], length)
-    for value in (None, [], "x", {"minidl": 3}, {"minidl": ""}, {"minidl": "\n"}, {"minidl": "x" * 10**6}, {}):
+    for value in (
+        None,
+        [],
+        "x",
+        {"minidl": 3},
+        {"minidl": ""},
+        {"minidl": "\n"},
+        {"minidl": "x" * 10**6},
+        {},
+    ):
         yield f"metadata {str(value)[:40]}", made(json.dumps({**header, "__metadata__": value}))
-    for text in ("", "{}", "[]", "null", "{" * 100_000, "[" * 100_000, '{"a":' * 5000, '"' * 100, "\x00" * 64):
+    for text in (
+        "",
+        "{}",
+        "[]",
+        "null",
+        "{" * 100_000,
+        "[" * 100_000,
+        '{"a":' * 5000,
+        '"' * 100,
+        "\x00" * 64,
+    ):
         yield f"the header {text[:9]!r}", made(text)
     yield "the header not UTF-8", made(b'{"\xff": 1}')
-    yield "100,000 tensors of nothing", made(
-        json.dumps({str(i): {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(100_000)})
+    yield (
+        "100,000 tensors of nothing",
+        made(
+            json.dumps(
+                {str(i): {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(100_000)}
+            )
+        ),
     )
     yield "a name of a million characters", made(json.dumps({**header, "x" * 10**6: header[name]}))

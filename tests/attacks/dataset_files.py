@@ -25,12 +25,62 @@ val = "0*"
 1 = 1
 "#ff0000" = 1
 """
-_KEYS = ("classes", "colours", "num_classes", "ignore_index", "val", "labels", "labels.1", 'labels."#ff0000"', "unknown")
+_KEYS = (
+    "classes",
+    "colours",
+    "num_classes",
+    "ignore_index",
+    "val",
+    "labels",
+    "labels.1",
+    'labels."#ff0000"',
+    "unknown",
+)
 _VALUES = (
-    *("true", "-1", "0", "1", "3", "65536", "65537", "2147483648", "9" * 400, "-" + "9" * 4299, "0x" + "f" * 5000),
-    *("0.5", "nan", "inf", "-inf", "1e999", '""', '"x"', "[]", "[[]]", "{}", "1979-05-27", "07:32:00", "1979-05-27T07:32:00Z"),
-    *('["a", "a"]', '["a", 1]', '["\\u001b[31m", "b"]', '["a\\nb", "c"]', '["", " "]', '["\\u202e", "\\u0000"]'),
-    *('["#000000"]', '["#00000g", "#ffffff"]', '["red", "blue"]', "[1, 2]", '{"1" = 1}', "{a = {b = {c = 1}}}"),
+    *(
+        "true",
+        "-1",
+        "0",
+        "1",
+        "3",
+        "65536",
+        "65537",
+        "2147483648",
+        "9" * 400,
+        "-" + "9" * 4299,
+        "0x" + "f" * 5000,
+    ),
+    *(
+        "0.5",
+        "nan",
+        "inf",
+        "-inf",
+        "1e999",
+        '""',
+        '"x"',
+        "[]",
+        "[[]]",
+        "{}",
+        "1979-05-27",
+        "07:32:00",
+        "1979-05-27T07:32:00Z",
+    ),
+    *(
+        '["a", "a"]',
+        '["a", 1]',
+        '["\\u001b[31m", "b"]',
+        '["a\\nb", "c"]',
+        '["", " "]',
+        '["\\u202e", "\\u0000"]',
+    ),
+    *(
+        '["#000000"]',
+        '["#00000g", "#ffffff"]',
+        '["red", "blue"]',
+        "[1, 2]",
+        '{"1" = 1}',
+        "{a = {b = {c = 1}}}",
+    ),
     *('"["', '"[!"', '"**/../*"', '"' + "*" * 900 + '"', '"' + "[a-" * 300 + '"', '"' + "x" * 10**6 + '"'),
     *("[" + '"a",' * 70_000 + "]", "[" + ",".join(f'"c{i}"' for i in range(65_537)) + "]"),
 )
@@ -46,16 +96,31 @@ def attack(bench: Bench, rng: random.Random, count: int) -> None:
         elif rng.random() < 0.5:
             name, data = rng.choice(cases)
         else:
-            name, data = mutated(rng, rng.choice((_GOOD.encode(), _GOOD.encode(), rng.choice(cases)[1][:5000])))
+            name, data = mutated(
+                rng, rng.choice((_GOOD.encode(), _GOOD.encode(), rng.choice(cases)[1][:5000]))
+            )
         path.unlink(missing_ok=True)
         path.write_bytes(data)
 
         def expect(ended: Ended) -> str:
             # What a good dataset.toml means may not fit the masks, or the run: then these are named.
-            known = (str(path), str(bench.data), "--")
-            return "" if ended.code == 0 or any(k in ended.error for k in known) else f"names nothing: {ended.error}"
+            known = (str(path), str(bench.data), "--", "dataset.toml")
+            return (
+                ""
+                if ended.code == 0 or any(k in ended.error for k in known)
+                else f"names nothing: {ended.error}"
+            )
 
-        bench.call(f"dataset.toml, {name}", "evaluate", bench.run, bench.data, "--out", out, writes=[out], expect=expect)
+        bench.call(
+            f"dataset.toml, {name}",
+            "evaluate",
+            bench.run,
+            bench.data,
+            "--out",
+            out,
+            writes=[out],
+            expect=expect,
+        )
         shutil.rmtree(out, ignore_errors=True)
     path.unlink()
     for kind, make in _kinds(path):
@@ -85,7 +150,23 @@ def _cases() -> Iterator[tuple[str, bytes]]:
         yield f"in {codec}", _GOOD.replace("ground", "gr\xfcnd").encode(codec)
     yield "cut within a character", "classes = ['\u7d30'".encode()[:-2]
     yield "surrogates", b"classes = ['\xed\xa0\x80', 'b']"
-    for text in ("\0", "\x1b[31m", "\r", "=", "[", "[[", "[labels", '"""', "'''", '"\\', "a", "[a]\n" * 100_000, "#" * 10**6, "\n" * 10**6, '"' * 99_999):
+    for text in (
+        "\0",
+        "\x1b[31m",
+        "\r",
+        "=",
+        "[",
+        "[[",
+        "[labels",
+        '"""',
+        "'''",
+        '"\\',
+        "a",
+        "[a]\n" * 100_000,
+        "#" * 10**6,
+        "\n" * 10**6,
+        '"' * 99_999,
+    ):
         yield f"the text {text[:9]!r}", text.encode()
     yield "5 MiB", b"#" * (5 * 2**20)
     many = "\n".join(f"{i} = 1" for i in range(65_536))

@@ -33,14 +33,14 @@ def attack(bench: Bench, rng: random.Random, count: int) -> None:
     calls = {}
     for name, arguments in commands.items():
         with filling(Disk()) as disk:
-            assert bench._within(arguments).code == 0
+            bench.prepare(*arguments)
         calls[name] = disk.calls
         again()
     cases = [(name, room) for name in commands for room in range(calls[name])]
     for number in range(count):
         name, room = cases[number] if number < len(cases) and count >= len(cases) else rng.choice(cases)
         if rng.random() < 0.5:  # over the results of before
-            bench._within(commands[name] if name != "train" else (*commands[name][:4], *SMALL, "--steps", 2))
+            bench.within(commands[name] if name != "train" else (*commands[name][:4], *SMALL, "--steps", 2))
         _try(bench, f"{name}, room for {room}", commands[name], room)
         again()
 
@@ -53,10 +53,12 @@ def _try(bench: Bench, name: str, arguments: tuple[object, ...], room: int) -> N
     run: Callable[..., Ended] = bench.call
     with filling(Disk(room)):
         # Whole files may have been written before the one for which there is no room.
-        ended = bench._within(arguments)
+        ended = bench.within(arguments)
     from attacks.bench import complaint
 
     why = complaint(ended, (0, 2)) or expect(ended)
-    left = [p.name for p in bench.folder.rglob("*") if p.name.endswith(".minidl-tmp") or p.name == ".minidl-lock"]
+    left = [
+        p.name for p in bench.folder.rglob("*") if p.name.endswith(".minidl-tmp") or p.name == ".minidl-lock"
+    ]
     bench.judge(name, why or (f"left behind: {left}" if left else ""))
     run(f"{name}; with room again", *arguments, writes=[bench.folder / "out", bench.folder / "plan.json"])

@@ -9,7 +9,7 @@ from attacks.bench import Bench
 from oracles.commands import SMALL
 
 MEANS = "the work is done, or refused in a line"
-COUNT = 70
+COUNT = 60
 
 _LONG = "x" * 10_000
 #: Variables that are read by something below minidl, and values that somebody may have set.
@@ -46,11 +46,30 @@ _VARIABLES: dict[str, tuple[str | None, ...]] = {
 #: What a shell does before the command, or with its streams; True: the results may not be writable.
 _SHELL: tuple[tuple[str, str, bool], ...] = (
     *(("", "2>&-", False), ("", ">&-", False), ("", "<&-", False), ("", "<&- >&- 2>&-", False)),
-    *(("", ">/dev/full", True), ("", "2>/dev/full", False), ("", "</dev/zero", False), ("", "</dev/full", False)),
-    *(("umask 777;", "", True), ("umask 0;", "", False), ("ulimit -n 40;", "", True), ("ulimit -n 12;", "", True)),
-    *(("ulimit -f 0;", "", True), ("ulimit -f 1;", "", True), ("ulimit -c 0;", "", False), ("ulimit -s 1024;", "", False)),
-    *(("ulimit -v 3000000;", "", True), ("mkdir gone; cd gone; rmdir ../gone;", "", False), ("cd /;", "", False)),
-    *(("trap '' INT TERM HUP PIPE;", "", False), ("nice -n 19", "", False), ("exec 3</dev/zero 4>/dev/full;", "", False)),
+    *(
+        ("", ">/dev/full", True),
+        ("", "2>/dev/full", False),
+        ("", "</dev/zero", False),
+        ("", "</dev/full", False),
+    ),
+    *(
+        ("umask 777;", "", True),
+        ("umask 0;", "", False),
+        ("ulimit -n 40;", "", True),
+        ("ulimit -n 12;", "", True),
+    ),
+    *(
+        ("ulimit -f 0;", "", True),
+        ("ulimit -f 1;", "", True),
+        ("ulimit -c 0;", "", False),
+        ("ulimit -s 1024;", "", False),
+    ),
+    *(
+        ("ulimit -v 3000000;", "", True),
+        ("mkdir gone; cd gone; rmdir ../gone;", "", False),
+        ("cd /;", "", False),
+    ),
+    *(("trap '' INT TERM HUP PIPE;", "", False), ("exec 3</dev/zero 4>/dev/full;", "", False)),
 )
 
 
@@ -67,11 +86,15 @@ def attack(bench: Bench, rng: random.Random, count: int) -> None:
         arguments = rng.choice(commands)
         writes = [out, bench.folder / "relative"]
         if number % 3 == 0:
-            before, after, may_fail = rng.choice(_SHELL) if count < 3 * len(_SHELL) else _SHELL[number // 3 % len(_SHELL)]
+            before, after, may_fail = (
+                rng.choice(_SHELL) if count < 3 * len(_SHELL) else _SHELL[number // 3 % len(_SHELL)]
+            )
             bench.process(f"{before} {arguments[0]} {after}", *arguments, codes=[0, 2] if may_fail else [0],
                           before=before, after=after, writes=writes)  # fmt: skip
         else:
             name, value = rng.choice(cases)
-            bench.process(f"{name}={value!r:.40} {arguments[0]}", *arguments, env={name: value}, writes=writes)
+            bench.process(
+                f"{name}={value!r:.40} {arguments[0]}", *arguments, env={name: value}, writes=writes
+            )
         for path in writes:
             shutil.rmtree(path, ignore_errors=True)

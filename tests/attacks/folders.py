@@ -16,15 +16,21 @@ MEANS = "results are written or refused in a line, and somebody's files stay"
 COUNT = 800
 
 _FILES = (".minidl", "config.json", "history.csv", ".minidl-lock", "metrics.json")
-_NESTED = ("[" * 100_000, '{"files":' * 100_000, '{"files": ' + "[" * 50_000 + "]" * 50_000 + "}", '"' * 1000, "\xff", "")
+_NESTED = (
+    "[" * 100_000,
+    '{"files":' * 100_000,
+    '{"files": ' + "[" * 50_000 + "]" * 50_000 + "}",
+    '"' * 1000,
+    "\xff",
+    "",
+)
 
 
 def attack(bench: Bench, rng: random.Random, count: int) -> None:
     """Predict, evaluate, resume and train into such folders."""
     whole = bench.folder / "whole"
     shutil.copytree(bench.run, whole)
-    arguments = ("evaluate", bench.run, bench.data, "--out", whole)
-    assert bench._within(arguments).code == 0
+    bench.prepare("evaluate", bench.run, bench.data, "--out", whole)
     for _ in range(count):
         out = bench.folder / "out"
         shutil.copytree(whole, out)
@@ -40,7 +46,25 @@ def attack(bench: Bench, rng: random.Random, count: int) -> None:
                 ("plan", out, "--size", "16", "--json", out / "config.json"),
             )
         )
-        ours = [p for p in (*out.iterdir(), *(out / n for n in ("00.png", "01.png", "00_overlay.png", "01_overlay.png", "val.png", *_FILES))) if p.name != "notes.txt"]
+        ours = [
+            p
+            for p in (
+                *out.iterdir(),
+                *(
+                    out / n
+                    for n in (
+                        "00.png",
+                        "01.png",
+                        "00_overlay.png",
+                        "01_overlay.png",
+                        "val.png",
+                        "nowhere",
+                        *_FILES,
+                    )
+                ),
+            )
+            if p.name != "notes.txt"
+        ]
         bench.call(f"{name}, {what}: {command[0]}", *command, writes=ours)
         shutil.rmtree(out)
 
@@ -64,7 +88,9 @@ def _damage(rng: random.Random, path: Any) -> str:
     table = json.loads(data)
     key, (name, value) = rng.choice([*table, "files"]), rng.choice(list(VALUES.items()))
     if isinstance(table.get(key), dict) and table[key] and how == 3:
-        inner = rng.choice([*table[key], "../data/val/masks/00.png", "notes.txt", "/etc/passwd", "\0", "x" * 10**5, ""])
+        inner = rng.choice(
+            [*table[key], "../data/val/masks/00.png", "notes.txt", "/etc/passwd", "\0", "x" * 10**5, ""]
+        )
         table[key][inner] = value
         key = f"{key}.{inner[:30]!r}"
     else:

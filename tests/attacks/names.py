@@ -12,13 +12,79 @@ from attacks.bench import Bench, limited
 from oracles.commands import SMALL
 
 MEANS = "the work is done or refused, and nothing in the output acts on a terminal or is of any length"
-COUNT = 700
+COUNT = 400
 
 _ATOMS = (
-    *("\x1b[31m", "\x1b]0;title\x07", "\x1b[2J", "\x9b31m", "\n", "\r", "\t", "\x08", "\x7f", "\u202e", "\u2066", "\u200b", "\ufeff"),
-    *("\u2028", "\u0085", "\U000e0041", "e\u0301", "\u7d30\u80de", "\U0001f9ec", "\udcff", "\udc9b", "\ud800", " ", "  ", "-", "--out", "-h"),
-    *("*", "?", "[", "]", "{}", "{0}", "%s", "%n", "$HOME", "`id`", "$(id)", ";", "|", "&", "'", '"', "\\", "~", "#", "=", ":", ",", "\u00b2"),
-    *("minidl: error: x", "CON", "nul", "..", ".", "a" * 60, "b" * 240, "0", "val", ".minidl", "a.png", ".png.png"),
+    *(
+        "\x1b[31m",
+        "\x1b]0;title\x07",
+        "\x1b[2J",
+        "\x9b31m",
+        "\n",
+        "\r",
+        "\t",
+        "\x08",
+        "\x7f",
+        "\u202e",
+        "\u2066",
+        "\u200b",
+        "\ufeff",
+    ),
+    *(
+        "\u2028",
+        "\u0085",
+        "\U000e0041",
+        "e\u0301",
+        "\u7d30\u80de",
+        "\U0001f9ec",
+        "\udcff",
+        "\udc9b",
+        "\ud800",
+        " ",
+        "  ",
+        "-",
+        "--out",
+        "-h",
+    ),
+    *(
+        "*",
+        "?",
+        "[",
+        "]",
+        "{}",
+        "{0}",
+        "%s",
+        "%n",
+        "$HOME",
+        "`id`",
+        "$(id)",
+        ";",
+        "|",
+        "&",
+        "'",
+        '"',
+        "\\",
+        "~",
+        "#",
+        "=",
+        ":",
+        ",",
+        "\u00b2",
+    ),
+    *(
+        "minidl: error: x",
+        "CON",
+        "nul",
+        "..",
+        ".",
+        "a" * 60,
+        "b" * 240,
+        "0",
+        "val",
+        ".minidl",
+        "a.png",
+        ".png.png",
+    ),
 )
 
 
@@ -44,7 +110,16 @@ def _picture(bench: Bench, rng: random.Random) -> None:
     path.parent.mkdir()
     shutil.copy(bench.data / "test/images/00.png", path)
     given = path if rng.random() < 0.5 else path.parent
-    bench.call(f"a picture {path.name!r}", "predict", bench.run, given, "--out", out, *limited("predict"), writes=[out])
+    bench.call(
+        f"a picture {path.name!r}",
+        "predict",
+        bench.run,
+        given,
+        "--out",
+        out,
+        *limited("predict"),
+        writes=[out],
+    )
 
 
 def _folders(bench: Bench, rng: random.Random) -> None:
@@ -54,10 +129,17 @@ def _folders(bench: Bench, rng: random.Random) -> None:
     shutil.copytree(bench.run, run)
     data = bench.folder / "copy" / _name(rng)
     shutil.copytree(bench.data, data)
-    for arguments in (("predict", run, data / "test/images", "--out", out), ("evaluate", run, data, "--out", out)):
-        bench.call(f"{arguments[0]}: {out.name!r}, {run.name!r}, {data.name!r}", *arguments, writes=[out.parent])
+    for arguments in (
+        ("predict", run, data / "test/images", "--out", out),
+        ("evaluate", run, data, "--out", out),
+    ):
+        bench.call(
+            f"{arguments[0]}: {out.name!r}, {run.name!r}, {data.name!r}", *arguments, writes=[out.parent]
+        )
     missing = bench.folder / _name(rng)
-    bench.call(f"a run that is not there: {missing.name!r}", "predict", missing, data, "--out", out, codes=[2])
+    bench.call(
+        f"a run that is not there: {missing.name!r}", "predict", missing, data, "--out", out, codes=[2]
+    )
 
 
 def _of_the_data(bench: Bench, rng: random.Random) -> None:

@@ -11,9 +11,58 @@ MEANS = "refused in a line that names the option, or taken; at once, and before 
 COUNT = 1500
 
 _VALUES = (
-    *("", " ", "-", "+", "0", "-0", "-1", "00", "+1", "1_0", "1 0", "0x10", "0b1", "1e3", "1.", ".5", "1.0", "1/2", "1,5", "0.1"),
-    *("nan", "-nan", "inf", "-inf", "Infinity", "1e400", "-1e400", "1e-400", "5e-324", "1e308", "1e30", "true", "None", "[]"),
-    *("\u00b2", "\u0663", "\uff11", "\u2460", "\u4e00", "1\n", "1\0", "\x1b[31m", "\ud800", "1" * 41, "1" * 5000, "-" + "9" * 5000),
+    *(
+        "",
+        " ",
+        "-",
+        "+",
+        "0",
+        "-0",
+        "-1",
+        "00",
+        "+1",
+        "1_0",
+        "1 0",
+        "0x10",
+        "0b1",
+        "1e3",
+        "1.",
+        ".5",
+        "1.0",
+        "1/2",
+        "1,5",
+        "0.1",
+    ),
+    *(
+        "nan",
+        "-nan",
+        "inf",
+        "-inf",
+        "Infinity",
+        "1e400",
+        "-1e400",
+        "1e-400",
+        "5e-324",
+        "1e308",
+        "1e30",
+        "true",
+        "None",
+        "[]",
+    ),
+    *(
+        "\u00b2",
+        "\u0663",
+        "\uff11",
+        "\u2460",
+        "\u4e00",
+        "1\n",
+        "1\0",
+        "\x1b[31m",
+        "\ud800",
+        "1" * 41,
+        "1" * 5000,
+        "-" + "9" * 5000,
+    ),
     *(str(2**k + d) for k in (8, 15, 16, 31, 32, 53, 63, 64, 70, 128) for d in (-1, 0, 1)),
     *(str(10**k) for k in (3, 5, 6, 9, 12, 18, 19, 38, 40)),
 )
@@ -35,7 +84,9 @@ def _numeric() -> list[tuple[tuple[str, ...], str]]:
     for path, command in commands:
         for option in command.params:
             texts = ("--size", "--crop", "--boundary", "--grid", "--block")
-            if isinstance(option, click.Option) and (isinstance(option.type, kinds) or option.opts[0] in texts):
+            if isinstance(option, click.Option) and (
+                isinstance(option.type, kinds) or option.opts[0] in texts
+            ):
                 found.append((path, option.opts[0]))
     return found
 

@@ -13,7 +13,7 @@ from attacks.bench import Bench, has
 from oracles.commands import SMALL
 
 MEANS = "what is there stays as it is, unless it is minidl's own or --overwrite is given, and no input ever changes"
-COUNT = 600
+COUNT = 400
 
 _RUN = ("best.safetensors", "last.safetensors", "config.json", "history.csv", "history.png", "val.png")
 
@@ -51,7 +51,9 @@ KINDS: dict[str, Callable[[Path], object]] = {
     "somebody's JSON": _file(b'{"mine": [1, 2]}'),
     "an empty file": _file(b""),
     "a picture": _file(b"\x89PNG\r\n\x1a\n"),
-    "a file of temporary name": lambda path: path.with_name(f".{path.name}.0123abcd.tmp").write_bytes(b"mine"),
+    "a file of temporary name": lambda path: path.with_name(f".{path.name}.0123abcd.tmp").write_bytes(
+        b"mine"
+    ),
 }
 
 
@@ -65,7 +67,9 @@ def attack(bench: Bench, rng: random.Random, count: int) -> None:
         place = bench.folder / "out"
         place.mkdir()
         overwrite = rng.random() < 0.3 and "link" not in kind
-        rng.choice((_into_a_folder, _as_the_folder, _as_a_file, _within_the_data))(bench, rng, kind, place, overwrite)
+        rng.choice((_into_a_folder, _as_the_folder, _as_a_file, _within_the_data))(
+            bench, rng, kind, place, overwrite
+        )
         shutil.rmtree(place)
         for path in (bench.data / "val/run", bench.data / "run"):
             shutil.rmtree(path, ignore_errors=True)
@@ -90,8 +94,17 @@ def _into_a_folder(bench: Bench, rng: random.Random, kind: str, place: Path, ove
     replaced = [target] if overwrite and target.is_file() else []
     if name.startswith(".minidl") and target.is_file() and not target.is_symlink():
         replaced = [target]  # the names of minidl's own files
-    new = [place / n for n in (*_RUN, ".minidl", "metrics.json", "pictures.png") if not os.path.lexists(place / n)]
-    new += [place / f"{s}{e}.png" for s in ("00", "01") for e in ("", "_overlay") if not os.path.lexists(place / f"{s}{e}.png")]
+    new = [
+        place / n
+        for n in (*_RUN, ".minidl", "metrics.json", "pictures.png")
+        if not os.path.lexists(place / n)
+    ]
+    new += [
+        place / f"{s}{e}.png"
+        for s in ("00", "01")
+        for e in ("", "_overlay")
+        if not os.path.lexists(place / f"{s}{e}.png")
+    ]
     given = _extra(str(arguments[0]), overwrite)
     bench.call(f"{arguments[0]}, {name} is {kind}, {given}", *arguments, *given, writes=[*new, *replaced])
 
@@ -127,7 +140,9 @@ def _as_a_file(bench: Bench, rng: random.Random, kind: str, place: Path, overwri
 def _within_the_data(bench: Bench, rng: random.Random, kind: str, place: Path, overwrite: bool) -> None:
     """--out lies in DATA, by whatever path: always refused."""
     (place / "link").symlink_to(bench.data)
-    inside = rng.choice(("", "val", "val/masks", "val/images", "test/masks/new", "train/images/../masks", "val/run"))
+    inside = rng.choice(
+        ("", "val", "val/masks", "val/images", "test/masks/new", "train/images/../masks", "val/run")
+    )
     out = rng.choice((place / "link", bench.data, bench.run / "../data")) / inside
     for arguments in (
         ("train", bench.data, "--out", out, *SMALL),
@@ -135,4 +150,9 @@ def _within_the_data(bench: Bench, rng: random.Random, kind: str, place: Path, o
         ("predict", bench.run, bench.data / "val/images", "--out", bench.data / "val/images"),
         ("predict", bench.run, bench.data / "val/images/00.png", "--out", bench.data / "val/masks"),
     ):
-        bench.call(f"{arguments[0]} in the data: {inside}", *arguments, *_extra(str(arguments[0]), overwrite), codes=[2])
+        bench.call(
+            f"{arguments[0]} in the data: {inside}",
+            *arguments,
+            *_extra(str(arguments[0]), overwrite),
+            codes=[2],
+        )

@@ -33,11 +33,16 @@ def line(name: str, found: dict[str, Any]) -> str:
 
 def table(found: Found, before: Found | None = None) -> str:
     """Attack, tries, survived."""
-    rows = ["| attack | tries | survived before | survived now | survived means |", "| --- | --- | --- | --- | --- |"]
+    rows = [
+        "| attack | tries | survived before | survived now | survived means |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for name, result in found.items():
         now = f"{result['tries'] - len(result['failures']):,}"
         tries = f"{result['tries']:,}"
-        rows.append(f"| {about(name)} | {tries} | {_earlier(name, before)} | {now} | {FAMILIES[name].MEANS} |")
+        rows.append(
+            f"| {about(name)} | {tries} | {_earlier(name, before)} | {now} | {FAMILIES[name].MEANS} |"
+        )
     return "\n".join(rows)
 
 

@@ -19,7 +19,15 @@ from attacks.mutation import mutated
 
 MEANS = "read, or refused in a line that names the file; no more memory than --picture-memory and a little"
 COUNT = 4000
-SUFFIXES = {"PNG": "png", "JPEG": "jpg", "TIFF": "tif", "BMP": "bmp", "WEBP": "webp", "GIF": "gif", "PPM": "ppm"}
+SUFFIXES = {
+    "PNG": "png",
+    "JPEG": "jpg",
+    "TIFF": "tif",
+    "BMP": "bmp",
+    "WEBP": "webp",
+    "GIF": "gif",
+    "PPM": "ppm",
+}
 
 
 def attack(bench: Bench, rng: random.Random, count: int) -> None:
@@ -51,7 +59,9 @@ def _try(bench: Bench, name: str, suffix: str, data: bytes | str, mask: bool) ->
     _make(path, data)
 
     def expect(ended: Ended) -> str:
-        return "" if ended.code == 0 or path.name in ended.error else f"does not name it: {ended.error}"
+        # Of a mask with other ids it is the data set that does not fit.
+        named = path.name in ended.error or (mask and str(place) in ended.error)
+        return "" if ended.code == 0 or named else f"does not name it: {ended.error}"
 
     if mask:
         bench.call(f"mask: {name}", "evaluate", bench.run, place, "--out", out, *limited("evaluate"),
@@ -125,7 +135,17 @@ def _hostile() -> Iterator[tuple[str, str, bytes | str]]:
     """Files that no camera writes."""
     yield from _bombs()
     yield from _foreign()
-    for what in ("fifo", "folder", "/dev/zero", "/dev/random", "/dev/tty", "nowhere", "/proc/self/mem", "/", "sparse 99999999999"):
+    for what in (
+        "fifo",
+        "folder",
+        "/dev/zero",
+        "/dev/random",
+        "/dev/tty",
+        "nowhere",
+        "/proc/self/mem",
+        "/",
+        "sparse 99999999999",
+    ):
         for suffix in ("png", "tif"):
             yield what, suffix, what
     for suffix in (*SUFFIXES.values(), "pgm"):
@@ -137,9 +157,20 @@ def _hostile() -> Iterator[tuple[str, str, bytes | str]]:
 
 
 def _bombs() -> Iterator[tuple[str, str, bytes]]:
-    for width, height in ((30_000, 30_000), (2**31 - 1, 1), (1, 2**31 - 1), (0, 1), (1, 0), (2**32 - 1, 2**32 - 1)):
+    for width, height in (
+        (30_000, 30_000),
+        (2**31 - 1, 1),
+        (1, 2**31 - 1),
+        (0, 1),
+        (1, 0),
+        (2**32 - 1, 2**32 - 1),
+    ):
         for colour, depth in ((0, 1), (0, 16), (2, 8), (3, 8), (6, 16)):
-            yield f"PNG claims {width} x {height}, {colour}, {depth}", "png", png(width, height, depth, colour)
+            yield (
+                f"PNG claims {width} x {height}, {colour}, {depth}",
+                "png",
+                png(width, height, depth, colour),
+            )
     yield "PNG claims 9000 x 9000, interlaced", "png", png(9000, 9000, 8, 2, 1)
     text = zlib.compress(bytes(300 * 2**20), 9)
     for kind in (b"zTXt", b"iCCP"):
@@ -151,7 +182,11 @@ def _bombs() -> Iterator[tuple[str, str, bytes]]:
     jpeg = bytearray(_saved(gray, "JPEG"))
     at = jpeg.index(b"\xff\xc0") + 5
     for height, width in ((13_300, 13_300), (65_535, 65_535), (65_535, 1), (0, 16)):
-        yield f"JPEG claims {width} x {height}", "jpg", bytes(jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :])
+        yield (
+            f"JPEG claims {width} x {height}",
+            "jpg",
+            bytes(jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]),
+        )
     yield "JPEG with 50,000 segments", "jpg", bytes(jpeg[:2] + b"\xff\xfe\x00\x04ab" * 50_000 + jpeg[2:])
     for width, height in ((60_000, 60_000), (2**31 - 1, 2**31 - 1), (10**9, 10), (2000, 2000)):
         yield f"PPM claims {width} x {height}", "ppm", b"P6 %d %d 255\n" % (width, height) + bytes(100)
@@ -181,7 +216,16 @@ def _tiffs(gray: np.ndarray) -> Iterator[tuple[str, str, bytes]]:
     plain = {256: (4, 1, 8), 257: (4, 1, 8), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1), 273: (4, 1, 122),
              278: (4, 1, 8), 279: (4, 1, 64)}  # fmt: skip
     yield "TIFF made by hand", "tif", _tiff(plain)
-    for tag, name in ((256, "width"), (257, "height"), (278, "rows in a strip"), (279, "bytes in a strip"), (273, "offset"), (258, "bits"), (277, "samples"), (259, "compression")):
+    for tag, name in (
+        (256, "width"),
+        (257, "height"),
+        (278, "rows in a strip"),
+        (279, "bytes in a strip"),
+        (273, "offset"),
+        (258, "bits"),
+        (277, "samples"),
+        (259, "compression"),
+    ):
         for value in (0, 1, 7, 65_535, 10**6, 2**31, 2**32 - 1):
             yield f"TIFF with {value} as {name}", "tif", _tiff({**plain, tag: (4, 1, value)})
     for tag in (273, 279, 258, 320, 270):
@@ -202,12 +246,14 @@ def _tiffs(gray: np.ndarray) -> Iterator[tuple[str, str, bytes]]:
 
 def _foreign() -> Iterator[tuple[str, str, bytes]]:
     """Formats that Pillow also knows, and others, under names that are taken."""
-    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/tmp/minidl-was-run) (w) file closefile\n"
+    postscript = (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/tmp/minidl-was-run) (w) file closefile\n"
+    )
     texts = {
         "PostScript": postscript + b"%%EndComments\nshowpage\n",
         "PDF": b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\n",
         "SVG": b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa">]><svg xmlns="http://www.w3.org/2000/svg"/>',
-        "XPM": b"/* XPM */\nstatic char * x[] = {\n\"9 9 1 1\",\n};",
+        "XPM": b'/* XPM */\nstatic char * x[] = {\n"9 9 1 1",\n};',
         "XBM": b"#define x_width 99999\n#define x_height 99999\nstatic char x_bits[] = {\n0x00};\n",
         "pickle": b"\x80\x04\x95\x1e\0\0\0\0\0\0\0\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R.",
         "gzip": b"\x1f\x8b\x08" + bytes(100),

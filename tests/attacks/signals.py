@@ -15,9 +15,22 @@ from oracles.commands import environment
 from oracles.runs import contents
 
 MEANS = "it ends as asked, without a traceback, and the same command, or --resume, finishes the work"
-COUNT = 40
+COUNT = 30
 
-_TRAINING = "--steps 40 --eval-every 4 --batch-size 2 --base 2 --depth 1 --lr 0.02".split()
+_TRAINING = [
+    "--steps",
+    "40",
+    "--eval-every",
+    "4",
+    "--batch-size",
+    "2",
+    "--base",
+    "2",
+    "--depth",
+    "1",
+    "--lr",
+    "0.02",
+]
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -51,13 +64,15 @@ def _duration(bench: Bench, arguments: tuple[object, ...]) -> float:
     return time.monotonic() - began
 
 
-def _stopped(bench: Bench, arguments: tuple[object, ...], number: int, delay: float, again: float | None) -> str:
+def _stopped(
+    bench: Bench, arguments: tuple[object, ...], number: int, delay: float, again: float | None
+) -> str:
     """What is wrong with how it ended; "" if nothing is."""
     command = [sys.executable, *bench.program, *map(str, arguments)]
     # As in the foreground of a shell, whatever ignores signals here.
     process = subprocess.Popen(
         command, cwd=bench.folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=_heed,  # noqa: PLW1509
+        preexec_fn=_heed,
     )  # fmt: skip
     try:
         time.sleep(delay)
@@ -65,7 +80,9 @@ def _stopped(bench: Bench, arguments: tuple[object, ...], number: int, delay: fl
         if again is not None:
             time.sleep(again)
             process.send_signal(number)
-        out, err = (text.decode("utf-8", "replace") for text in process.communicate(timeout=4 * bench.seconds))
+        out, err = (
+            text.decode("utf-8", "replace") for text in process.communicate(timeout=4 * bench.seconds)
+        )
     except subprocess.TimeoutExpired:
         return "does not end"
     finally:
@@ -73,7 +90,9 @@ def _stopped(bench: Bench, arguments: tuple[object, ...], number: int, delay: fl
         process.wait()
     # Before minidl hears signals, and at the second one, they act as they do by themselves: with a minus.
     why = complaint(Ended(process.returncode, out, err), (0, 128 + number, -number))
-    left = [p.name for p in bench.folder.rglob("*") if p.name.endswith(".minidl-tmp") or p.name == ".minidl-lock"]
+    left = [
+        p.name for p in bench.folder.rglob("*") if p.name.endswith(".minidl-tmp") or p.name == ".minidl-lock"
+    ]
     # A process that is ended at once by the second signal leaves what a killed one leaves.
     return why or (f"left behind: {left}" if left and process.returncode >= 0 else "")
 

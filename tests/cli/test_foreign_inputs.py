@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -250,3 +251,57 @@ def test_all_output_goes_through_one_function() -> None:
             r"\bclick\.(?:echo|secho)\(|(?<![\w.])print\(|sys\.std\w+\.write", path.read_text()
         )
         assert len(found) == (path.name == "screen.py"), path
+
+
+# --- what libraries say -------------------------------------------------------------------------------------
+
+
+def tiff(samples: int, following: int) -> bytes:
+    """A TIFF file of 8 x 8 pixels that claims so many samples in each, and another page somewhere."""
+    tags = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 134, 277: samples, 278: 8, 279: 64}
+    table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + table + struct.pack("<I", following) + bytes(72)
+
+
+@pytest.mark.parametrize(("samples", "following"), [(7, 0), (2**31, 0), (1, 2**32 - 1)])
+def test_what_pillow_logs_and_warns_of_is_not_on_the_screen(
+    shell: Callable[..., Said], tmp_path: Path, trained: Path, samples: int, following: int
+) -> None:
+    (tmp_path / "x.tif").write_bytes(tiff(samples, following))
+    said = shell("predict", trained / "run", "x.tif", "--out", "out")
+    assert_names(said.error, ["x.tif"])
+
+
+@pytest.mark.parametrize("glob", ["[" * 50_000, "'\x1b[2Jaaaaaaaaa" * 10_000, "*" * 1001])
+def test_a_glob_that_nobody_writes_is_refused_at_once(
+    call: Call, data: Path, tmp_path: Path, glob: str
+) -> None:
+    """To read the first one took minutes."""
+    said = call("train", data, "--out", tmp_path / "run", f"--val={glob}", *SMALL)
+    assert_names(said.error, ["val", "give a glob"])
+    assert_names(call("bench", "--only", glob, "--out", tmp_path / "out").error, ["--only", "give a glob"])
+    said = call("bench", "kernels", "--only", glob, "--out", tmp_path / "out")
+    assert_names(said.error, ["--only", "give a glob"])
+
+
+def test_more_classes_than_colours_are_refused_with_a_remedy(call: Call, data: Path, tmp_path: Path) -> None:
+    said = call("train", data, "--out", tmp_path / "run", "--num-classes", 2**16, *SMALL)
+    assert_names(said.error, ["65536", "dataset.toml"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MINIDL_VECTOR_BYTES", v) for v in ("7", "0", "-64", "x", "9" * 50, "\u00b2")]
+    + [("MINIDL_SIM", "x"), ("MINIDL_SIM_ORDER", "-1"), ("MINIDL_SIM_ORDER", "1" * 5000)],
+)
+def test_a_variable_that_kernels_heed_is_looked_at_first(
+    call: Call, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert_names(call("plan", "--size", "16").error, [name, "give"])
+
+
+@pytest.mark.parametrize("width", ["16", "32", "64", ""])
+def test_widths_of_vectors_that_there_are(call: Call, monkeypatch: pytest.MonkeyPatch, width: str) -> None:
+    monkeypatch.setenv("MINIDL_VECTOR_BYTES", width)
+    assert call("plan", "--size", "16").code == 0

@@ -116,3 +116,40 @@ def test_the_weights_of_a_network_are_counted_without_making_it(up, bottleneck):
     options = {"in_channels": 3, "num_classes": 4, "base": 2, "depth": 3, "bottleneck": bottleneck, "up": up}
     made = sum(p.numel() for p in UNet(**options).parameters() if p.ndim == 4)
     assert convolution_weights(**options) == made
+
+
+@pytest.mark.parametrize("at", [("data", "options", "x"), ("architecture", "x")])
+def test_arguments_that_nothing_takes_are_refused(run, at):
+    """They become arguments of functions: an unknown one was a TypeError."""
+    path = run.out / "last.safetensors"
+    parts, tensors = read(path)
+    write(path, json.dumps(changed(parts, at, 1)), tensors)
+    refusal(lambda: load(path), str(path), "unknown 'x'")
+
+
+@pytest.mark.parametrize("name", ["optimizer", "schedule", "class_weights"])
+def test_a_choice_that_is_none_is_refused_with_those_there_are(run, squares, name):
+    path = run.out / "last.safetensors"
+    parts, tensors = read(path)
+    write(path, json.dumps(changed(parts, ("config", name), "x")), tensors)
+    refusal(lambda: Trainer(squares, run.config, run.out, resume=True), str(path), name, "give")
+
+
+def test_a_checkpoint_larger_than_the_machine_can_use_is_not_read(run, monkeypatch):
+    path = run.out / "last.safetensors"
+    size = path.stat().st_size
+    monkeypatch.setattr("minidl.train.checkpoint.memory", lambda: 2 * size)
+    assert load(path).step == run.step
+    monkeypatch.setattr("minidl.train.checkpoint.memory", lambda: 2 * size - 1)
+    monkeypatch.setattr("safetensors.safe_open", None)
+    refusal(lambda: load(path), str(path), f"{size:,} bytes", "memory")
+
+
+def test_arrays_of_somebody_elses_file_are_not_read(tmp_path):
+    """Of a file with a hole of gigabytes only the header is."""
+    header = json.dumps({"x": {"dtype": "U8", "shape": [2**32], "data_offsets": [0, 2**32]}}).encode()
+    path = tmp_path / "x.safetensors"
+    with open(path, "wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + 2**32)
+    refusal(lambda: load(path), str(path), "not a checkpoint of minidl")

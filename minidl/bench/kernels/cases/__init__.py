@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
+from minidl import _inputs
 from minidl.bench.kernels.case import Case
 from minidl.bench.kernels.cases import pointwise, products, sums, windows
 
@@ -53,7 +53,7 @@ def matches(case: Case, pattern: str) -> bool:
     >>> matches(find("gemm-multiply"), "gemm"), matches(find("gemm-multiply"), "*mul*")
     (True, True)
     """
-    return any(fnmatchcase(name, pattern) for name in (case.name, case.operation))
+    return any(_inputs.matches(pattern, name, "--only") for name in (case.name, case.operation))
 
 
 def select(patterns: Sequence[str]) -> list[Case]:
