@@ -1,4 +1,4 @@
-"""The environment variables that kernels heed, and what may be in them. A wrong value is told, never guessed at."""
+"""The environment variables that kernels heed, and what may be in them. A wrong value is told."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def vector_bytes() -> int | None:
 
 
 def simulator() -> tuple[bool, int]:
-    """Whether the simulated GPU checks (``MINIDL_SIM``), and in which order it runs threads (``MINIDL_SIM_ORDER``).
+    """Whether the simulated GPU checks (``MINIDL_SIM``), and its order of threads (``MINIDL_SIM_ORDER``).
 
     Raises:
         ValueError: they say something else.
@@ -33,7 +33,8 @@ def simulator() -> tuple[bool, int]:
         raise ValueError(f"MINIDL_SIM: {name[:40]!r} does not do; give fast or check")
     if not (order.isascii() and order.isdecimal() and len(order) < 19):
         raise ValueError(
-            f"MINIDL_SIM_ORDER: {order[:40]!r} does not do; give 0 (ascending), 1 (descending) or a seed from 2"
+            f"MINIDL_SIM_ORDER: {order[:40]!r} does not do; give 0 (ascending), 1 (descending) or a seed from"
+            " 2"
         )
     return name == "check", int(order)
 

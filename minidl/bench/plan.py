@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
+from minidl import _inputs
 from minidl.bench.contestants import CONTESTANTS, MINIDL, OWN
 from minidl.bench.tasks import Workload
 from minidl.bench.workloads import WORKLOADS, find, in_quick_run
@@ -70,6 +70,9 @@ def select(patterns: Sequence[str], quick: bool) -> list[Workload]:
     return [
         find(w.name, quick)
         for w in WORKLOADS
-        if (not patterns or any(fnmatchcase(name, p) for p in patterns for name in (w.name, w.group)))
+        if (
+            not patterns
+            or any(_inputs.matches(p, name, "--only") for p in patterns for name in (w.name, w.group))
+        )
         and (not quick or in_quick_run(w))
     ]

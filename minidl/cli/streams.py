@@ -42,8 +42,9 @@ def write_anything() -> None:
 
 @contextlib.contextmanager
 def libraries_silent() -> Iterator[None]:
-    """What Pillow warns of and logs about a file stays off the screen: such a file gets one line of ours, or is
-    good enough. (Its warnings alone: what is told with `KernelFallbackWarning` and its kind goes on.)
+    """What Pillow warns of and logs about a file stays off the screen.
+
+    Such a file gets one line of ours, or is good enough. What others warn of goes on.
     """
     heard = logging.NullHandler()  # without any handler, logging itself prints
     log = logging.getLogger("PIL")

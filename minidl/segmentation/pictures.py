@@ -64,8 +64,8 @@ def palette(num_classes: int) -> Picture:
     candidates, places = grid[usable], places[usable]
     if num_classes > len(candidates):
         raise InputError(
-            f"num_classes: {num_classes} are more than the {len(candidates)} colours that can be told apart; give"
-            " colours of your own in dataset.toml"
+            f"num_classes: {num_classes} are more than the {len(candidates)} colours that can be told apart;"
+            " give colours of your own in dataset.toml"
         )
     distance = np.min(np.linalg.norm(places[:, None] - _oklab(chosen)[None], axis=2), axis=1)
     further = []

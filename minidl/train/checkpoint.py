@@ -113,8 +113,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     # Its arrays are read, and copied into a network and an optimizer that are made for them.
     if 2 * path.stat().st_size > memory():
         raise InputError(
-            f"{path}: {path.stat().st_size:,} bytes are more than this machine has memory to use; give another"
-            " checkpoint"
+            f"{path}: {path.stat().st_size:,} bytes are more than this machine has memory to use;"
+            " give another checkpoint"
         )
     try:
         with safetensors.safe_open(path, framework="numpy") as file:

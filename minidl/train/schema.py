@@ -83,8 +83,9 @@ def items(reader: Reader, count: int | None = None) -> Reader:
 def table(
     needed: Mapping[str, Reader], rest: Mapping[str, Reader] | None = None, only: bool = False
 ) -> Reader:
-    """A reader of a dictionary: what must be there, and what may be. Other keys are left alone, unless ``only``
-    these may be there: what becomes the arguments of a function.
+    """A reader of a dictionary: what must be there, and what may be.
+
+    Other keys are left alone, unless ``only`` these may be there: it becomes the arguments of a function.
     """
 
     def read(name: str, value: Any) -> None:

@@ -116,9 +116,9 @@ def main() -> int:
         child(given)
         return 0
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="minidl-attacks-", ignore_cleanup_errors=True) as name:
-        with ThreadPoolExecutor(given.jobs) as pool:
-            results = list(pool.map(lambda family: run(family, given, Path(name)), given.only))
+    folder = tempfile.TemporaryDirectory(prefix="minidl-attacks-", ignore_cleanup_errors=True)
+    with folder as name, ThreadPoolExecutor(given.jobs) as pool:
+        results = list(pool.map(lambda family: run(family, given, Path(name)), given.only))
     found = dict(zip(given.only, results, strict=True))
     seconds = round(time.monotonic() - began)
     if given.json:
@@ -131,7 +131,7 @@ def main() -> int:
         for attack, why in result["failures"][:20]:
             print(f"NOT SURVIVED: {family}: {attack}: {why}"[:1000])
     if given.report:
-        given.report.write_text(page.page(found, before, seconds, given.seed), encoding="utf-8")
+        given.report.write_text(page.page(found, before, seconds, given.seed, given.share), encoding="utf-8")
     return 1 if lost else 0
 
 

@@ -1,7 +1,7 @@
 """Where attacks are tried, one after the other, and what counts as survived.
 
-An attack is survived if the command ends with one of its exit codes; says every mistake of the person's in one
-line, which begins with "minidl: error: ", has a remedy after a semicolon, and on which nothing acts on a
+An attack is survived if the command ends with one of its exit codes; says every mistake of the person's in
+one line, which begins with "minidl: error: ", has a remedy after a semicolon, and on which nothing acts on a
 terminal; raises nothing; ends in time and takes no more memory than it may; changes no file that is not its
 own, none at all if it refuses, and leaves no temporary file and no lock.
 """

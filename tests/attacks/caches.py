@@ -12,7 +12,9 @@ from pathlib import Path
 from attacks.bench import Bench, Ended
 from attacks.mutation import mutated
 
-MEANS = "the work is done all the same, with at most one note, and nothing in the cache is run that is not the user's own"
+MEANS = (
+    "the work is done all the same, with a note or two, and nothing that lies there is run but the user's own"
+)
 COUNT = 30
 
 #: What nobody but the user and root may own; any number that is no user's here.
@@ -128,8 +130,8 @@ def attack(bench: Bench, rng: random.Random, count: int) -> None:
             notes = [line for line in ended.err.split("\n") if line]
             return f"{len(notes)} notes: {ended.err[:300]!r}" if ended.code == 0 and len(notes) > 2 else ""
 
-        bench.process(f"a cache: {name}", *arguments, codes=[2] if before else [0], env=variables, before=before,
-                      writes=[bench.folder / "out"], expect=expect)  # fmt: skip
+        bench.process(f"a cache: {name}", *arguments, codes=[2] if before else [0],
+                      env=variables, before=before, writes=[bench.folder / "out"], expect=expect)  # fmt: skip
         shutil.rmtree(cache, ignore_errors=True)
         shutil.rmtree(bench.folder / "out", ignore_errors=True)
         if (bench.folder.parent / "was-run").exists():

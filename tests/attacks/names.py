@@ -1,4 +1,4 @@
-"""Names of files, folders, classes and options: escape sequences, line breaks, right-to-left marks, not UTF-8"""
+"""Names of files, folders, classes and options: escape sequences, line breaks, bidi marks, not UTF-8"""
 
 from __future__ import annotations
 

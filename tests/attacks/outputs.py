@@ -12,7 +12,7 @@ from pathlib import Path
 from attacks.bench import Bench, has
 from oracles.commands import SMALL
 
-MEANS = "what is there stays as it is, unless it is minidl's own or --overwrite is given, and no input ever changes"
+MEANS = "what is there stays, unless it is minidl's own or --overwrite is given, and no input ever changes"
 COUNT = 400
 
 _RUN = ("best.safetensors", "last.safetensors", "config.json", "history.csv", "history.png", "val.png")
@@ -111,20 +111,22 @@ def _into_a_folder(bench: Bench, rng: random.Random, kind: str, place: Path, ove
 
 def _as_the_folder(bench: Bench, rng: random.Random, kind: str, place: Path, overwrite: bool) -> None:
     """The folder of results itself is something else."""
-    out = place / "x"
+    out, somebodys = place / "x", bench.folder / "somebodys"
     KINDS[kind](out)
     deeper = rng.choice((out, out / "y", out / "y/z"))
+    results = ("y", *_RUN, ".minidl", *(f"{n}{e}.png" for n in ("00", "01") for e in ("", "_overlay")))
+    # A link to a folder is followed: results go into it, beside what is there.
+    writes = [out, *(somebodys / n for n in results)] if out.is_dir() or not os.path.lexists(out) else []
     for arguments in (
         ("train", bench.data, "--out", deeper, *SMALL),
         ("predict", bench.run, bench.data / "test/images", "--out", deeper),
         ("demo", "--out", deeper, "--steps", "x"),
     ):
-        bench.call(f"{arguments[0]}, --out {deeper.relative_to(place)}, x is {kind}", *arguments,
-                   *_extra(str(arguments[0]), overwrite), writes=[out, bench.folder / "somebodys" / "y",
-                   *(bench.folder / "somebodys" / n for n in ("00.png", "01.png", "00_overlay.png", "01_overlay.png",
-                     ".minidl", *_RUN))] if os.path.isdir(out) or not os.path.lexists(out) else ())  # fmt: skip
-        for name in ("y", *_RUN, "00.png", "01.png", "00_overlay.png", "01_overlay.png", ".minidl"):
-            path = bench.folder / "somebodys" / name
+        command = str(arguments[0])
+        name = f"{command}, --out {deeper.relative_to(place)}, x is {kind}"
+        bench.call(name, *arguments, *_extra(command, overwrite), writes=writes)
+        for result in results:
+            path = somebodys / result
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
@@ -133,8 +135,8 @@ def _as_a_file(bench: Bench, rng: random.Random, kind: str, place: Path, overwri
     target = place / "x.json"
     KINDS[kind](target)
     replaced = [target] if overwrite or not os.path.lexists(target) else []
-    bench.call(f"plan --json, {kind}, {overwrite}", "plan", "--size", "16", "--batch-size", "1", "--json", target,
-               *_extra("plan", overwrite), writes=replaced)  # fmt: skip
+    given = ("plan", "--size", "16", "--batch-size", "1", "--json", target, *_extra("plan", overwrite))
+    bench.call(f"plan --json, {kind}, {overwrite}", *given, writes=replaced)
 
 
 def _within_the_data(bench: Bench, rng: random.Random, kind: str, place: Path, overwrite: bool) -> None:

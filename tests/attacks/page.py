@@ -10,12 +10,14 @@ Found = dict[str, dict[str, Any]]
 
 _HEAD = """# What was attacked, and what became of it
 
-`make break` writes this page: it attacks the command line in {seconds} seconds (two cores, seed {seed}) and fails if anything
-is not survived. *Survived* means for every attack: the command ends with one of its [exit codes](../command-line.md#exit-codes), says what is
-wrong with an input in one line that has a remedy and on which nothing acts on a terminal, prints no traceback, does not hang,
-takes no more memory than it may, changes no file that is not its own (none at all where it refuses), and leaves no temporary
-file and no lock. What each family means by it beyond that is in the last column. *Before* is the version before these attacks were
-known. What is promised and what is not: [SECURITY.md](../../SECURITY.md).
+`make break` writes this page: {count:,} attacks on the command line ({share:.0%} of the collection, seed
+{seed}), in {seconds} seconds. It fails if one is not survived. *Survived* means for every attack: the
+command ends with one of its [exit codes](../command-line.md#exit-codes); it says what is wrong with an
+input in one line, with a remedy, on which nothing acts on a terminal; it prints no traceback, does not
+hang, and takes no more memory than it may; it changes no file that is not its own, none at all where it
+refuses, and leaves no temporary file and no lock. What a family means by it beyond that is in the last
+column. *Before*: the same attacks on the version before these attacks were known, as far as it can be
+attacked so. What is promised and what is not: [SECURITY.md](../../SECURITY.md).
 
 """
 
@@ -55,6 +57,7 @@ def _earlier(name: str, before: Found | None) -> str:
     return f"{result['tries'] - len(result['failures']):,} of {result['tries']:,}"
 
 
-def page(found: Found, before: Found | None, seconds: int, seed: int) -> str:
+def page(found: Found, before: Found | None, seconds: int, seed: int, share: float) -> str:
     """The whole page."""
-    return _HEAD.format(seconds=seconds, seed=seed) + table(found, before) + "\n"
+    count = sum(result["tries"] for result in found.values())
+    return _HEAD.format(seconds=seconds, seed=seed, share=share, count=count) + table(found, before) + "\n"

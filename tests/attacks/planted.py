@@ -1,4 +1,4 @@
-"""Faults on purpose, one for each family: a collection of attacks that does not notice them is worth nothing."""
+"""Faults on purpose, one for each family: attacks that do not notice them are worth nothing."""
 
 from __future__ import annotations
 
