@@ -15,7 +15,7 @@ SOURCES := pyproject.toml setup.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-device lint parity proof mutants mutants-cuda bench results soak gpu fixtures clean
+.PHONY: help demo test test-device lint parity proof mutants mutants-cuda bench results soak break constraints audit gpu fixtures clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */\1\t/' | while IFS='	' read -r name text; do \
@@ -92,6 +92,15 @@ results: $(VENV)/with-bench  ## the trainings of docs/results.md (long; real dat
 
 soak: $(VENV)/with-test  ## kill a training 20 times and compare it bit for bit (minutes)
 	PYTHONPATH=.:tests "$(BIN)/python" -m soak.kills --report docs/proof/soak.json
+
+break: $(VENV)/with-test  ## attack the command line and count what it survives: docs/proof/attacks.md (15 minutes; ARGS="--share 0.1")
+	PYTHONPATH=.:tests "$(BIN)/python" -m attacks --report docs/proof/attacks.md $(ARGS)
+
+constraints: $(VENV)/with-test $(VENV)/with-parity $(VENV)/with-lint  ## note the versions that the tests run with: constraints.txt
+	"$(BIN)/python" .ci/constraints test parity lint >build-constraints.tmp && mv build-constraints.tmp constraints.txt
+
+audit: $(VENV)/with-audit  ## known holes in the versions of constraints.txt, and versions that were not tested (asks the package index)
+	"$(BIN)/python" .ci/audit
 
 gpu: $(VENV)/with-test $(VENV)/with-$(CUDA)  ## on a machine with an NVIDIA GPU: confirm there what is only simulated elsewhere (minutes; CUDA=cuda13x)
 	PYTHONPATH=tests "$(BIN)/python" -m oracles.gpu_report $(ARGS)
