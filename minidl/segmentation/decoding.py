@@ -143,11 +143,30 @@ def _check_claims(picture: Image.Image, path: Path, size: int, memory: int) -> i
             f"{path}: too large, {width} x {height} pixels take {_mebibytes(needed)} to read and"
             f" {_mebibytes(memory)} are allowed; {_MORE}"
         )
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        _check_whole(picture, path, size)
     # In MPO files a photo comes with its preview: phones write them.
     if picture.format != "MPO" and getattr(picture, "is_animated", False):
         pages = getattr(picture, "n_frames", 1) if size <= _COUNTED else "several"
         raise InputError(f"{path}: holds {pages} images; save each to a file of its own")
     return needed
+
+
+def _check_whole(picture: Any, path: Path, size: int) -> None:
+    """A TIFF file ends behind its compressed pixels: the decoder would say so past Python's streams."""
+    tags = picture.tag_v2
+    if tags.get(259, 1) == 1:
+        return  # not compressed: Pillow reads it by itself
+    for offsets, counts in ((273, 279), (324, 325)):  # of strips, of tiles
+        places = zip(_list(tags.get(offsets)), _list(tags.get(counts)), strict=False)
+        if any(_whole(at) + _whole(length) > size for at, length in places):
+            raise InputError(
+                f"{path}: a damaged or truncated image file (pixels lie behind its end); copy it again"
+            )
+
+
+def _list(value: object) -> tuple[object, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _whole(value: object) -> int:

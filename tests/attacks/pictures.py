@@ -268,7 +268,7 @@ def _foreign() -> Iterator[tuple[str, str, bytes]]:
         for suffix in ("png", "jpg", "tif"):
             yield f"{name} named .{suffix}", suffix, data
     gray = np.zeros((16, 16), np.uint8)
-    for kind in ("TGA", "ICO", "PCX", "SGI", "IM", "DIB", "JPEG2000", "ICNS", "SPIDER", "MSP"):
+    for kind in ("TGA", "ICO", "PCX", "SGI", "DIB", "JPEG2000", "ICNS", "SPIDER", "MSP"):
         try:
             picture = Image.fromarray(gray)
             file = io.BytesIO()

@@ -110,9 +110,7 @@ def test_a_fault_is_noticed_by_its_family(bench: Bench, name: str) -> None:
 
 def test_every_family_has_a_row_a_count_and_a_fault_that_it_must_notice() -> None:
     assert PLANTS.keys() == FAMILIES.keys()
-    found = {
-        name: {"tries": 2000, "failures": [["x", "y"]], "seconds": 1, "peak": 0} for name in FAMILIES
-    }
+    found = {name: {"tries": 2000, "failures": [["x", "y"]], "seconds": 1, "peak": 0} for name in FAMILIES}
     text = page.page(found, {"names": {"tries": 3, "failures": []}}, 5, 0, 1.0)
     for name, family in FAMILIES.items():
         assert family.COUNT > 0 and f"| {page.about(name)} | 2,000 | " in text and family.MEANS in text

@@ -256,18 +256,31 @@ def test_all_output_goes_through_one_function() -> None:
 # --- what libraries say -------------------------------------------------------------------------------------
 
 
-def tiff(samples: int, following: int) -> bytes:
+def tiff(samples: int, following: int, compression: int = 1) -> bytes:
     """A TIFF file of 8 x 8 pixels that claims so many samples in each, and another page somewhere."""
-    tags = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 134, 277: samples, 278: 8, 279: 64}
+    tags = {
+        256: 8,
+        257: 8,
+        258: 8,
+        259: compression,
+        262: 1,
+        273: 134,
+        277: samples,
+        278: 8,
+        279: 64 if compression == 1 else 90,
+    }
     table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + table + struct.pack("<I", following) + bytes(72)
 
 
-@pytest.mark.parametrize(("samples", "following"), [(7, 0), (2**31, 0), (1, 2**32 - 1)])
+@pytest.mark.parametrize(
+    ("samples", "following", "compression"),
+    [(7, 0, 1), (2**31, 0, 1), (1, 2**32 - 1, 1), (1, 0, 7), (1, 0, 5)],
+)
 def test_what_pillow_logs_and_warns_of_is_not_on_the_screen(
-    shell: Callable[..., Said], tmp_path: Path, trained: Path, samples: int, following: int
+    shell: Callable[..., Said], tmp_path: Path, trained: Path, samples: int, following: int, compression: int
 ) -> None:
-    (tmp_path / "x.tif").write_bytes(tiff(samples, following))
+    (tmp_path / "x.tif").write_bytes(tiff(samples, following, compression))
     said = shell("predict", trained / "run", "x.tif", "--out", "out")
     assert_names(said.error, ["x.tif"])
 

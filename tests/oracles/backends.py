@@ -42,6 +42,7 @@ BOTH = frozenset(
 ONE = frozenset(
     (
         "bench",
+        "attacks",
         "cli",
         "devices",
         "docs",

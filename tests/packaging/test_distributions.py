@@ -119,7 +119,7 @@ def test_wheel_metadata(installed: Path) -> None:
     assert metadata["Version"] == minidl.__version__
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.11"
-    extras = {"cuda12x", "cuda13x", "test", "parity", "bench", "lint"}
+    extras = {"cuda12x", "cuda13x", "test", "parity", "bench", "lint", "audit"}
     assert set(metadata.get_all("Provides-Extra")) == extras
     assert (info / "licenses" / "LICENSE").is_file()
     assert "minidl = minidl.cli:main" in (info / "entry_points.txt").read_text()
