@@ -17,7 +17,7 @@ COUNT = 250
 
 def attack(bench: Bench, rng: random.Random, count: int) -> None:
     """Every command that writes, with room for 0, 1, 2, ... calls; again and again with new folders."""
-    patch("minidl.train.history.write_plot", lambda path, rows: None).start()
+    patch("minidl.train.history.write_plot", lambda *_: None).start()
     out = bench.folder / "out"
     commands = {
         "train": ("train", bench.data, "--out", out, *SMALL),
