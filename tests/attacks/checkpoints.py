@@ -17,9 +17,7 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 
 def attack(bench: Bench, rng: random.Random, count: int) -> None:
     """Predict with each file, and resume from it."""
-    patch(
-        "minidl.train.history.write_plot", lambda path, rows: None
-    ).start()  # a plot takes longer than a run
+    patch("minidl.train.history.write_plot", lambda *_: None).start()  # a plot takes longer than a run
     picture = bench.data / "test/images/00.png"
     for optimizer in OPTIMIZERS:
         run, out = bench.folder / optimizer, bench.folder / "out"
