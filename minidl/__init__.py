@@ -9,6 +9,9 @@ tensor([[ 7., 11.],
         [ 9., 13.]])
 """
 
+from minidl import _breaks as _breaks  # first of all: what Ctrl-C does from here on
+
+# isort: split
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,7 @@ from minidl._factories import arange, from_dlpack, full, ones, ones_like, zeros,
 from minidl._tensor import Tensor, tensor
 from minidl.autograd import Function, is_grad_enabled, no_grad
 from minidl.dispatch import get_num_threads, set_num_threads, use
-from minidl.random import manual_seed
+from minidl.random import Generator, manual_seed
 
 if TYPE_CHECKING:
     from minidl import cuda, errors, models, nn, ops, optim, segmentation, testing, train
@@ -32,6 +35,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Function",
+    "Generator",
     "GradcheckError",
     "Tensor",
     "arange",

@@ -75,6 +75,39 @@ class Stream:
             set_state(state)
 
 
+class Generator(Stream):
+    """A :class:`Stream` with torch's names: ``nn.init`` draws from the one that it is given.
+
+    It starts from torch's number, the same in every process, until :meth:`manual_seed` is called.
+
+    Args:
+        device: ``"cpu"``; numbers are drawn on the host, wherever the tensor is that they fill.
+
+    Raises:
+        ValueError: another device.
+
+    >>> import minidl
+    >>> a, b = (minidl.nn.init.normal_(minidl.zeros(3), generator=Generator().manual_seed(7)) for _ in "ab")
+    >>> (a == b).tolist()
+    [True, True, True]
+    """
+
+    def __init__(self, device: Any = "cpu") -> None:
+        if str(device) != "cpu":
+            raise ValueError(f"Generator: device must be 'cpu', where all numbers are drawn, got {device!r}")
+        super().__init__(67280421310721)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start anew from ``seed`` (a non-negative integer)."""
+        self.restart(seed)
+        return self
+
+    def initial_seed(self) -> int:
+        """What the numbers started from."""
+        assert self.seed is not None
+        return self.seed
+
+
 #: The process's, for all who have none of their own.
 _shared = Stream()
 #: The one that takes its place in this context: other threads go on with theirs.
@@ -126,6 +159,24 @@ def generator() -> np.random.Generator:
     """
     with _drawing:  # two threads that ask first are given one and the same
         return _stream().generator
+
+
+def source(operation: str, given: Stream | None) -> np.random.Generator:
+    """What an operation draws from: the generator that it was given, else :func:`generator`.
+
+    Raises:
+        TypeError: what was given is no :class:`Stream`, such as a :class:`Generator`.
+
+    >>> source("normal_", 7)
+    Traceback (most recent call last):
+    TypeError: normal_: generator must be a minidl.Generator, got int
+    """
+    if given is None:
+        return generator()
+    if not isinstance(given, Stream):
+        raise TypeError(f"{operation}: generator must be a minidl.Generator, got {type(given).__name__}")
+    with _drawing:
+        return given.generator
 
 
 @contextlib.contextmanager

@@ -16,14 +16,15 @@ from typing import Any
 
 import click
 
-from minidl import __version__
+from minidl import __version__, _breaks
+from minidl._breaks import CTRL_C
 from minidl._text import LINE, one_line, shown
 from minidl.cli import streams
 from minidl.cli.screen import echo
 from minidl.cli.threads import threads_option
 from minidl.errors import InputError
 
-CTRL_C, BROKEN_PIPE = 128 + 2, 128 + 13  # as a shell reports a process that SIGINT, SIGPIPE ended
+BROKEN_PIPE = 128 + 13  # as a shell reports a process that SIGPIPE ended
 
 #: Commands and the module that has each one, imported when it is asked for: ``minidl --help`` stays quick.
 COMMANDS = {
@@ -50,7 +51,8 @@ class LazyGroup(click.Group):
             return None
         from importlib import import_module
 
-        command: click.Command = import_module(COMMANDS[cmd_name]).command
+        with _breaks.importing():
+            command: click.Command = import_module(COMMANDS[cmd_name]).command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -78,8 +80,9 @@ def cli() -> None:
     minidl plan                                   how each convolution of a network is computed
     minidl cuda-check kernel.cu                   find the races in a CUDA kernel, without a GPU
     """
-    from minidl import dispatch
-    from minidl.kernels import environment
+    with _breaks.importing():
+        from minidl import dispatch
+        from minidl.kernels import environment
 
     try:
         environment.check()
@@ -97,6 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
     streams.open_missing()
     streams.write_anything()
     try:
+        _breaks.begin_work()
         with streams.libraries_silent():
             result: Any = cli.main(args=arguments, prog_name="minidl", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -147,5 +151,12 @@ def _broken_pipe() -> int:
 
 
 def entry() -> None:
-    """For ``python -m minidl.cli`` and the installed script."""
-    sys.exit(main())
+    """For ``python -m minidl`` and the installed script: :func:`main` as a process of its own."""
+    try:
+        try:
+            code = main()
+        finally:
+            _breaks.end_work()
+    except KeyboardInterrupt:  # one more, while the first was told
+        _breaks.leave()
+    sys.exit(code)

@@ -7,7 +7,8 @@ variance of the signals level from layer to layer:
     Glorot and Bengio 2010   var w = gain² · 2 / (fan_in + fan_out)
     He et al. 2015           var w = gain² / fan_in,   gain = √2 after a ReLU, which halves the second moment
 
-All draw from :func:`minidl.random.generator` and fill the tensor in place.
+All fill the tensor in place and draw from ``generator``, a :class:`minidl.Generator`; without one from that
+of the process, :func:`minidl.random.generator`.
 """
 
 from __future__ import annotations
@@ -60,24 +61,28 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * field, tensor.shape[0] * field
 
 
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: random.Stream | None = None
+) -> Tensor:
     """Fill with numbers drawn evenly from [a, b).
 
     Raises:
-        TypeError: the tensor is not floating-point.
+        TypeError: the tensor is not floating-point, or ``generator`` is none.
     """
     _require_floating("uniform_", tensor)
-    return _fill(tensor, random.generator().uniform(a, b, tensor.shape))
+    return _fill(tensor, random.source("uniform_", generator).uniform(a, b, tensor.shape))
 
 
-def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: random.Stream | None = None
+) -> Tensor:
     """Fill with numbers from a normal distribution.
 
     Raises:
-        TypeError: the tensor is not floating-point.
+        TypeError: the tensor is not floating-point, or ``generator`` is none.
     """
     _require_floating("normal_", tensor)
-    return _fill(tensor, random.generator().normal(mean, std, tensor.shape))
+    return _fill(tensor, random.source("normal_", generator).normal(mean, std, tensor.shape))
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
@@ -95,30 +100,38 @@ def ones_(tensor: Tensor) -> Tensor:
     return _fill(tensor, 1.0)
 
 
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: random.Stream | None = None) -> Tensor:
     """Glorot's rule, evenly from ±gain √(6 / (fan_in + fan_out))."""
     bound = gain * math.sqrt(6 / sum(fans(tensor)))
-    return uniform_(tensor, -bound, bound)
+    return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: random.Stream | None = None) -> Tensor:
     """Glorot's rule, normal with variance gain² · 2 / (fan_in + fan_out)."""
-    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))))
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))), generator)
 
 
 def kaiming_uniform_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: random.Stream | None = None,
 ) -> Tensor:
     """He's rule, evenly from ±gain √(3 / fan)."""
     bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / _fan(tensor, mode))
-    return uniform_(tensor, -bound, bound)
+    return uniform_(tensor, -bound, bound, generator)
 
 
 def kaiming_normal_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: random.Stream | None = None,
 ) -> Tensor:
     """He's rule, normal with variance gain² / fan."""
-    return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)))
+    return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)), generator)
 
 
 def torch_default_(weight: Tensor, bias: Tensor | None) -> None:

@@ -122,7 +122,7 @@ def test_wheel_metadata(installed: Path) -> None:
     extras = {"cuda12x", "cuda13x", "test", "parity", "bench", "lint", "audit"}
     assert set(metadata.get_all("Provides-Extra")) == extras
     assert (info / "licenses" / "LICENSE").is_file()
-    assert "minidl = minidl.cli:main" in (info / "entry_points.txt").read_text()
+    assert "minidl = minidl.cli:entry" in (info / "entry_points.txt").read_text()
 
 
 def test_installed_wheel_imports(installed: Path, tmp_path: Path) -> None:
