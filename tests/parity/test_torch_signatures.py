@@ -99,6 +99,7 @@ DOCUMENTED = {
     "unsqueeze": "input, dim",
     "var": "input, dim, unbiased=True, keepdim=False",
     "where": "condition, input, other",
+    "Generator": "device='cpu'",
     "zeros": "*size",
     "zeros_like": "input",
     # torch.Tensor, where that differs from the function of its name
