@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.cuda.arguments import INT_MAX, Extents, argument, grid_width
+from minidl.kernels.cuda import arguments
+from minidl.kernels.cuda.arguments import Extents, argument, grid_width
 from minidl.kernels.cuda.signature import Signature
 
 #: Plans that a module keeps. A training has some hundreds of different launches in all.
@@ -73,7 +74,7 @@ def key(
             tuple(map(type, args)),
             tuple([args[at] for at in where.fixed]),
             tuple(arrays),
-            largest > INT_MAX // 2 and largest + grid_width(grid, block) > INT_MAX,
+            largest + grid_width(grid, block) > arguments.INT_MAX,  # what INDEX depends on
         )
         hash(found)
     except (AttributeError, TypeError):  # no device's array, a list

@@ -55,5 +55,6 @@ def again() -> list[str]:
 
     The number decides the order of sums: a run that goes on with another one ends with other bits.
     """
-    count = click.get_current_context().meta.get(_KEPT)
+    context = click.get_current_context(silent=True)  # none for those who call a command's functions
+    count = None if context is None else context.meta.get(_KEPT)
     return [] if count is None else ["--threads", str(count)]

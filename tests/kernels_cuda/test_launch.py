@@ -298,6 +298,10 @@ def test_index_is_as_wide_as_the_positions(
     # 8 elements and a step of 2^31 - 8 positions: the next one is past 2^31 - 1.
     module.launch("total", (2**31 - 8) // 8, 8, x, y, 8, like=x, shared_bytes=256)
     assert chosen == ["int", "int", "long long", "long long", "long long"]
+    # The same grid, and arrays so small that the next position is not.
+    few = [a[:4].copy() for a in (x, y)]
+    module.launch("total", (2**31 - 8) // 8, 8, *few, 8, like=few[0], shared_bytes=256)
+    assert chosen[5:] == ["int"]
 
 
 def test_it_runs(xp: ModuleType, module: Module) -> None:

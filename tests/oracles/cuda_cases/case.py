@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from minidl.kernels.cuda import arrays, launch
+from minidl.kernels.cuda import arguments, arrays
 
 Make = Callable[["Draw"], tuple[tuple[Any, ...], dict[str, Any]]]
 
@@ -88,7 +88,7 @@ def far(operation: str) -> Iterator[None]:
     """
     device = importlib.import_module(f"minidl.kernels.cuda.{operation}")
     with contextlib.ExitStack() as stack:
-        stack.enter_context(patch.object(launch, "INT_MAX", 0))
+        stack.enter_context(patch.object(arguments, "INT_MAX", 0))
         for module in (arrays, device):
             if hasattr(module, "MOST_BLOCKS"):
                 stack.enter_context(patch.object(module, "MOST_BLOCKS", 1))
