@@ -155,7 +155,7 @@ def draw(record: dict[str, Any]) -> bytes:
         axes.set(title=name, xlabel="step", ylim=(0, 1))
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("IoU of class 1, held-out pictures")
-    panels[0].legend(loc="upper left")
+    panels[0].legend(loc="lower right")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
     return buffer.getvalue()
