@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from minidl._atomic import atomic_write
@@ -43,11 +42,13 @@ def mark(folder: Path, sums: Sums) -> None:
     atomic_write(folder / MARK, json.dumps({"about": _ABOUT, "files": files}, indent=0) + "\n")
 
 
-def seal(folder: Path, names: Sequence[str]) -> None:
-    """Note the sums of what is written. Not worth a failure: what has none counts as ours."""
-    with contextlib.suppress(InputError):
-        there = [name for name in names if (folder / name).is_file()]
+def seal(folder: Path, names: Sequence[str], say: Callable[[str], None]) -> None:
+    """Note the sums of what is written. Not worth a failure, but a line: what has none counts as ours."""
+    there = [name for name in names if (folder / name).is_file()]
+    try:
         mark(folder, {**marked(folder), **{name: _sum(folder / name) for name in there}})
+    except InputError as error:
+        say(f"note: {error}; the results are whole, but if you change one, a later run may replace it")
 
 
 def may_replace(path: Path, owned: Sums) -> bool:

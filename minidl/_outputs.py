@@ -120,7 +120,7 @@ def writing(
                     yield
                 finally:
                     if worth is None:  # the files of a run say themselves whose they are
-                        seal(folder, names)
+                        seal(folder, names, say)
             except BaseException:
                 results = [folder / worth] if worth else [folder / name for name in names]
                 if not any(path.exists() for path in results):

@@ -171,3 +171,21 @@ def test_no_new_folder_within_the_data_but_one_that_is_there_goes_on(tmp_path):
     )
     check(old, ["a"], data=data)
     check(old / "evaluation-val", ["a"], data=data)
+
+
+def test_results_whose_sums_found_no_room_are_whole_and_a_line_says_what_that_means(tmp_path, monkeypatch):
+    out, said = tmp_path / "out", []
+
+    def full(folder, sums):
+        raise InputError(f"{folder / MARK}: cannot write it (No space left on device)")
+
+    with writing(out, ["a.png"], say=said.append):
+        atomic_write(out / "a.png", "result")
+        monkeypatch.setattr("minidl._marks.mark", full)
+    assert (out / "a.png").read_text() == "result"
+    (line,) = said
+    assert "No space left" in line and "a later run may replace it" in line and "\n" not in line
+    monkeypatch.undo()
+    with writing(out, ["a.png"], say=said.append):
+        atomic_write(out / "a.png", "again")
+    assert len(said) == 1 and may_replace(out / "a.png", json.loads((out / MARK).read_text())["files"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from minidl._atomic import atomic_write
+from minidl._machine import memory
 from minidl._outputs import check_file
 from minidl.cli import plan_cuda
 from minidl.cli.numbers import IMAGES, Whole
@@ -94,6 +95,11 @@ def command(
         check_file(json_file, {"input", "rows"}, overwrite, "--json", _files(run))
     network = _network(run, model)
     shape = _shape(network, batch_size, size, SIZES.get(model or "", 256))
+    first = next(p.shape[0] for p in network.parameters() if p.ndim == 4)  # channels of the first layer
+    one = (
+        4 * shape[2] * shape[3] * (shape[1] + 2 * first)
+    )  # what is read is one picture, of the layers' sizes
+    _check_memory(one, "--size", "a picture of this size, with the first layer's outputs,")
     given = f"input {' x '.join(map(str, shape))}, float32"
     if device == "cuda":
         if measure or verbose:
@@ -110,6 +116,8 @@ def command(
         raise InputError("--measure: NUMBA_DISABLE_JIT is set, so no kernel is compiled; unset it")
     rows = _planned(network, shape)
     if measure:
+        largest = max((row.problem.bytes for row in rows), default=0)
+        _check_memory(2 * largest, "--measure", "a convolution of this size")  # as much again to work with
         rows = _measured(rows, verbose)
     echo(f"{given}, {_threads()}")
     echo(*_table(rows, verbose, measure).split("\n"))
@@ -171,6 +179,19 @@ def _planned(network: UNet, shape: tuple[int, ...]) -> list[Row]:
             }
             rows.append(Row(name, problem, best, others, {}))
     return rows
+
+
+def _check_memory(needed: int, option: str, what: str) -> None:
+    """Refuse what the machine has no memory for, before any of it is asked for.
+
+    Raises:
+        InputError: it does not fit.
+    """
+    if needed > memory():
+        raise InputError(
+            f"{option}: {what} takes {-(-needed // 2**20):,} MiB, more than this machine has; give a smaller"
+            " --size or --batch-size"
+        )
 
 
 def _measured(rows: list[Row], all_algorithms: bool) -> list[Row]:

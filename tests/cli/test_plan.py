@@ -153,3 +153,14 @@ def test_bad_input(call, tmp_path, monkeypatch, arguments, parts):
 def test_help(call):
     said = call("plan", "--help")
     assert said.code == 0 and said.err == "" and "minidl plan run1" in said.out
+
+
+def test_what_the_machine_has_no_memory_for_is_refused_before_any_is_taken(call, monkeypatch):
+    said = call("plan", "--size", "98304")
+    assert said.code == 2 and "--size: a picture of this size" in said.err and said.err.count("\n") == 1
+    monkeypatch.setattr("minidl.cli.plan.memory", lambda: 10 * 2**20)
+    small = ("plan", "--size", "64", "--batch-size", 64)
+    assert call(*small).code == 0
+    said = call(*small, "--measure")
+    assert said.code == 2 and "--measure: a convolution of this size takes" in said.err
+    assert "--batch-size" in said.err and said.err.count("\n") == 1
