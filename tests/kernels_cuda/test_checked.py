@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minidl.kernels.cuda.launch import Module
+from minidl.kernels.cuda.plans import Plan
 from minidl.kernels.sim import checked
 from oracles.cuda_cases import CASES, Case, far
 from oracles.devices import compiler_or_skip
@@ -41,14 +41,13 @@ def test_64_bit_positions_and_few_blocks(case: Case, xp: ModuleType, monkeypatch
     """The kernels as they are compiled for arrays of more than 2^31 elements, and their loops over blocks."""
     compiler_or_skip()
     chosen: list[str] = []
-    macros = Module._macros
+    values = Plan.values
 
-    def noted(self: Module, *args: Any) -> dict[str, str]:
-        found = macros(self, *args)
-        chosen.append(found["INDEX"])
-        return found
+    def noted(self: Plan, *args: Any) -> tuple[Any, ...]:
+        chosen.append(self.macros["INDEX"])
+        return values(self, *args)
 
-    monkeypatch.setattr(Module, "_macros", noted)
+    monkeypatch.setattr(Plan, "values", noted)
     with checked(), far(case.operation):
         case.check(xp, np.float32)
     assert set(chosen) <= {"long long"}

@@ -212,7 +212,7 @@ def test_modes(monkeypatch):
     for name, value in (("MINIDL_SIM", "quick"), ("MINIDL_SIM_ORDER", "-1")):
         with monkeypatch.context() as m:
             m.setenv(name, value)
-            with pytest.raises(ValueError, match=f"{name}={value}"):
+            with pytest.raises(ValueError, match=f"{name}: '{value}'"):
                 modes.mode()
     with pytest.raises(ValueError, match="order=-1"), checked(-1):
         pass

@@ -23,11 +23,13 @@ static const uint32_t ARCHITECTURE = AUDIT_ARCH_AARCH64;
 #endif
 #endif
 
-static void at_most(int what, uint64_t most) {
+// `more`: between the limit that is told by a signal and the one that ends the process.
+static void at_most(int what, uint64_t most, uint64_t more = 0) {
     rlimit now;
     if (getrlimit((__rlimit_resource_t)what, &now)) return;
-    if (now.rlim_max != RLIM_INFINITY && now.rlim_max < most) most = now.rlim_max;
-    now.rlim_cur = now.rlim_max = most;
+    const bool endless = now.rlim_max == RLIM_INFINITY;
+    if (endless || most + more < now.rlim_max) now.rlim_max = most + more;
+    now.rlim_cur = most < now.rlim_max ? most : now.rlim_max;
     setrlimit((__rlimit_resource_t)what, &now);
 }
 
@@ -39,7 +41,8 @@ void limit(const Limits& limits, int parent) {
     at_most(RLIMIT_FSIZE, 0);
     at_most(RLIMIT_NPROC, 0);  // means nothing to the superuser
     at_most(RLIMIT_NOFILE, 64);
-    if (limits.cpu_seconds) at_most(RLIMIT_CPU, limits.cpu_seconds);
+    // Who is deaf to SIGXCPU is ended by the checker's clock, which says why; only without it by the kernel.
+    if (limits.cpu_seconds) at_most(RLIMIT_CPU, limits.cpu_seconds, 60);
 }
 
 #ifdef CAN_FILTER
