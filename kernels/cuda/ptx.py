@@ -14,7 +14,7 @@ from typing import NamedTuple
 _ENTRY = re.compile(r"\.entry\s+(\w+)\s*\(")
 _LABEL = re.compile(r"^(\$\w+):")
 _BRANCH = re.compile(r"\bbra(?:\.uni)?\s+(\$\w+);")
-_FMA = re.compile(r"\bfma\.rn\.f(?:32|64)\b")
+_FMA = re.compile(r"\bfma\.rn(?:\.ftz)?\.f(?:32|64)\b")
 _SHARED = re.compile(r"\bld\.shared(?:\.v([24]))?\.[a-z](\d+)\b")
 
 

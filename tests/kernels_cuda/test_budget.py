@@ -124,7 +124,7 @@ $L__BB1_1:
 $L__BB1_2:
 \tld.shared.v4.f32 \t{%f1, %f2, %f3, %f4}, [%r1];
 \tld.shared.f32 \t%f5, [%r2];
-\tfma.rn.f32 \t%f6, %f1, %f5, %f6;
+\tfma.rn.ftz.f32 \t%f6, %f1, %f5, %f6;
 \tfma.rn.f32 \t%f7, %f2, %f5, %f7;
 \t@%p1 bra \t$L__BB1_2;
 \tld.shared.f32 \t%f5, [%r3];
