@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl._device import device_of, move, on
+from minidl._device import device_of, known_there, move, on
 from minidl._masks import host, refuse_masked
 
 NUMBERS = (bool, int, float, np.generic)
@@ -235,6 +235,7 @@ def _there(operation: str, value: Any, target: Any) -> Any:
             value = plain(operation, value if isinstance(value, np.ndarray) else host(operation, value))
         except ValueError as error:  # lists of unequal lengths
             raise ValueError(f"{operation}: {error}") from None
+        value = known_there(value, target.dtype, device)
     there = move(value, device)
     if there is value and device.index is not None:  # NumPy itself sees to memory that overlaps
         with on(target):

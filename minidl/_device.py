@@ -95,12 +95,25 @@ def device_of(array: Any) -> Device:
     return CPU if kind is None else Device(f"{kind}:{array.device.id}")
 
 
+#: The element types that a device has, by NumPy's letters: all of the host's but longdouble.
+_ON_DEVICES = "?bhilqBHILQefd"
+
+
+def known_there(array: Any, dtype: np.dtype[Any], device: Device) -> Any:
+    """The array; as ``dtype``, which its numbers become anyway, if the device has none like them."""
+    if device.index is None or not isinstance(array, np.ndarray) or array.dtype.char in _ON_DEVICES:
+        return array
+    with np.errstate(all="ignore"):  # too large for the dtype: infinite
+        return array.astype(dtype)
+
+
 def move(array: Any, device: Device, copy: bool = False) -> Any:
     """The array on a device: itself if it lives there (unless ``copy``), else a copy in C order.
 
     Raises:
         DeviceUnavailable: there is no such device.
         OutOfDeviceMemory: it has no room.
+        TypeError: a device has no such numbers (longdouble).
     """
     here = device_of(array)
     if here == device:
@@ -110,6 +123,8 @@ def move(array: Any, device: Device, copy: bool = False) -> Any:
     if here.index is not None and here.type != device.type:
         array = array.get()
     elif isinstance(array, np.ndarray):
+        if array.dtype.char not in _ON_DEVICES:
+            raise TypeError(f"to('{device}'): a device has no {array.dtype}; give float64, say")
         array = array.astype(array.dtype.newbyteorder("="), copy=False)  # a device knows its own byte order
     with device.context():
         xp = device.namespace()

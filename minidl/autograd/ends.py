@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl import dispatch
 from minidl._arrays import require_memory_of_its_own
-from minidl._device import CPU, device_of, move, on, place_of
+from minidl._device import CPU, device_of, known_there, move, on, place_of
 from minidl._differentiable import check_gradient
 from minidl._masks import host
 from minidl._tensor import Tensor
@@ -78,7 +78,7 @@ def _there(gradient: Any, tensor: Tensor) -> Any:
     array = host("a gradient", gradient) if device_of(gradient) == CPU else gradient
     if array.dtype.kind not in "fiub":
         raise TypeError(f"a gradient must hold real numbers, got {array.dtype}")
-    return move(array, tensor.device)
+    return move(known_there(array, tensor.dtype, tensor.device), tensor.device)
 
 
 def accumulate(leaf: Tensor, box: list[Any]) -> None:

@@ -249,3 +249,16 @@ def test_importing_minidl_imports_no_cupy(xp: ModuleType) -> None:
         "assert 'cupy' not in sys.modules, 'imported'"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_device_has_no_longdouble_but_is_given_its_numbers(xp: ModuleType) -> None:
+    compiler_or_skip()
+    device = "cuda" if xp.__name__ == "cupy" else "cuda_sim"
+    wide = np.array([1.5, 2.5], np.longdouble)
+    with pytest.raises(TypeError, match=rf"a device has no {wide.dtype}; give float64"):
+        minidl.tensor(wide, device=device)
+    x = minidl.zeros(2, device=device, requires_grad=True)
+    x.detach()[...] = wide
+    assert x.tolist() == [1.5, 2.5]
+    (x * 2).backward(wide)
+    assert x.grad.tolist() == [3.0, 5.0]
