@@ -116,11 +116,15 @@ def writing(
             new = [path for path in (folder / name for name in (*names, MARK)) if not os.path.lexists(path)]
             try:
                 _begin(folder, names, overwrite)
+                # (The files of a run say themselves whose they are.)
                 try:
                     yield
-                finally:
-                    if worth is None:  # the files of a run say themselves whose they are
-                        seal(folder, names, say)
+                except BaseException:  # of which a line is on its way
+                    if worth is None:
+                        seal(folder, names, lambda line: None)
+                    raise
+                if worth is None:
+                    seal(folder, names, say)
             except BaseException:
                 results = [folder / worth] if worth else [folder / name for name in names]
                 if not any(path.exists() for path in results):
