@@ -58,7 +58,8 @@ class Kept:
         """Keep the code, unless it holds addresses that mean something in this process only."""
         from numba.core.serialize import dumps
 
-        if compiled.lifted or compiled.library.has_dynamic_globals:
+        code = compiled.library
+        if compiled.lifted or code.has_dynamic_globals:
             return
         key = self._key(sig, compiled.codegen)
         caching.write(self._path(key), dumps((key, compiled._reduce())))

@@ -39,6 +39,7 @@ def _three(extents: Extents) -> tuple[Any, ...]:
 
 
 def check_count(signature: Signature, args: Sequence[Any]) -> None:
+    """Raise a LaunchError unless there are as many arguments as parameters."""
     if len(args) != len(signature.parameters):
         raise LaunchError(
             f"{signature.name}: {len(args)} arguments for {len(signature.parameters)} parameters: {signature}"
@@ -78,6 +79,7 @@ def _launch_bound(signature: Signature, numbers: dict[str, str]) -> int | None:
 
 
 def check_shared(signature: Signature, shared_bytes: int) -> None:
+    """Raise a LaunchError unless dynamic shared memory is given where declared, and within the limit."""
     if signature.dynamic_shared and shared_bytes <= 0:
         raise LaunchError(f"{signature.name}: declares extern __shared__ memory; give shared_bytes=")
     if not signature.dynamic_shared and shared_bytes:
@@ -109,6 +111,7 @@ def index(signature: Signature, args: Sequence[Any], width: int) -> str:
 
 
 def describe(value: Any) -> str:
+    """What was given, for a message: an array by its type and where it lives, a number by its value."""
     if isinstance(value, np.ndarray):
         return f"a NumPy array of shape {value.shape}, which lives on the host"
     if hasattr(value, "dtype"):

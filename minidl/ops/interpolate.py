@@ -155,6 +155,24 @@ def interpolate(
     >>> minidl.ops.interpolate(minidl.tensor([[[[0.0, 4.0]]]]), size=(1, 4), mode="bilinear")
     tensor([[[[0., 1., 3., 4.]]]])
     """
+    _check_options(input, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
+    axes = _axes(input, size, scale_factor, bool(recompute_scale_factor))
+    if mode == "nearest":
+        return Interpolate.apply(input, taps=tuple(_nearest(*axis) for axis in axes))
+    weigh = _linear if mode == "bilinear" else _cubic
+    return Interpolate.apply(input, taps=tuple(weigh(*axis, bool(align_corners)) for axis in axes))
+
+
+def _check_options(
+    input: Tensor,
+    size: Any,
+    scale_factor: Any,
+    mode: str,
+    align_corners: bool | None,
+    recompute_scale_factor: bool | None,
+    antialias: bool,
+) -> None:
+    """Raise unless the options go together, as `interpolate` says."""
     require_image("interpolate", input)
     if (size is None) == (scale_factor is None):
         raise ValueError("interpolate: give either size or scale_factor")
@@ -168,6 +186,12 @@ def interpolate(
         raise TypeError(f"interpolate: input must be floating-point (nearest: or uint8), got {input.dtype}")
     if mode == "nearest" and align_corners is not None:
         raise ValueError("interpolate: align_corners only makes sense with mode='bilinear' or 'bicubic'")
+
+
+def _axes(
+    input: Tensor, size: Any, scale_factor: Any, recompute: bool
+) -> list[tuple[int, int, float | None]]:
+    """Of height and width: the input's extent, the output's, and the scale if it is not their ratio."""
     inside = (input.shape[2], input.shape[3])
     scales: tuple[float | None, float | None] = (None, None)
     if size is not None:
@@ -175,15 +199,11 @@ def interpolate(
     else:
         scales = vertical, horizontal = _scales(scale_factor)
         out = (math.floor(inside[0] * vertical), math.floor(inside[1] * horizontal))
-        if recompute_scale_factor:
+        if recompute:
             scales = (None, None)
     if min(out) < 1:
         raise ValueError(f"interpolate: cannot resize input of shape {input.shape} to {out}")
-    axes = list(zip(inside, out, scales, strict=True))
-    if mode == "nearest":
-        return Interpolate.apply(input, taps=tuple(_nearest(*axis) for axis in axes))
-    weigh = _linear if mode == "bilinear" else _cubic
-    return Interpolate.apply(input, taps=tuple(weigh(*axis, bool(align_corners)) for axis in axes))
+    return list(zip(inside, out, scales, strict=True))
 
 
 def _scales(scale_factor: Any) -> tuple[float, float]:

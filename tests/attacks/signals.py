@@ -11,26 +11,13 @@ import sys
 import time
 
 from attacks.bench import Bench, Ended, complaint
-from oracles.commands import environment
+from oracles.commands import SMALL, environment
 from oracles.runs import contents
 
 MEANS = "it ends as asked, without a traceback, and the same command, or --resume, finishes the work"
 COUNT = 30
 
-_TRAINING = [
-    "--steps",
-    "40",
-    "--eval-every",
-    "4",
-    "--batch-size",
-    "2",
-    "--base",
-    "2",
-    "--depth",
-    "1",
-    "--lr",
-    "0.02",
-]
+_TRAINING = ["--steps", "40", "--eval-every", "4", *SMALL[4:]]
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

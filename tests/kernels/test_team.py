@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import gc
-import random
 import signal
 import sys
 import threading
@@ -22,6 +21,7 @@ from minidl.kernels import blas, products, threads
 pytest.importorskip("numba", reason="Numba is not installed")
 from minidl.kernels.cpu import calls, compiled, team  # after the skip
 from minidl.kernels.cpu.atomics import pause, read, write
+from oracles.interruptions import interrupted
 
 
 @pytest.fixture(autouse=True)
@@ -179,34 +179,6 @@ def test_after_an_interruption_nothing_is_spoilt():
         assert (seen == 1).all()
     gc.collect()
     assert before() is None
-
-
-def interrupted(work, times):
-    """Do the work until Ctrl-C has come so often, from the clock, at random moments."""
-    begun = time.perf_counter()
-    work()
-    most = 1.2 * (time.perf_counter() - begun) + 1e-4
-    stopped = 0
-    moments = random.Random(0)
-    handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    try:
-        for _ in range(50 * times):
-            if stopped == times:
-                break
-            try:
-                signal.setitimer(signal.ITIMER_REAL, moments.uniform(1e-5, most))
-                work()
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            except KeyboardInterrupt:
-                stopped += 1
-            except RuntimeError as error:  # Python's own locks do so when a thread was just being started
-                if not isinstance(error.__context__, KeyboardInterrupt):
-                    raise
-                stopped += 1
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
-    return stopped
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such clock on this system")

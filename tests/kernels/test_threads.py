@@ -13,18 +13,7 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl.kernels import blas, products, threads
-
-
-@pytest.fixture(autouse=True)
-def _nobody_has_set_a_number(monkeypatch):
-    """As in a fresh process; BLAS is given back what it had."""
-    monkeypatch.setattr(threads, "_count", None)
-    with threadpoolctl.threadpool_limits():
-        yield
-
-
-def blas_threads():
-    return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+from oracles.thread_numbers import blas_threads, nobody_has_set_a_number  # noqa: F401 - a fixture for every test here
 
 
 def test_all_cores_are_the_default_and_the_setting_is_told():

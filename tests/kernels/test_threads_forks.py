@@ -7,22 +7,8 @@ import subprocess
 import sys
 
 import pytest
-import threadpoolctl
 
-from minidl.kernels import threads
-
-
-@pytest.fixture(autouse=True)
-def _nobody_has_set_a_number(monkeypatch):
-    """As in a fresh process; BLAS is given back what it had."""
-    monkeypatch.setattr(threads, "_count", None)
-    with threadpoolctl.threadpool_limits():
-        yield
-
-
-def blas_threads():
-    return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-
+from oracles.thread_numbers import nobody_has_set_a_number  # noqa: F401 - a fixture for every test here
 
 FORK = """
 import os, numpy as np, minidl

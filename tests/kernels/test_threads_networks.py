@@ -6,24 +6,12 @@ import threading
 
 import numpy as np
 import pytest
-import threadpoolctl
 
 import minidl
 from minidl import models, ops
-from minidl.kernels import blas, threads
+from minidl.kernels import blas
 from oracles.backends import both_backends
-
-
-@pytest.fixture(autouse=True)
-def _nobody_has_set_a_number(monkeypatch):
-    """As in a fresh process; BLAS is given back what it had."""
-    monkeypatch.setattr(threads, "_count", None)
-    with threadpoolctl.threadpool_limits():
-        yield
-
-
-def blas_threads():
-    return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+from oracles.thread_numbers import blas_threads, nobody_has_set_a_number  # noqa: F401 - a fixture for every test here
 
 
 def step(workers, seed=0):

@@ -156,6 +156,12 @@ def _tiff() -> Iterator[Kind]:
             inverted = {"plain": (tiff(v, 16, 0), v), "lzw": (tiff(v, 16, 0, compression=LZW), v)}
         what = BLACK_WHITE if bits == 1 else AS_THEY_ARE
         yield Kind("TIFF", "gray, 0 is white", str(bits), what, "", inverted)
+    yield from _tiff_rare_grays()
+    yield from _tiff_palettes(ways, reversed_bits)
+    yield from _tiff_colours(ways)
+
+
+def _tiff_rare_grays() -> Iterator[Kind]:
     v = values(4096)
     yield Kind("TIFF", "gray", "12", AS_THEY_ARE, "", {"plain": (tiff(v, 12), v)})
     wide = values(70000)
@@ -176,6 +182,11 @@ def _tiff() -> Iterator[Kind]:
         if bits == 4:
             files["0 is white"] = (tiff(values(256), 8, 0, planar=True), None)
         yield Kind("TIFF", "gray in a plane of its own", str(bits), None, "planes of their own", files)
+
+
+def _tiff_palettes(
+    ways: dict[str, dict[str, Any]], reversed_bits: dict[str, dict[str, Any]]
+) -> Iterator[Kind]:
     for bits in (1, 2, 4, 8):
         v = values(2**bits)
         yield from _palettes("TIFF", str(bits), v, {
@@ -191,7 +202,6 @@ def _tiff() -> Iterator[Kind]:
     yield Kind(
         "TIFF", "gray, 0 is white, bits turned around (FillOrder 2)", "8", None, "not read here", refused
     )
-    yield from _tiff_colours(ways)
 
 
 def _tiff_colours(ways: dict[str, dict[str, Any]]) -> Iterator[Kind]:

@@ -131,11 +131,53 @@ def tiff(
     height, width = samples.shape[:2]
     deep = samples.reshape(height, width, -1)
     count = deep.shape[2]
-    layers = [deep[..., i : i + 1] for i in range(count)] if planar else [deep]
-    parts = []
+    pieces = []
+    for part in _tiff_parts(deep, planar, strips, tile):
+        if predictor:
+            part = np.concatenate([part[:, :1], np.diff(part.astype(int), axis=1)], axis=1) % 2**bits
+        data = ENCODE[compression](packed(as_rows(part), bits, order))
+        pieces.append(data.translate(REVERSED) if fill_order == 2 else data)  # of what was compressed
+    tags: Tags = {
+        256: (LONG, [width]),
+        257: (LONG, [height]),
+        258: (SHORT, [bits] * count),
+        259: (SHORT, [compression]),
+        262: (SHORT, [photometric]),
+        266: (SHORT, [fill_order]),
+        277: (SHORT, [count]),
+        284: (SHORT, [2 if planar else 1]),
+    }
+    if tile:
+        tags |= {322: (LONG, [tile]), 323: (LONG, [tile])}
+    else:
+        tags[278] = (LONG, [-(-height // strips)])
+        assert height % strips == 0
+    if sample_format is not None:
+        tags[339] = (SHORT, [sample_format] * count)
+    if extra:
+        tags[338] = (SHORT, list(extra))
+    if predictor:
+        tags[317] = (SHORT, [2])
+    if orientation is not None:
+        tags[274] = (SHORT, [orientation])
+    if palette:
+        full = [*palette, *[(0, 0, 0)] * (2**bits - len(palette))]
+        tags[320] = (SHORT, [colour[channel] * 257 for channel in range(3) for colour in full])
+    return _tiff_file(order, tags, pieces, tiled=bool(tile))
+
+
+#: tag: (type, values)
+Tags = dict[int, tuple[int, list[int]]]
+SHORT, LONG = 3, 4
+
+
+def _tiff_parts(deep: np.ndarray, planar: bool, strips: int, tile: int) -> list[np.ndarray]:
+    """Strips or tiles, plane after plane if each sample has one."""
+    layers = [deep[..., i : i + 1] for i in range(deep.shape[2])] if planar else [deep]
+    parts: list[np.ndarray] = []
     for layer in layers:
         if tile:
-            grid = np.pad(layer, ((0, -height % tile), (0, -width % tile), (0, 0)))
+            grid = np.pad(layer, ((0, -layer.shape[0] % tile), (0, -layer.shape[1] % tile), (0, 0)))
             parts += [
                 grid[y : y + tile, x : x + tile]
                 for y in range(0, grid.shape[0], tile)
@@ -143,63 +185,33 @@ def tiff(
             ]
         else:
             parts += np.array_split(layer, strips)
-    pieces = []
-    for part in parts:
-        if predictor:
-            part = np.concatenate([part[:, :1], np.diff(part.astype(int), axis=1)], axis=1) % 2**bits
-        data = ENCODE[compression](packed(as_rows(part), bits, order))
-        pieces.append(data.translate(REVERSED) if fill_order == 2 else data)  # of what was compressed
-    short, long = 3, 4
-    tags: dict[int, tuple[int, list[int]]] = {
-        256: (long, [width]),
-        257: (long, [height]),
-        258: (short, [bits] * count),
-        259: (short, [compression]),
-        262: (short, [photometric]),
-        266: (short, [fill_order]),
-        277: (short, [count]),
-        284: (short, [2 if planar else 1]),
-    }
-    if tile:
-        tags |= {322: (long, [tile]), 323: (long, [tile])}
-    else:
-        tags[278] = (long, [-(-height // strips)])
-        assert height % strips == 0
-    if sample_format is not None:
-        tags[339] = (short, [sample_format] * count)
-    if extra:
-        tags[338] = (short, list(extra))
-    if predictor:
-        tags[317] = (short, [2])
-    if orientation is not None:
-        tags[274] = (short, [orientation])
-    if palette:
-        full = [*palette, *[(0, 0, 0)] * (2**bits - len(palette))]
-        tags[320] = (short, [colour[channel] * 257 for channel in range(3) for colour in full])
-    places, sizes = (324, 325) if tile else (273, 279)
-    tags[places] = (long, [0] * len(pieces))
-    tags[sizes] = (long, [len(piece) for piece in pieces])
+    return parts
 
-    def laid_out() -> bytes:
-        directory, beyond = b"", b""
-        end = 8 + 2 + 12 * len(tags) + 4
-        for tag, (kind, values) in sorted(tags.items()):
-            data = struct.pack(f"{order}{len(values)}{'H' if kind == short else 'I'}", *values)
-            if len(data) <= 4:
-                field = data.ljust(4, b"\0")
-            else:
-                field = struct.pack(f"{order}I", end + len(beyond))
-                beyond += data + b"\0" * (len(data) % 2)
-            directory += struct.pack(f"{order}HHI", tag, kind, len(values)) + field
-        mark = b"II*\0" if order == "<" else b"MM\0*"
-        head = mark + struct.pack(f"{order}I", 8) + struct.pack(f"{order}H", len(tags))
-        return head + directory + bytes(4) + beyond
 
-    at = len(laid_out())
-    for index, piece in enumerate(pieces):
-        tags[places][1][index] = at
-        at += len(piece)
-    return laid_out() + b"".join(pieces)
+def _tiff_file(order: str, tags: Tags, pieces: list[bytes], tiled: bool) -> bytes:
+    """Header, directory, values that do not fit into it, pieces."""
+    places, sizes = (324, 325) if tiled else (273, 279)
+    tags[sizes] = (LONG, [len(piece) for piece in pieces])
+    tags[places] = (LONG, [0] * len(pieces))
+    at = len(_tiff_head(order, tags))
+    tags[places] = (LONG, [at + sum(map(len, pieces[:index])) for index in range(len(pieces))])
+    return _tiff_head(order, tags) + b"".join(pieces)
+
+
+def _tiff_head(order: str, tags: Tags) -> bytes:
+    directory, beyond = b"", b""
+    end = 8 + 2 + 12 * len(tags) + 4
+    for tag, (kind, values) in sorted(tags.items()):
+        data = struct.pack(f"{order}{len(values)}{'H' if kind == SHORT else 'I'}", *values)
+        if len(data) <= 4:
+            field = data.ljust(4, b"\0")
+        else:
+            field = struct.pack(f"{order}I", end + len(beyond))
+            beyond += data + b"\0" * (len(data) % 2)
+        directory += struct.pack(f"{order}HHI", tag, kind, len(values)) + field
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    head = mark + struct.pack(f"{order}I", 8) + struct.pack(f"{order}H", len(tags))
+    return head + directory + bytes(4) + beyond
 
 
 # --- BMP ----------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The simulator's tests need a C++ compiler; in CI its absence is a failure (that skip is not allowed)."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from minidl.kernels.sim.module import RawKernel, RawModule
 #: What is not listed (the stand-in for CuPy) compiles nothing, or says itself what it needs.
 COMPILING = (
     "test_cuda_check.py",
+    "test_cuda_check_arguments.py",
     "test_cuda_check_hostile.py",
     "test_features.py",
     "test_module.py",
@@ -69,3 +71,29 @@ def findings(launch: Callable[..., None]) -> Callable[..., tuple[Any, ...]]:
 def kernel_of() -> Callable[[str, str], RawKernel]:
     """``kernel_of(source, name)``."""
     return lambda source, name: RawKernel(source, name, host_arrays=True)
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """``call("file.cu", ...)``: ``minidl cuda-check`` in the test's folder; exit code, output, complaints."""
+    from minidl.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = main(["cuda-check", *map(str, arguments)])
+        said = capfd.readouterr()
+        return (
+            code,
+            said.out,
+            "".join(
+                line
+                for line in said.err.splitlines(keepends=True)
+                if not line.startswith("note: the code of")
+            ),
+        )
+
+    return run
